@@ -1,0 +1,44 @@
+"""anogan: train a GAN on what is normal, flag what is not."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anogan.bundle import load
+    from anogan.config import EncoderConfig, GANConfig, SearchConfig
+    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid
+
+__version__ = "0.1.0"
+
+# Imported at first use: `anogan --help` must not wait for torch.
+_HOME = {
+    "load": "anogan.bundle",
+    "EncoderConfig": "anogan.config",
+    "GANConfig": "anogan.config",
+    "SearchConfig": "anogan.config",
+    "DETECTORS": "anogan.detectors",
+    "AnoGAN": "anogan.detectors",
+    "Detector": "anogan.detectors",
+    "FAnoGAN": "anogan.detectors",
+    "Hybrid": "anogan.detectors",
+}
+
+__all__ = [
+    "DETECTORS",
+    "AnoGAN",
+    "Detector",
+    "EncoderConfig",
+    "FAnoGAN",
+    "GANConfig",
+    "Hybrid",
+    "SearchConfig",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'anogan' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

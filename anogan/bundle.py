@@ -1,0 +1,170 @@
+"""What scoring needs, on disk: safetensors and JSON with hashes. Loading executes nothing and trusts nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import shutil
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from anogan.config import DetectorName, GANConfig, from_dict, to_dict
+from anogan.detectors import DETECTORS, Detector
+from anogan.detectors.base import resolve_device
+from anogan.errors import BundleError
+from anogan.files import write_bytes, write_json
+from anogan.networks import GAN
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+NETWORKS = ("generator", "discriminator", "encoder")
+CALIBRATION = "calibration.safetensors"
+KEYS = {"format", "about", "shape", "gan", "detectors", "files"}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    return _sha256(json.dumps(manifest, sort_keys=True).encode())
+
+
+def _params(detector: Detector) -> dict[str, Any]:
+    """Constructor arguments as JSON; the device belongs to the machine, not to the model."""
+    params = detector.get_params(deep=False)
+    return {
+        k: to_dict(v) if dataclasses.is_dataclass(v) else v for k, v in params.items() if k not in ("device", "gan")
+    }
+
+
+def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], about: dict[str, Any]) -> None:
+    """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on."""
+    parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
+    contents = {file: save_tensors(_cpu_state(network)) for file, network in parts.items()}
+    contents[CALIBRATION] = save_arrays({name: d.calibration_scores_ for name, d in detectors.items()})
+    manifest = {
+        "format": FORMAT,
+        "about": about,
+        "shape": list(gan.shape),
+        "gan": to_dict(gan.config),
+        "detectors": {
+            name: {"params": _params(d), "threshold": d.threshold_, "map_scale": d.map_scale_}  # threshold: to read
+            for name, d in detectors.items()
+        },
+        "files": {file: _sha256(content) for file, content in contents.items()},
+    }
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    for file, content in contents.items():
+        write_bytes(partial / file, content)
+    write_json(partial / MANIFEST, manifest | {"sha256": _seal(manifest)})
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _cpu_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def find(path: Path) -> Path:
+    """The bundle folder of a run directory, or of itself; raises `BundleError`."""
+    for folder in (path, path / "bundle"):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise BundleError(
+        f"{path} holds no trained model ({MANIFEST} is missing); train one with: anogan train --out {path}"
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The checked contents of bundle.json; raises `BundleError`."""
+    file = find(path) / MANIFEST
+    try:
+        manifest = json.loads(file.read_bytes())
+        seal = manifest.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BundleError(f"{file} cannot be read: {error!r}") from error
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}")
+    if seal != _seal(manifest) or set(manifest) != KEYS:
+        raise BundleError(f"{file} has been changed since it was written (SHA-256 differs)")
+    return typing.cast(dict[str, Any], manifest)
+
+
+def _read_file(folder: Path, manifest: dict[str, Any], file: str) -> bytes:
+    try:
+        content = (folder / file).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / file} cannot be read: {error.strerror}") from error
+    if _sha256(content) != manifest["files"].get(file):
+        raise BundleError(f"{folder / file} has been changed since it was written (SHA-256 differs)")
+    return content
+
+
+def load_gan(path: Path | str, device: str = "auto") -> GAN:
+    """The frozen networks of a run or bundle; raises `BundleError` if a key, shape, type or hash is wrong."""
+    folder, manifest = find(Path(path)), read_manifest(Path(path))
+    try:
+        config = from_dict(GANConfig, manifest["gan"], "gan")
+        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+            gan = GAN(tuple(manifest["shape"]), config, with_encoder="encoder.safetensors" in manifest["files"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{folder / MANIFEST}: {error}") from error
+    for name in NETWORKS:
+        network = getattr(gan, name)
+        if network is not None:
+            _fill(network, folder / f"{name}.safetensors", _read_file(folder, manifest, f"{name}.safetensors"))
+    return gan.to(resolve_device(device)).frozen()
+
+
+def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError) as error:
+        raise BundleError(f"{file} is no safetensors file: {error}") from error
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+    if {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} != expected:
+        raise BundleError(f"{file} does not fit the architecture that {MANIFEST} describes")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise BundleError(f"{file} holds NaN or infinity")
+    network.load_state_dict(tensors, assign=True)
+
+
+def load(path: Path | str, detector: str | None = None, device: str = "auto") -> Detector:
+    """A fitted detector of a run or bundle, by name or the first one. Raises `BundleError` if the files cannot be
+    trusted and `ValueError` if the bundle has no such detector."""
+    folder, manifest = find(Path(path)), read_manifest(Path(path))
+    names = list(manifest["detectors"])
+    if not names:
+        raise BundleError(f"{path} was trained without a detector; it can only generate samples")
+    name = detector or names[0]
+    if name not in names:
+        raise ValueError(f"no detector {name!r} in {path}; choose from {', '.join(names)}")
+    gan, entry = load_gan(path, device), manifest["detectors"][name]
+    try:
+        fitted = _build(DETECTORS[typing.cast(Any, name)], entry["params"], gan.config, device)
+        scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
+        return fitted.restore(gan, scores, float(entry["map_scale"]))
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error
+
+
+def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: str) -> Detector:
+    hints = typing.get_type_hints(cls.__init__)
+    expected = set(inspect.signature(cls).parameters) - {"device", "gan"}
+    if set(params) != expected:
+        raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
+    values = {k: from_dict(hints[k], v, k) if dataclasses.is_dataclass(hints[k]) else v for k, v in params.items()}
+    return cls(**values, gan=gan, device=device)

@@ -1,0 +1,42 @@
+"""Scores of held-out normal samples -> a threshold at a false-alarm rate, and conformal p-values."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anogan.errors import CalibrationWarning
+
+Floats = NDArray[np.float64]
+
+
+def p_values(calibration: Floats, scores: Floats) -> Floats:
+    """(1 + #{calibration >= score}) / (n + 1): valid for exchangeable samples (Vovk et al. 2005; Bates et al. 2023)."""
+    ordered = np.sort(calibration)
+    at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
+    return np.asarray((1.0 + at_least) / (len(ordered) + 1.0), dtype=np.float64)
+
+
+def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
+    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it."""
+    n = len(calibration)
+    exceedances = int(np.floor(false_alarm_rate * (n + 1) * (1 + 1e-12))) - 1  # largest #{calibration >= score} allowed
+    if exceedances < 0:
+        warnings.warn(
+            f"{n} held-out normal samples cannot support a false-alarm rate of {false_alarm_rate:g}; "
+            f"the threshold promises {1 / (n + 1):.2g} instead; "
+            f"hold out at least {int(np.ceil(1 / false_alarm_rate)) - 1}",
+            CalibrationWarning,
+            stacklevel=2,
+        )
+        exceedances = 0
+    return float(np.sort(calibration)[n - 1 - exceedances])
+
+
+def hold_out(n: int, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row numbers for training and for calibration, disjoint and shuffled by the seed."""
+    order = np.random.default_rng([seed, n]).permutation(n)
+    count = round(share * n)
+    return np.sort(order[count:]), np.sort(order[:count])

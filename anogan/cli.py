@@ -1,0 +1,225 @@
+"""The command line: options made from dataclasses, one clear line on bad input. Heavy imports wait for a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from anogan.config import PRESETS, DetectorName, RunConfig
+from anogan.errors import AnoganError
+
+BOX = re.compile(r"[╭╮╰╯│─]+")
+
+
+@dataclass(frozen=True)
+class Train(RunConfig):
+    """Train a GAN on normal samples, train the encoder, calibrate the detectors."""
+
+    preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
+    """Settings to start from; any option given beside it wins."""
+    out: Path | None = None
+    """Run directory; runs/DATA-NORMAL-seedSEED unless given."""
+    resume: bool = False
+    """Continue an interrupted run from its last checkpoint, with its own settings."""
+    checkpoint_seconds: float = 20.0
+    """Time between checkpoints: the most that an interruption can lose."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Score image files, folders of them, or the test split of a data set."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory or bundle."""
+    inputs: tyro.conf.Positional[tuple[str, ...]]
+    """Image files, folders, or the name of a data set (mnist, fashion-mnist, digits): its test split is scored by all
+    detectors, and results.json and scores.csv are written into the run."""
+    detector: DetectorName | None = None
+    """Detector for files; the run's first one unless given."""
+    out: Path | None = None
+    """CSV for files; RUN/scores-files.csv unless given."""
+    maps: Path | None = None
+    """Folder for one heatmap per image, on one fixed scale."""
+    resize: bool = False
+    """Resize images of another size instead of reporting them."""
+    subset: int = 306
+    """Rows of a data set scored by detectors that search: half normal, half anomalous; 0 = all."""
+    fail_on_anomaly: bool = False
+    """Exit status 1 if anything is flagged."""
+    data_root: str | None = None
+    """Folder of the data sets."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the HTML report, figures and tables of a run."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory."""
+    out: Path | None = None
+    """Folder; reports/NAME-OF-RUN unless given."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Generate samples: a grid, and on demand single images and latent interpolations."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory or bundle."""
+    out: Path | None = None
+    """Folder; RUN/generated unless given."""
+    grid: int = 4
+    """Rows and columns of the grid, generated_DATA_grid.png."""
+    n: int = 0
+    """Single images to write."""
+    interpolations: int = 0
+    """Rows of walks between two latents."""
+    seed: int = 0
+    """Decides the latents."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Get a data set, check it, and show what is in it."""
+
+    name: tyro.conf.Positional[str]
+    """mnist, fashion-mnist or digits."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The whole job on MNIST in a few minutes: runs/demo and reports/demo."""
+
+    normal: str = "3"
+    """Normal digit; the other nine are anomalies."""
+    seed: int = 0
+    """Decides weights, batches, latents and subsets."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+COMMANDS: dict[str, type] = {
+    "demo": Demo,
+    "train": Train,
+    "score": Score,
+    "report": Report,
+    "sample": Sample,
+    "data": Data,
+}
+
+
+class UsageError(AnoganError):
+    """The command line was wrong."""
+
+
+def parse(command: str, args: list[str], default: Any = None) -> Any:
+    """The command's options; raises `UsageError` with tyro's message on one line."""
+    kept = io.StringIO()
+    try:
+        with redirect_stderr(kept):
+            given = {} if default is None else {"default": default}
+            return tyro.cli(COMMANDS[command], args=args, prog=f"anogan {command}", **given)
+    except SystemExit as error:
+        if error.code == 0:
+            raise
+        raise UsageError(f"{one_line(kept.getvalue())} (see: anogan {command} --help)") from None
+
+
+def one_line(message: str) -> str:
+    """What is wrong and what is near, out of tyro's box."""
+    lines = [BOX.sub("", line).strip() for line in message.splitlines()[1:]]
+    rule = lines.index("") if "" in lines else len(lines)
+    near = [line.split(" ")[0] for line in lines[rule:] if line.startswith("--")]
+    return " ".join(lines[:rule]) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
+
+
+def parse_train(args: list[str]) -> Train:
+    """Options on top of the preset's settings or, with --resume, on top of the run's own."""
+    with_preset: Train = parse("train", args, Train(**vars_of(PRESETS[named_preset(args)])))
+    path = run_path(with_preset)
+    if with_preset.resume and (path / "config.json").exists():
+        from anogan.runs import Run
+
+        with_preset = parse("train", args, Train(**vars_of(Run(path).config)))
+    return dataclasses.replace(with_preset, out=path)
+
+
+def named_preset(args: list[str]) -> str:
+    """The value of --preset; its default where it is missing or wrong, which the parser will say."""
+    words = " ".join(args).replace("--preset=", "--preset ").split()
+    name = words[words.index("--preset") + 1] if "--preset" in words[:-1] else "default"
+    return name if name in PRESETS else "default"
+
+
+def vars_of(config: RunConfig) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)}
+
+
+def run_path(options: Train) -> Path:
+    name = f"{options.data}-{options.normal}-seed{options.seed}".replace(",", "+")
+    return options.out or Path("runs") / name
+
+
+def usage() -> str:
+    rows = [f"  {name:8} {cls.__doc__}" for name, cls in COMMANDS.items()]
+    head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
+    tail = ["", "anogan COMMAND --help shows a command's options; anogan --version the version."]
+    return "\n".join([*head, *rows, *tail])
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"anogan: warning: {message}", file=sys.stderr)
+
+
+def run_command(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if args else 2
+    if args[0] == "--version":
+        import anogan
+
+        print(f"anogan {anogan.__version__}")
+        return 0
+    name, rest = args[0], args[1:]
+    if name not in COMMANDS:
+        raise UsageError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
+    options = parse_train(rest) if name == "train" else parse(name, rest)
+    from anogan import commands
+
+    action: Callable[[Any], int] = getattr(commands, name)
+    return action(options)
+
+
+def main() -> int:
+    """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted."""
+    warnings.showwarning = _warn
+    try:
+        return run_command(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("\nanogan: interrupted; continue an interrupted training with --resume", file=sys.stderr)
+        return 130
+    except (AnoganError, ValueError, OSError) as error:
+        print(f"anogan: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2

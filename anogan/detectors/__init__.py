@@ -1,0 +1,11 @@
+"""GAN-based anomaly detectors with scikit-learn's face. A new one is a subclass of `Detector` and one entry here."""
+
+from anogan.config import DetectorName
+from anogan.detectors.anogan import AnoGAN
+from anogan.detectors.base import Detector, Explanation
+from anogan.detectors.fanogan import FAnoGAN
+from anogan.detectors.hybrid import Hybrid
+
+DETECTORS: dict[DetectorName, type[Detector]] = {"fanogan": FAnoGAN, "anogan": AnoGAN, "hybrid": Hybrid}
+
+__all__ = ["DETECTORS", "AnoGAN", "Detector", "Explanation", "FAnoGAN", "Hybrid"]

@@ -1,0 +1,50 @@
+"""AnoGAN (Schlegl et al. 2017, arXiv:1703.05921): invert the generator by searching z for every query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from anogan.config import GANConfig, SearchConfig
+from anogan.detectors.base import Detector
+from anogan.inversion import OnRows, chunks, search_latent
+from anogan.scoring import Score, anogan_score
+from anogan.training import random_stream
+
+
+class AnoGAN(Detector):
+    """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D."""
+
+    def __init__(
+        self,
+        gan: GANConfig = GANConfig(),
+        search: SearchConfig = SearchConfig(),
+        *,
+        false_alarm_rate: float = 0.01,
+        holdout: float = 0.1,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.gan = gan
+        self.search = search
+        self.false_alarm_rate = false_alarm_rate
+        self.holdout = holdout
+        self.random_state = random_state
+        self.device = device
+
+    def _starts(self, x: Tensor) -> Tensor:
+        """Start points (n, restarts, latent_dim): the same for every row, so that a score depends on its row alone."""
+        stream = random_stream(self.random_state, "search", 0)
+        starts = torch.randn(self.search.restarts, self.gan_.config.latent_dim, generator=stream)
+        return starts.to(x.device).expand(len(x), -1, -1)
+
+    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
+        x_all = x_all.to(self.gan_.device)
+        z, _ = search_latent(self.gan_, x_all, self._starts(x_all), self.search, on_rows)
+        for part, _ in chunks(z, z.device):
+            yield part
+
+    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+        return anogan_score(self.search, x, x_hat, f, f_hat)

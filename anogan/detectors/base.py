@@ -1,0 +1,168 @@
+"""The scikit-learn face all detectors share. A detector itself is two methods: x -> z, and the comparison."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from anogan.calibration import Floats, hold_out, p_values, threshold_at
+from anogan.config import EncoderConfig, GANConfig
+from anogan.inversion import OnRows, chunks
+from anogan.networks import GAN, Shape, check_shape
+from anogan.scoring import Score
+from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
+
+FEWEST = 16  # training samples
+MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
+
+
+class Explanation(NamedTuple):
+    """What a detector says of x (n, *shape): A(x) and its two terms (n,), x_hat and the anomaly map (n, *shape)."""
+
+    score: Floats
+    residual: Floats
+    discrimination: Floats
+    reconstruction: NDArray[np.float32]
+    anomaly_map: NDArray[np.float32]
+
+
+def resolve_device(device: str) -> torch.device:
+    """'auto' is the accelerator where there is one, else the CPU."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
+    """X as float32 tensor (n, channels, *size); raises `ValueError` saying what came and what was expected."""
+    x = np.asarray(X)
+    expected = f"(n, {', '.join(map(str, shape))})" if shape else "(n, channels, *size)"
+    if x.dtype.kind not in "fiu":
+        raise ValueError(f"expected numbers in [-1, 1], got dtype {x.dtype}")
+    if x.ndim < 3 or len(x) == 0 or (shape and x.shape[1:] != shape):
+        raise ValueError(f"expected samples of shape {expected}, got {x.shape}")
+    check_shape(x.shape[1:])
+    if not np.isfinite(x).all():
+        raise ValueError(f"expected finite numbers, got NaN or infinity in {int((~np.isfinite(x)).sum())} places")
+    if x.min() < -1 or x.max() > 1:
+        raise ValueError(f"expected values in [-1, 1], got [{x.min():.4g}, {x.max():.4g}]")
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the GAN detectors. After `fit`: `gan_` (shared networks), `calibration_scores_`, `threshold_`,
+    `offset_` (= -threshold_), `map_scale_`.
+
+    Parameters: `gan`, a `GANConfig`; `false_alarm_rate`, share of normal samples that may be flagged; `holdout`, share
+    of X kept from training to set the threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
+    """
+
+    encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
+    gan: GANConfig
+    false_alarm_rate: float
+    holdout: float
+    random_state: int
+    device: str
+
+    @abstractmethod
+    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
+        """x (n, *shape) -> z (CHUNK, latent_dim), chunk after chunk, the last one padded."""
+
+    @abstractmethod
+    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+        """Compare x with its reconstruction, f(x) with f(x_hat); every term per row (n,)."""
+
+    # Fitting.
+
+    def fit(self, X: ArrayLike, y: object = None, *, on_log: OnLog | None = None) -> Self:
+        """Train on normal samples X (n, channels, *size) in [-1, 1] and set the threshold on those held out.
+
+        Raises `ValueError` on bad X, `TrainingDivergedError` when the training fails.
+        """
+        x = check_samples(X)
+        training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
+        if len(training_rows) < FEWEST or not len(held_out):
+            raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
+        x_train = x[training_rows].to(resolve_device(self.device))
+        training = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
+        gan = train_gan(x_train, training, on_log)
+        if self.encoder is not None:
+            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log)
+        return self.adopt(gan, x[held_out].numpy())
+
+    def adopt(self, gan: GAN, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
+        """Take trained networks, which several detectors may share, and calibrate on normal samples X_normal that
+        none of them was trained on."""
+        if self.encoder is not None and gan.encoder is None:
+            raise ValueError(f"{type(self).__name__} needs networks with a trained encoder")
+        self.gan_, self.map_scale_ = gan.frozen(), 1.0
+        normal = self.explain(X_normal, on_rows)
+        peaks = normal.anomaly_map.reshape(len(normal.score), -1).max(1)
+        return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)))
+
+    def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float) -> Self:
+        """Take networks and calibration from an earlier fit; the threshold follows from the scores."""
+        if calibration_scores.ndim != 1 or not len(calibration_scores) or not np.isfinite(calibration_scores).all():
+            raise ValueError("calibration scores must be finite numbers (n,)")
+        self.gan_ = gan.frozen()
+        self.n_features_in_ = int(np.prod(gan.shape))
+        self.map_scale_ = map_scale
+        self.calibration_scores_ = np.sort(calibration_scores)
+        self.threshold_ = threshold_at(self.calibration_scores_, self.false_alarm_rate)
+        self.offset_ = -self.threshold_
+        return self
+
+    # Scoring.
+
+    @torch.no_grad()
+    def _explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[Explanation]:
+        check_is_fitted(self, "gan_")
+        x_all = check_samples(X, self.gan_.shape)
+        generator, features = self.gan_.generator, self.gan_.discriminator.features
+        for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
+            x_hat = generator(z)
+            score = self._score(x, x_hat, features(x), features(x_hat))
+            maps = (x - x_hat).abs() / self.map_scale_
+            terms = (term[:count].double().cpu().numpy() for term in score)
+            yield Explanation(*terms, *(a[:count].cpu().numpy() for a in (x_hat, maps)))
+
+    def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
+        """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
+        parts = list(self._explain(X, on_rows))
+        return Explanation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """A(x) (n,), higher = more anomalous."""
+        return np.concatenate([part.score for part in self._explain(X)])
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """-A(x) (n,), scikit-learn's sign: higher = more normal."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: ArrayLike) -> Floats:
+        """score_samples(X) - offset_ (n,), negative = anomaly."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """-1 anomaly, +1 normal (n,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: ArrayLike) -> Floats:
+        """Conformal p-value (n,) in (0, 1]: how rare a score this high is among held-out normal samples."""
+        return p_values(self.calibration_scores_, self.anomaly_score(X))
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
+        """G(z) (n, *shape) in [-1, 1]."""
+        return self.explain(X).reconstruction
+
+    def anomaly_map(self, X: ArrayLike) -> NDArray[np.float32]:
+        """|x - G(z)| (n, *shape) on a scale fixed at calibration: 1 = the worst residual of a normal sample."""
+        return self.explain(X).anomaly_map

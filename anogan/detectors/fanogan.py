@@ -1,0 +1,41 @@
+"""f-AnoGAN (Schlegl et al. 2019, doi:10.1016/j.media.2019.01.010): invert the generator by a trained encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from anogan.config import EncoderConfig, GANConfig
+from anogan.detectors.base import Detector
+from anogan.inversion import OnRows, encode
+from anogan.scoring import Score, fanogan_score
+
+
+class FAnoGAN(Detector):
+    """x -> z = E(x) in one pass; A(x) = R + kappa D, the loss that E was trained on (izi_f)."""
+
+    encoder: EncoderConfig
+
+    def __init__(
+        self,
+        gan: GANConfig = GANConfig(),
+        encoder: EncoderConfig = EncoderConfig(),
+        *,
+        false_alarm_rate: float = 0.01,
+        holdout: float = 0.1,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.gan = gan
+        self.encoder = encoder
+        self.false_alarm_rate = false_alarm_rate
+        self.holdout = holdout
+        self.random_state = random_state
+        self.device = device
+
+    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
+        return encode(self.gan_, x_all, on_rows)
+
+    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+        return fanogan_score(self.encoder, x, x_hat, f, f_hat)

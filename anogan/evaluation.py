@@ -1,0 +1,57 @@
+"""How well anomaly scores separate y = 1 (anomalous) from y = 0 (normal); works on any scores, any outlier detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+Floats = NDArray[np.float64]
+Metric = Callable[[NDArray[np.int64], Floats], float]
+
+
+def auroc(y: NDArray[np.int64], score: Floats) -> float:
+    """Area under the ROC curve: P(score of an anomaly > score of a normal sample)."""
+    return float(roc_auc_score(y, score))
+
+
+def auprc(y: NDArray[np.int64], score: Floats) -> float:
+    """Average precision; its chance level is the share of anomalies."""
+    return float(average_precision_score(y, score))
+
+
+def fpr_at_tpr(y: NDArray[np.int64], score: Floats, tpr: float = 0.95) -> float:
+    """Share of normal samples above the threshold that catches `tpr` of the anomalies."""
+    false_positive, true_positive, _ = roc_curve(y, score, drop_intermediate=False)
+    return float(false_positive[np.searchsorted(true_positive, tpr)])
+
+
+METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc, "fpr95": fpr_at_tpr}
+
+
+def bootstrap_interval(
+    metric: Metric, y: NDArray[np.int64], score: Floats, *, seed: int, draws: int = 500, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval of a metric, resampling normal and anomalous rows separately (Efron & Tibshirani 1993)."""
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(y == label) for label in (0, 1)]
+    values = []
+    for _ in range(draws):
+        rows = np.concatenate([rng.choice(group, len(group)) for group in groups])
+        values.append(metric(y[rows], score[rows]))
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def balanced_subset(label: NDArray[np.int64], y: NDArray[np.int64], size: int, seed: int) -> NDArray[np.intp]:
+    """About `size` rows: half normal, half from the anomalous classes in equal parts; fixed by the seed."""
+    rng = np.random.default_rng([seed, size])
+    anomalous = np.unique(label[y == 1])
+    each = max(1, -(-size // (2 * len(anomalous))))
+    wanted = [(np.flatnonzero(y == 0), each * len(anomalous))]
+    wanted += [(np.flatnonzero((y == 1) & (label == value)), each) for value in anomalous]
+    rows = [rng.choice(group, min(count, len(group)), replace=False) for group, count in wanted]
+    return np.sort(np.concatenate(rows))

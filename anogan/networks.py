@@ -1,0 +1,142 @@
+"""Generator, discriminator and encoder for samples of any shape (channels, *size), in one or two dimensions.
+
+DCGAN (Radford et al. 2016): strided convolutions, batch normalisation, ReLU / LeakyReLU(0.2), N(0, 0.02) weights.
+A sample (1, 28, 28) is made from z by 7x7 -> 14x14 -> 28x28. Other sizes are generated larger and cropped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from anogan.config import GANConfig, NormName
+
+Shape = tuple[int, ...]
+CONV = {1: nn.Conv1d, 2: nn.Conv2d}
+CONV_TRANSPOSE = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
+BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
+WIDEST = 512  # channels, however often the size is halved
+
+
+def check_shape(shape: Shape) -> Shape:
+    """Return (channels, *size) if the networks can be built for it, else raise `ValueError`."""
+    if len(shape) not in (2, 3) or min(shape) < 1 or min(shape[1:]) < 2:
+        raise ValueError(f"sample shape must be (channels, length) or (channels, height, width), got {tuple(shape)}")
+    return tuple(int(side) for side in shape)
+
+
+def _channels(shape: Shape, width: int) -> list[int]:
+    """Channels after each halving: width, 2 width, 4 width, ..."""
+    halvings = max(1, int(math.log2(min(shape[1:]) / SMALLEST)))
+    return [min(width * 2**i, max(width, WIDEST)) for i in range(halvings)]
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    elif isinstance(getattr(module, "weight", None), Tensor):
+        nn.init.normal_(module.weight, 0.0, 0.02)  # type: ignore[arg-type]
+
+
+class Generator(nn.Module):
+    """z (n, latent_dim) -> x (n, *shape) in [-1, 1]."""
+
+    def __init__(self, shape: Shape, latent_dim: int, width: int) -> None:
+        super().__init__()
+        self.shape, self.latent_dim = check_shape(shape), latent_dim
+        dims, channels = len(shape) - 1, _channels(shape, width)[::-1]
+        base = [math.ceil(side / 2 ** len(channels)) for side in shape[1:]]
+        # A transposed convolution of a 1x1 input is a matrix product; written as one it is faster.
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, channels[0] * math.prod(base), bias=False),
+            nn.Unflatten(1, (channels[0], *base)),
+        ]
+        for c_in, c_out in zip(channels, [*channels[1:], shape[0]], strict=True):
+            layers += [BATCH_NORM[dims](c_in), nn.ReLU()]
+            layers += [CONV_TRANSPOSE[dims](c_in, c_out, 4, 2, 1)]
+        self.net = nn.Sequential(*layers, nn.Tanh())
+        self.apply(_init)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x: Tensor = self.net(z)
+        for axis, side in enumerate(self.shape[1:], start=2):
+            x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
+        return x
+
+
+class _Trunk(nn.Module):
+    """Strided convolutions x (n, *shape) -> features (n, feature_dim); the mirror image of the generator."""
+
+    def __init__(self, shape: Shape, width: int, norm: NormName) -> None:
+        super().__init__()
+        dims, channels = len(check_shape(shape)) - 1, _channels(shape, width)
+        layers: list[nn.Module] = []
+        for i, (c_in, c_out) in enumerate(zip([shape[0], *channels[:-1]], channels, strict=True)):
+            layers.append(CONV[dims](c_in, c_out, 4, 2, 1))
+            if norm == "batch" and i > 0:  # DCGAN: none on the first layer
+                layers.append(BATCH_NORM[dims](c_out))
+            layers.append(nn.LeakyReLU(0.2))
+        self.net = nn.Sequential(*layers, nn.Flatten())
+        self.feature_dim = channels[-1] * math.prod(side // 2 ** len(channels) for side in shape[1:])
+        self.apply(_init)
+        if norm == "spectral":
+            for layer in self.net:
+                if isinstance(layer, nn.Conv1d | nn.Conv2d):
+                    spectral_norm(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.net(x)
+        return features
+
+
+class Discriminator(nn.Module):
+    """x (n, *shape) -> logit (n,), high for real; `features` are its last activations f(x) (n, feature_dim)."""
+
+    def __init__(self, shape: Shape, width: int, norm: NormName) -> None:
+        super().__init__()
+        self.features = _Trunk(shape, width, norm)
+        self.head = nn.Linear(self.features.feature_dim, 1)
+        _init(self.head)
+        if norm == "spectral":
+            spectral_norm(self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logit: Tensor = self.head(self.features(x)).squeeze(1)
+        return logit
+
+
+class Encoder(nn.Module):
+    """x (n, *shape) -> z (n, latent_dim). Linear output: a tanh could not reach the tails of N(0, I)."""
+
+    def __init__(self, shape: Shape, latent_dim: int, width: int) -> None:
+        super().__init__()
+        self.trunk = _Trunk(shape, width, "batch")
+        self.head = nn.Linear(self.trunk.feature_dim, latent_dim)
+        _init(self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.head(self.trunk(x))
+        return z
+
+
+class GAN(nn.Module):
+    """The three networks that all detectors share; `encoder` is None until one is trained."""
+
+    def __init__(self, shape: Shape, config: GANConfig, with_encoder: bool = False) -> None:
+        super().__init__()
+        self.shape, self.config = check_shape(shape), config
+        self.generator = Generator(self.shape, config.latent_dim, config.width)
+        self.discriminator = Discriminator(self.shape, config.width, config.discriminator_norm)
+        self.encoder = Encoder(self.shape, config.latent_dim, config.width) if with_encoder else None
+
+    def frozen(self) -> GAN:
+        """Itself, in evaluation mode and without parameter gradients: scoring must not change the networks."""
+        return self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device

@@ -1,0 +1,83 @@
+"""Comparing x with its reconstruction: per-sample residuals, feature distances, and the two papers' A(x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv1d, conv2d, cosine_similarity
+
+from anogan.config import EncoderConfig, ResidualName, SearchConfig
+
+
+class Score(NamedTuple):
+    """A(x) per row (n,) and the two terms it is made of, unweighted."""
+
+    total: Tensor
+    residual: Tensor
+    discrimination: Tensor
+
+
+def l1(x: Tensor, x_hat: Tensor) -> Tensor:
+    """sum |x - x_hat| (AnoGAN, eq. 4)."""
+    return (x - x_hat).abs().flatten(1).sum(1)
+
+
+def mse(x: Tensor, x_hat: Tensor) -> Tensor:
+    """mean (x - x_hat)^2 (f-AnoGAN, eq. 6)."""
+    return (x - x_hat).square().flatten(1).mean(1)
+
+
+def relative(x: Tensor, x_hat: Tensor) -> Tensor:
+    """sum (x - x_hat)^2 / sum ((x + 1) / 2)^2: the error per unit of ink, so that thin samples are not favoured."""
+    return (x - x_hat).square().flatten(1).sum(1) / ((x + 1) / 2).square().flatten(1).sum(1).clamp_min(1.0)
+
+
+def cosine(x: Tensor, x_hat: Tensor) -> Tensor:
+    """1 - cos of the two as vectors of brightness, -1 being zero."""
+    return 1 - cosine_similarity((x + 1).flatten(1), (x_hat + 1).flatten(1), dim=1)
+
+
+def blurred_cosine(x: Tensor, x_hat: Tensor) -> Tensor:
+    """`cosine` after two passes of [1 2 1] / 4 along each axis: forgives shifts by a fraction of a stroke."""
+    return cosine(blur(x), blur(x_hat))
+
+
+def blur(x: Tensor) -> Tensor:
+    """Two passes of [1 2 1] / 4 along each axis of x (n, channels, *size), edges repeated."""
+    dims, channels = x.dim() - 2, x.shape[1]
+    kernel = x.new_tensor([1, 4, 6, 4, 1]) / 16  # [1 2 1] twice
+    convolve = conv1d if dims == 1 else conv2d
+    for axis in range(dims):
+        pad = [0, 0] * (dims - 1 - axis) + [2, 2] + [0, 0] * axis
+        shape = [1] * dims
+        shape[axis] = 5
+        weight = kernel.view(1, 1, *shape).expand(channels, 1, *shape)
+        x = convolve(torch.nn.functional.pad(x, pad, mode="replicate"), weight, groups=channels)
+    return x
+
+
+RESIDUALS: dict[ResidualName, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": l1,
+    "mse": mse,
+    "relative": relative,
+    "cosine": cosine,
+    "blurred_cosine": blurred_cosine,
+}
+
+
+def anogan_score(config: SearchConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+    """A(x) = (1 - lambda) R + lambda D with D = sum |f(x) - f(x_hat)| (AnoGAN, eq. 7-8); f, f_hat (n, feature_dim)."""
+    residual = RESIDUALS[config.residual](x, x_hat)
+    discrimination = (f - f_hat).abs().sum(1)
+    weight = config.discrimination_weight
+    return Score((1 - weight) * residual + weight * discrimination, residual, discrimination)
+
+
+def fanogan_score(config: EncoderConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+    """A(x) = R + kappa D with D = mean (f(x) - f(x_hat))^2 (f-AnoGAN, eq. 8); also the izi_f training loss."""
+    residual = RESIDUALS[config.residual](x, x_hat)
+    discrimination = (f - f_hat).square().mean(1)
+    return Score(residual + config.feature_weight * discrimination, residual, discrimination)

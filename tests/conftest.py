@@ -1,0 +1,65 @@
+"""Small data, small settings and fitted detectors that many tests share. No test needs a network or a data folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from anogan.config import EncoderConfig, GANConfig, SearchConfig
+from anogan.detectors import DETECTORS, Detector
+
+matplotlib.use("Agg")
+
+QUICK_GAN = GANConfig(latent_dim=8, width=4, steps=20, batch_size=16)
+QUICK_ENCODER = EncoderConfig(steps=20, batch_size=16)
+QUICK_SEARCH = SearchConfig(steps=12, patience=3, tolerance=0.02, learning_rate=0.1, batch_size=8)
+SHAPES = {"square": (1, 28, 28), "odd photo": (3, 13, 18), "signal": (2, 50)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def stripes(n: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Normal samples: a sine along the last axis with random phase and a little noise, in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    axis = np.arange(shape[-1]) / shape[-1] * 4 * np.pi
+    phase = rng.uniform(0, 2 * np.pi, (n, *[1] * len(shape)))
+    wave = 0.8 * np.sin(axis + phase) + 0.05 * rng.standard_normal((n, *shape))
+    return np.clip(wave, -1, 1).astype(np.float32)
+
+
+def quick(name: str, **changes: object) -> Detector:
+    """A detector with small networks and short loops."""
+    params = DETECTORS[name]().get_params(deep=False)
+    small = {"gan": QUICK_GAN, "encoder": QUICK_ENCODER, "search": QUICK_SEARCH, "device": "cpu"}
+    given = {key: value for key, value in small.items() if key in params}
+    return DETECTORS[name](**given | {"false_alarm_rate": 0.1, "holdout": 0.3} | changes)
+
+
+_fitted: dict[tuple[str, str], Detector] = {}
+
+
+@pytest.fixture(params=sorted(SHAPES))
+def shape(request: pytest.FixtureRequest) -> tuple[int, ...]:
+    return SHAPES[request.param]
+
+
+@pytest.fixture(params=sorted(DETECTORS))
+def fitted(request: pytest.FixtureRequest, shape: tuple[int, ...]) -> Detector:
+    """Every detector, fitted on every shape, once per session."""
+    key = (request.param, str(shape))
+    if key not in _fitted:
+        _fitted[key] = quick(request.param).fit(stripes(64, shape))
+    return _fitted[key]

@@ -1,0 +1,168 @@
+"""The contract of every detector, in one and two dimensions."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import SHAPES, quick, stripes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import roc_auc_score
+
+from anogan.detectors import DETECTORS, Detector
+from anogan.errors import CalibrationWarning
+
+EVERY = sorted(DETECTORS)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_score_depends_on_its_sample_alone(fitted: Detector, data: st.DataObject) -> None:
+    """Not on the other rows, their order, their number, an earlier call or the global random state."""
+    x = stripes(40, fitted.gan_.shape, seed=7)
+    alone = fitted.anomaly_score(x)
+    rows = np.array(data.draw(st.lists(st.integers(0, 39), min_size=1, max_size=90)))
+    torch.manual_seed(data.draw(st.integers(0, 9)))
+    assert np.array_equal(fitted.anomaly_score(x[rows]), alone[rows])
+
+
+def test_a_score_does_not_depend_on_the_number_of_threads(fitted: Detector) -> None:
+    x = stripes(10, fitted.gan_.shape, seed=8)
+    one = fitted.anomaly_score(x)
+    torch.set_num_threads(2)
+    assert np.allclose(fitted.anomaly_score(x), one, rtol=1e-4)
+
+
+def test_scoring_changes_neither_weights_nor_statistics(fitted: Detector) -> None:
+    before = copy.deepcopy(fitted.gan_.state_dict())
+    fitted.explain(stripes(5, fitted.gan_.shape, seed=9))
+    assert all(torch.equal(before[name], tensor) for name, tensor in fitted.gan_.state_dict().items())
+
+
+def test_signs_threshold_and_p_value_agree(fitted: Detector) -> None:
+    x = stripes(30, fitted.gan_.shape, seed=10)
+    score = fitted.anomaly_score(x)
+    assert np.array_equal(fitted.score_samples(x), -score)
+    assert np.allclose(fitted.decision_function(x), fitted.threshold_ - score)
+    flagged = fitted.predict(x) == -1
+    assert np.array_equal(flagged, score > fitted.threshold_)
+    assert np.array_equal(flagged, fitted.p_value(x) <= fitted.false_alarm_rate)
+
+
+def test_explanation_is_what_the_single_methods_say(fitted: Detector) -> None:
+    x = stripes(6, fitted.gan_.shape, seed=11)
+    found = fitted.explain(x)
+    assert np.array_equal(found.score, fitted.anomaly_score(x))
+    assert np.array_equal(found.reconstruction, fitted.reconstruct(x))
+    assert np.array_equal(found.anomaly_map, fitted.anomaly_map(x))
+    assert found.reconstruction.shape == found.anomaly_map.shape == x.shape
+    assert np.allclose(found.anomaly_map * fitted.map_scale_, np.abs(x - found.reconstruction), atol=1e-5)
+
+
+def test_the_score_is_made_of_its_two_terms(fitted: Detector) -> None:
+    found = fitted.explain(stripes(6, fitted.gan_.shape, seed=12))
+    if fitted.encoder is not None and not hasattr(fitted, "search"):
+        expected = found.residual + fitted.encoder.feature_weight * found.discrimination
+    else:
+        weight = fitted.search.discrimination_weight
+        expected = (1 - weight) * found.residual + weight * found.discrimination
+    assert np.allclose(found.score, expected, rtol=1e-5)
+
+
+def test_held_out_normals_stay_below_one_on_the_map(fitted: Detector) -> None:
+    """The scale is the 99 % quantile of their peaks, so at most one of a hundred goes above."""
+    peaks = fitted.anomaly_map(stripes(64, fitted.gan_.shape)).reshape(64, -1).max(1)
+    assert np.median(peaks) <= 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_same_seed_same_scores_and_other_seed_other_scores(name: str) -> None:
+    x, query = stripes(40, (1, 12, 12)), stripes(5, (1, 12, 12), seed=1)
+    scores = [quick(name, random_state=seed).fit(x).anomaly_score(query) for seed in (0, 0, 1)]
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_fit_leaves_the_global_random_state_alone(name: str) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    quick(name).fit(stripes(40, (1, 12, 12)))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_clone_repr_and_pickle_work(fitted: Detector) -> None:
+    fresh = clone(fitted)
+    assert fresh.get_params() == fitted.get_params()
+    assert type(fitted).__name__ in repr(fitted)
+    with pytest.raises(NotFittedError):
+        fresh.predict(stripes(2, fitted.gan_.shape))
+    x = stripes(4, fitted.gan_.shape, seed=2)
+    assert np.array_equal(pickle.loads(pickle.dumps(fitted)).anomaly_score(x), fitted.anomaly_score(x))
+
+
+def test_networks_can_be_shared() -> None:
+    x = stripes(64, SHAPES["square"])
+    first = quick("hybrid").fit(x)
+    second = quick("fanogan").adopt(first.gan_, x[:20])
+    assert second.gan_.generator is first.gan_.generator
+    assert len(second.calibration_scores_) == 20
+
+
+def test_a_detector_that_needs_an_encoder_refuses_networks_without_one() -> None:
+    x = stripes(64, (1, 12, 12))
+    networks = quick("anogan").fit(x).gan_
+    with pytest.raises(ValueError, match="needs networks with a trained encoder"):
+        quick("fanogan").adopt(networks, x)
+
+
+BAD = {
+    "NaN": (lambda x: np.where(x > 0.7, np.nan, x), "NaN or infinity in"),
+    "range": (lambda x: x * 200, r"values in \[-1, 1\], got \[-"),
+    "shape": (lambda x: x[:, :, :5], r"shape \(n, 1, 12, 12\), got"),
+    "rank": (lambda x: x[0], r"expected samples of shape"),
+    "empty": (lambda x: x[:0], r"got \(0, 1, 12, 12\)"),
+    "text": (lambda x: x.astype(str), "expected numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(BAD))
+def test_bad_samples_are_refused_with_what_came_and_what_was_expected(kind: str) -> None:
+    spoil, message = BAD[kind]
+    x = stripes(40, (1, 12, 12))
+    detector = quick("fanogan").fit(x)
+    with pytest.raises(ValueError, match=message):
+        detector.predict(spoil(x))
+
+
+def test_too_few_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 16 samples"):
+        quick("anogan").fit(stripes(10, (1, 12, 12)))
+
+
+def test_a_rate_the_held_out_rows_cannot_support_is_said() -> None:
+    with pytest.warns(CalibrationWarning, match="12 held-out normal samples cannot support"):
+        quick("fanogan", false_alarm_rate=0.01).fit(stripes(40, (1, 12, 12)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "floor"), [("fanogan", 0.95), ("anogan", 0.85), ("hybrid", 0.9)])
+def test_detectors_tell_real_digits_apart(name: str, floor: float) -> None:
+    """scikit-learn's digits, 0 normal: AUROC on its own test split."""
+    from anogan.config import EncoderConfig, GANConfig, SearchConfig
+    from anogan.data import load_dataset, one_vs_rest
+
+    split = one_vs_rest(load_dataset("digits"), "0")
+    gan, encoder = GANConfig(width=16, steps=300, batch_size=32), EncoderConfig(steps=300, batch_size=32)
+    steps = {"anogan": SearchConfig(steps=60, learning_rate=0.1), "hybrid": SearchConfig(steps=10)}
+    taken = {"search": steps[name]} if name in steps else {}
+    taken |= {"encoder": encoder} if name != "anogan" else {}
+    detector = DETECTORS[name](gan, **taken, holdout=0.3, false_alarm_rate=0.05, device="cpu").fit(split.x_train)
+    rows = slice(0, 200)
+    assert roc_auc_score(split.y_test[rows], detector.anomaly_score(split.x_test[rows])) > floor
