@@ -238,12 +238,11 @@ def slerp(a: torch.Tensor, b: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def demo(options: cli.Demo) -> int:
-    config, notice = dataclasses.replace(PRESETS["demo"], normal=options.normal, seed=options.seed), ""
+    config, notice = dataclasses.replace(PRESETS["default"], normal=options.normal, seed=options.seed), ""
     try:
         images = get(config.data, options.data_root)
     except DataUnavailableError as error:
-        digits = PRESETS["demo-digits"]
-        config = dataclasses.replace(digits, normal=options.normal, seed=options.seed)
+        config = dataclasses.replace(PRESETS["digits"], normal=options.normal, seed=options.seed)
         notice = "MNIST could not be had, so this demo ran on scikit-learn's 1,797 small digits instead."
         print(f"anogan: {error}\nanogan: {notice}", file=sys.stderr)
         images = get(config.data, options.data_root)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from conftest import QUICK_GAN, stripes
+
+from anogan.config import SearchConfig
+from anogan.inversion import CHUNK, chunks, search_latent
+from anogan.networks import GAN
+from anogan.scoring import anogan_score
+from anogan.training import GANTraining, train_gan
+
+SHAPE = (1, 12, 12)
+SEARCH = SearchConfig(steps=150, learning_rate=0.1, patience=0, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def gan() -> GAN:
+    config = dataclasses.replace(QUICK_GAN, width=8, steps=150)
+    return train_gan(torch.from_numpy(stripes(64, SHAPE)), GANTraining(SHAPE, config, 0))
+
+
+def starts(gan: GAN, rows: int, restarts: int = 1) -> torch.Tensor:
+    z = torch.randn(restarts, gan.config.latent_dim, generator=torch.Generator().manual_seed(1))
+    return z.expand(rows, -1, -1)
+
+
+def loss_at(gan: GAN, x: torch.Tensor, z: torch.Tensor, config: SearchConfig = SEARCH) -> torch.Tensor:
+    with torch.no_grad():
+        features, x_hat = gan.discriminator.features, gan.generator(z)
+        return anogan_score(config, x, x_hat, features(x), features(x_hat)).total
+
+
+def test_the_search_recovers_generated_samples(gan: GAN) -> None:
+    z_true = torch.randn(20, gan.config.latent_dim, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        x = gan.generator(z_true)
+    begin = starts(gan, 20)
+    z, _ = search_latent(gan, x, begin, SEARCH)
+    assert (loss_at(gan, x, z) < 0.25 * loss_at(gan, x, begin[:, 0])).float().mean() > 0.9
+
+
+def test_the_search_is_adam_on_every_row_by_itself(gan: GAN) -> None:
+    """Against torch's Adam on one row, its best point kept."""
+    x = torch.from_numpy(stripes(3, SHAPE, seed=4))
+    config = dataclasses.replace(SEARCH, steps=25)
+    found, _ = search_latent(gan, x, starts(gan, 3), config)
+    for row in range(3):
+        z = starts(gan, 1)[0].clone().requires_grad_()
+        adam = torch.optim.Adam([z], lr=config.learning_rate)
+        best, best_z = float("inf"), z
+        for _ in range(config.steps + 1):
+            features, x_hat = gan.discriminator.features, gan.generator(z)
+            loss = anogan_score(config, x[row : row + 1], x_hat, features(x[row : row + 1]), features(x_hat)).total
+            if loss.item() < best:
+                best, best_z = loss.item(), z.detach().clone()
+            adam.zero_grad()
+            loss.sum().backward()
+            adam.step()
+        assert torch.allclose(found[row], best_z[0], atol=1e-3)
+
+
+def test_more_restarts_never_end_higher(gan: GAN) -> None:
+    x = torch.from_numpy(stripes(12, SHAPE, seed=6))
+    config = dataclasses.replace(SEARCH, steps=10)
+    one, _ = search_latent(gan, x, starts(gan, 12, 4)[:, :1], config)
+    four, updates = search_latent(gan, x, starts(gan, 12, 4), config)
+    assert (loss_at(gan, x, four, config) <= loss_at(gan, x, one, config) * (1 + 1e-5)).all()
+    assert torch.equal(updates, torch.full((12,), 40.0))
+
+
+def test_no_steps_scores_the_start_itself(gan: GAN) -> None:
+    x = torch.from_numpy(stripes(3, SHAPE))
+    z, updates = search_latent(gan, x, starts(gan, 3), dataclasses.replace(SEARCH, steps=0))
+    assert torch.equal(z, starts(gan, 3)[:, 0])
+    assert (updates == 0).all()
+
+
+def test_a_row_that_has_converged_leaves_before_the_others(gan: GAN) -> None:
+    """Rows that start at their own optimum stop after the patience; the rest search on."""
+    z_true = torch.randn(4, gan.config.latent_dim, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        x = gan.generator(z_true)
+    begin = torch.cat([z_true[:2, None], starts(gan, 2)])
+    config = dataclasses.replace(SEARCH, patience=5, tolerance=0.01)
+    _, updates = search_latent(gan, x, begin, config)
+    assert updates[:2].max() <= 8 < updates[2:].min()
+
+
+def test_every_row_is_reported_once(gan: GAN) -> None:
+    seen: list[int] = []
+    x = torch.from_numpy(stripes(21, SHAPE))
+    search_latent(gan, x, starts(gan, 21, 2), dataclasses.replace(SEARCH, steps=3), seen.append)
+    assert sum(seen) == 42
+
+
+def test_memory_is_bounded_by_the_batch_size(gan: GAN) -> None:
+    widths = set()
+    hook = gan.generator.register_forward_hook(lambda module, args, output: widths.add(len(args[0])))
+    search_latent(gan, torch.from_numpy(stripes(30, SHAPE)), starts(gan, 30), dataclasses.replace(SEARCH, steps=4))
+    hook.remove()
+    assert widths == {SEARCH.batch_size}
+
+
+def test_chunks_are_full_and_padded() -> None:
+    x = torch.arange(CHUNK + 3, dtype=torch.float32)[:, None]
+    parts = list(chunks(x, torch.device("cpu")))
+    assert [(len(part), count) for part, count in parts] == [(CHUNK, CHUNK), (CHUNK, 3)]
+    assert torch.equal(torch.cat([part[:count] for part, count in parts]), x)
