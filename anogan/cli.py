@@ -18,7 +18,7 @@ import tyro
 from anogan.config import PRESETS, DetectorName, RunConfig
 from anogan.errors import AnoganError
 
-BOX = re.compile(r"[╭╮╰╯│─]+")
+BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,10 @@ def parse(command: str, args: list[str], default: Any = None) -> Any:
 
 def one_line(message: str) -> str:
     """What is wrong and what is near, out of tyro's box."""
-    lines = [BOX.sub("", line).strip() for line in message.splitlines()[1:]]
-    rule = lines.index("") if "" in lines else len(lines)
-    near = [line.split(" ")[0] for line in lines[rule:] if line.startswith("--")]
-    return " ".join(lines[:rule]) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
+    body = message.splitlines()[1:]  # after the title
+    first, *rest = "\n".join(BOX.sub("", line).strip() for line in body).strip().split("\n\n")
+    near = [line.split(" ")[0] for part in rest for line in part.splitlines() if line.startswith("--")]
+    return " ".join(first.split()) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
 
 
 def parse_train(args: list[str]) -> Train:

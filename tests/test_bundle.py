@@ -1,0 +1,134 @@
+"""A saved model scores as before, and a damaged or forged one is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK_GAN, quick, stripes
+from safetensors.torch import load_file, save_file
+
+from anogan import bundle
+from anogan.errors import BundleError
+
+X = stripes(64, (1, 12, 12))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "bundle"
+    hybrid = quick("hybrid").fit(X)
+    detectors = {name: quick(name).adopt(hybrid.gan_, X[:20]) for name in ("fanogan", "anogan", "hybrid")}
+    bundle.save(folder, hybrid.gan_, detectors, {"data": "stripes"})
+    return folder
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "bundle"
+    target.mkdir()
+    for file in saved.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+@pytest.mark.parametrize("name", ["fanogan", "anogan", "hybrid"])
+def test_a_loaded_detector_scores_bit_for_bit_as_the_one_saved(saved: Path, name: str) -> None:
+    original = quick(name).adopt(bundle.load_gan(saved), X[:20])
+    loaded = bundle.load(saved.parent, name, device="cpu")
+    query = stripes(9, (1, 12, 12), seed=5)
+    assert np.array_equal(loaded.anomaly_score(query), original.anomaly_score(query))
+    assert np.array_equal(loaded.p_value(query), original.p_value(query))
+    assert (loaded.threshold_, loaded.map_scale_) == (original.threshold_, original.map_scale_)
+    assert loaded.get_params() == original.get_params()
+
+
+def test_the_first_detector_is_the_default_and_another_name_is_refused(saved: Path) -> None:
+    assert type(bundle.load(saved)).__name__ == "FAnoGAN"
+    with pytest.raises(ValueError, match="choose from fanogan, anogan, hybrid"):
+        bundle.load(saved, "knn")
+
+
+def test_no_file_of_a_bundle_is_a_pickle(saved: Path) -> None:
+    assert {file.suffix for file in saved.iterdir()} == {".safetensors", ".json"}
+
+
+def test_any_flipped_byte_is_noticed(copy: Path) -> None:
+    for file in sorted(copy.iterdir()):
+        original = file.read_bytes()
+        for position in np.linspace(0, len(original) - 2, 12).astype(int):
+            damaged = bytearray(original)
+            damaged[position] ^= 0x10
+            file.write_bytes(damaged)
+            with pytest.raises(BundleError, match=str(file.parent)):
+                bundle.load(copy)
+        file.write_bytes(original)
+    bundle.load(copy)
+
+
+@pytest.mark.parametrize("file", ["bundle.json", "generator.safetensors", "encoder.safetensors"])
+def test_a_missing_or_truncated_file_is_named(copy: Path, file: str) -> None:
+    content = (copy / file).read_bytes()
+    (copy / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BundleError, match=file):
+        bundle.load(copy)
+    (copy / file).unlink()
+    with pytest.raises(BundleError, match=file):
+        bundle.load(copy)
+
+
+def reseal(folder: Path, change) -> None:
+    """Forge bundle.json with hashes that fit, as an attacker could."""
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest.pop("sha256")
+    change(manifest)
+    manifest["files"] = {file: bundle._sha256((folder / file).read_bytes()) for file in manifest["files"]}
+    (folder / "bundle.json").write_text(json.dumps(manifest | {"sha256": bundle._seal(manifest)}))
+
+
+FORGED = {
+    "huge": lambda m: m["gan"].update(width=10**6),
+    "negative": lambda m: m["gan"].update(width=-1),
+    "key": lambda m: m["gan"].update(surprise=1),
+    "shape": lambda m: m.update(shape=[1, 20, 20]),
+    "no shape": lambda m: m.update(shape="none"),
+    "parameter": lambda m: m["detectors"]["fanogan"]["params"].update(surprise=1),
+    "rate": lambda m: m["detectors"]["fanogan"]["params"].update(false_alarm_rate="often"),
+    "scale": lambda m: m["detectors"]["fanogan"].pop("map_scale"),
+    "format": lambda m: m.update(format=99),
+    "extra": lambda m: m.update(extra=1),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FORGED))
+def test_a_forged_manifest_is_refused(copy: Path, kind: str) -> None:
+    reseal(copy, FORGED[kind])
+    with pytest.raises(BundleError, match=r"bundle\.json|safetensors"):
+        bundle.load(copy)
+
+
+def test_tensors_of_other_types_or_values_are_refused(copy: Path) -> None:
+    file = copy / "generator.safetensors"
+    tensors = load_file(file)
+    name = next(name for name, tensor in tensors.items() if tensor.dtype == torch.float32)
+    for change, message in ((lambda t: t.half(), "does not fit"), (lambda t: t * torch.nan, "NaN or infinity")):
+        save_file(tensors | {name: change(tensors[name])}, file)
+        reseal(copy, lambda manifest: None)
+        with pytest.raises(BundleError, match=message):
+            bundle.load(copy)
+
+
+def test_a_folder_without_a_model_says_how_to_train_one(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="train one with: anogan train"):
+        bundle.load(tmp_path)
+
+
+def test_a_bundle_without_detectors_still_generates(tmp_path: Path) -> None:
+    gan = quick("anogan").fit(X).gan_
+    bundle.save(tmp_path / "bundle", gan, {}, {})
+    assert bundle.load_gan(tmp_path).generator(torch.zeros(2, QUICK_GAN.latent_dim)).shape == (2, 1, 12, 12)
+    with pytest.raises(BundleError, match="can only generate"):
+        bundle.load(tmp_path)

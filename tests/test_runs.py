@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anogan.config import RunConfig
+from anogan.errors import BundleError, RunError
+from anogan.files import write_bytes, write_json
+from anogan.runs import Run
+from anogan.training import GANTraining
+
+
+def test_a_run_writes_its_config_and_environment_first(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", RunConfig(seed=4))
+    assert Run(tmp_path / "r").config == RunConfig(seed=4)
+    env = json.loads((run.path / "env.json").read_text())
+    assert {"torch", "anogan"} <= set(env["versions"])
+    assert not run.finished
+
+
+def test_other_settings_are_refused_by_name_and_the_same_ones_accepted(tmp_path: Path) -> None:
+    Run.create(tmp_path / "r", RunConfig())
+    Run.create(tmp_path / "r", RunConfig())
+    with pytest.raises(RunError, match=r"other settings \(holdout, seed\)"):
+        Run.create(tmp_path / "r", RunConfig(seed=1, holdout=0.2))
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RunError, match="is no run directory"):
+        Run.create(tmp_path, RunConfig())
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"config\.json: No such file"):
+        Run(tmp_path)
+    (tmp_path / "config.json").write_text('{"data": 3}')
+    with pytest.raises(RunError, match="cannot be read"):
+        Run(tmp_path)
+
+
+def test_lines_beyond_the_checkpoint_and_half_lines_are_forgotten(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", RunConfig())
+    for step in (50, 100, 150):
+        run.log({"stage": "gan", "step": step})
+    with (run.path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"stage": "gan", "st')
+    run.forget_after("gan", 100)
+    assert run.metrics == [{"stage": "gan", "step": 50}, {"stage": "gan", "step": 100}]
+
+
+@pytest.mark.parametrize("content", [b"garbage", b""])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    run = Run.create(tmp_path / "r", RunConfig())
+    write_bytes(run.path / "checkpoint" / "gan.safetensors", content)
+    with pytest.raises(BundleError, match=r"gan\.safetensors cannot be used .* delete it"):
+        run.load_checkpoint("gan", GANTraining((1, 12, 12), run.config.gan, 0))
+
+
+def test_times_of_a_stage_add_up_over_interruptions(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", RunConfig())
+    with pytest.raises(KeyboardInterrupt), run.timed("gan"):
+        raise KeyboardInterrupt
+    write_json(run.path / "seconds.json", {"gan": 100.0})
+    with run.timed("gan"):
+        pass
+    assert 100 <= run.seconds["gan"] < 101
+
+
+def test_writing_is_whole_or_not_at_all_when_the_disk_is_full(tmp_path: Path) -> None:
+    """A real short write: the process may write no file larger than 4 KiB."""
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+    code = f"""
+import resource, signal
+from pathlib import Path
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from anogan.files import write_bytes
+try:
+    write_bytes(Path({str(target)!r}), b"x" * 100_000)
+except OSError as error:
+    print("refused", error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("refused")
+    assert target.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
