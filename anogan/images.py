@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
-BRIGHTEST = 2.0  # map value shown in the brightest colour; 1 = the worst residual of a normal sample
+BRIGHTEST = 2.0  # map value shown in the brightest colour; 1 = the worst place of a normal sample
 
 
 def picture(x: NDArray[np.float32]) -> Picture:

@@ -90,7 +90,7 @@ def refusal(*args: object, cwd: Path) -> str:
         (["train", "--gan.steps", "many"], "--gan.steps"),
         (["train", "--gan.steps", "0"], "gan.steps must be >= 1, got 0"),
         (["train", "--gan.loss", "magic"], "non_saturating"),
-        (["train", "--preset", "magic"], "'default', 'digits', 'notebook'"),
+        (["train", "--preset", "magic"], "'default', 'digits', 'papers', 'notebook'"),
         (["train", "--data", "cifar"], "choose from mnist, fashion-mnist, digits"),
         (["train", "--data", "digits", "--normal", "x"], "unknown normal class 'x'"),
         (["data", "cifar"], "choose from mnist, fashion-mnist, digits"),

@@ -49,3 +49,10 @@ def test_the_notebook_preset_is_fifty_epochs_of_all_digits() -> None:
 def test_a_detector_needs_held_out_samples() -> None:
     with pytest.raises(ValueError, match=r"holdout must be in \(0, 1\) to calibrate a detector, got 0"):
         RunConfig(holdout=0)
+
+
+def test_the_papers_preset_is_the_papers() -> None:
+    papers = PRESETS["papers"]
+    assert (papers.search.steps, papers.search.discrimination_weight, papers.search.residual) == (500, 0.1, "l1")
+    encoder = papers.encoder
+    assert (encoder.mode, encoder.feature_weight, encoder.residual, encoder.erase) == ("izi_f", 1.0, "mse", 0.0)

@@ -17,7 +17,7 @@ from anogan.calibration import Floats, hold_out, p_values, threshold_at
 from anogan.config import EncoderConfig, GANConfig
 from anogan.inversion import OnRows, chunks
 from anogan.networks import GAN, Shape, check_shape
-from anogan.scoring import Score
+from anogan.scoring import Score, blur
 from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
 
 FEWEST = 16  # training samples
@@ -130,7 +130,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
             x_hat = generator(z)
             score = self._score(x, x_hat, features(x), features(x_hat))
-            maps = (x - x_hat).abs() / self.map_scale_
+            maps = blur((x - x_hat).abs()) / self.map_scale_
             terms = (term[:count].double().cpu().numpy() for term in score)
             yield Explanation(*terms, *(a[:count].cpu().numpy() for a in (x_hat, maps)))
 
@@ -164,5 +164,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self.explain(X).reconstruction
 
     def anomaly_map(self, X: ArrayLike) -> NDArray[np.float32]:
-        """|x - G(z)| (n, *shape) on a scale fixed at calibration: 1 = the worst residual of a normal sample."""
+        """|x - G(z)|, blurred (n, *shape), on a scale fixed at calibration: 1 = the worst place of a normal sample.
+
+        Blurring keeps misplaced parts and lets the thin seams along every edge fade."""
         return self.explain(X).anomaly_map

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anogan.config import PRESETS, EncoderConfig, GANConfig, SearchConfig
+from anogan.config import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
 from anogan.detectors.anogan import AnoGAN
 from anogan.inversion import encode
 
@@ -17,7 +17,7 @@ class Hybrid(AnoGAN):
         self,
         gan: GANConfig = GANConfig(),
         encoder: EncoderConfig = EncoderConfig(),
-        search: SearchConfig = PRESETS["default"].hybrid,
+        search: SearchConfig = HYBRID_SEARCH,
         *,
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
