@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,19 @@ def test_a_score_does_not_depend_on_the_number_of_threads(fitted: Detector) -> N
     one = fitted.anomaly_score(x)
     torch.set_num_threads(2)
     assert np.allclose(fitted.anomaly_score(x), one, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["anogan", "hybrid"])
+def test_the_search_brings_every_query_closer_than_its_start(name: str, shape: tuple[int, ...]) -> None:
+    searching = quick(name).fit(stripes(64, shape))
+    x = stripes(12, shape, seed=3)
+    start = searching.search
+    found = searching.explain(x)
+    searching.search = replace(start, steps=0)
+    begun = searching.explain(x)
+    assert (found.score <= begun.score).all()
+    assert (found.score < begun.score).sum() >= 10
+    assert (np.ptp(found.reconstruction, axis=0) > 1e-4).any(), "every query got the same reconstruction"
 
 
 def test_scoring_changes_neither_weights_nor_statistics(fitted: Detector) -> None:
