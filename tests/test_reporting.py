@@ -81,7 +81,7 @@ def test_the_page_asks_for_nothing_from_outside(report: Path) -> None:
 
 def test_the_page_tells_the_runs_numbers_and_escapes_its_text(report: Path) -> None:
     page = (report / "index.html").read_text()
-    for said in ("0.9123", "0.9000", "25.0 %", "70.0 %", "1 of 20", "99", "Made &lt;up&gt;.", "step 300"):
+    for said in ("0.9123", "0.9000", "25.0&nbsp;%", "70.0&nbsp;%", "1 of 20", "99", "Made &lt;up&gt;.", "step 300"):
         assert said in page
     for kind in KINDS:
         assert kind.capitalize() in page
