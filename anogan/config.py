@@ -154,7 +154,7 @@ class RunConfig:
 # The classes above default to the papers' formulas; these settings were chosen on training images (experiments/LOG.md).
 DEFAULT = RunConfig(
     gan=GANConfig(steps=2500),
-    encoder=EncoderConfig(residual="blurred_cosine", feature_weight=0.1, erase=0.4, steps=1500),
+    encoder=EncoderConfig(residual="blurred_cosine", feature_weight=0.1, erase=0.6, steps=1500),
     search=SearchConfig(steps=60, learning_rate=0.05, residual="blurred_cosine", discrimination_weight=1e-5),
     hybrid=SearchConfig(steps=5, learning_rate=0.01, residual="blurred_cosine", discrimination_weight=1e-5),
 )

@@ -1,4 +1,4 @@
-"""What the encoder is trained on and compared by: the papers' setting against ours, one change at a time.
+"""What the encoder is trained on and compared by: the papers' setting against ours, step by step (the preset's is the last).
 
 python -m experiments.encoder_settings [DATA_ROOT]     about 45 minutes on one thread
 """
@@ -26,7 +26,7 @@ SETTINGS = {
     "blurred cosine, kappa 0.1": EncoderConfig(steps=STEPS, residual="blurred_cosine", feature_weight=0.1),
     "mse, kappa 1, erase 0.4": EncoderConfig(steps=STEPS, erase=0.4),
     "the above two, erase 0.2": EncoderConfig(steps=STEPS, residual="blurred_cosine", feature_weight=0.1, erase=0.2),
-    "the above two, erase 0.4 (preset)": PRESETS["default"].encoder,
+    "the above two, erase 0.4": EncoderConfig(steps=STEPS, residual="blurred_cosine", feature_weight=0.1, erase=0.4),
     "the above two, erase 0.6": EncoderConfig(steps=STEPS, residual="blurred_cosine", feature_weight=0.1, erase=0.6),
 }
 
