@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anogan.bundle import load
-    from anogan.config import EncoderConfig, GANConfig, SearchConfig
-    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid
+    from anogan.config import EncoderConfig, GANConfig, NeighbourConfig, SearchConfig
+    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, NeighbourGAN
 
 __version__ = "0.1.0"
 
@@ -17,12 +17,14 @@ _HOME = {
     "load": "anogan.bundle",
     "EncoderConfig": "anogan.config",
     "GANConfig": "anogan.config",
+    "NeighbourConfig": "anogan.config",
     "SearchConfig": "anogan.config",
     "DETECTORS": "anogan.detectors",
     "AnoGAN": "anogan.detectors",
     "Detector": "anogan.detectors",
     "FAnoGAN": "anogan.detectors",
     "Hybrid": "anogan.detectors",
+    "NeighbourGAN": "anogan.detectors",
 }
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "FAnoGAN",
     "GANConfig",
     "Hybrid",
+    "NeighbourConfig",
+    "NeighbourGAN",
     "SearchConfig",
     "load",
 ]

@@ -52,7 +52,9 @@ def _params(detector: Detector) -> dict[str, Any]:
 def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], about: dict[str, Any]) -> None:
     """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on."""
     parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
-    contents = {file: save_tensors(_cpu_state(network)) for file, network in parts.items()}
+    contents = {file: save_tensors(_cpu(network.state_dict())) for file, network in parts.items()}
+    memories = {name: detector.memory_ for name, detector in detectors.items() if detector.memory_}
+    contents |= {_memory_file(name): save_tensors(_cpu(memory)) for name, memory in memories.items()}
     contents[CALIBRATION] = save_arrays({name: d.calibration_scores_ for name, d in detectors.items()})
     manifest = {
         "format": FORMAT,
@@ -74,8 +76,12 @@ def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], abo
     partial.rename(folder)
 
 
-def _cpu_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+def _cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _memory_file(detector: str) -> str:
+    return f"{detector}.memory.safetensors"
 
 
 def find(path: Path) -> Path:
@@ -156,7 +162,9 @@ def load(path: Path | str, detector: str | None = None, device: str = "auto") ->
     try:
         fitted = _build(DETECTORS[typing.cast(Any, name)], entry["params"], gan.config, device)
         scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
-        return fitted.restore(gan, scores, float(entry["map_scale"]))
+        file = _memory_file(name)
+        memory = load_tensors(_read_file(folder, manifest, file)) if file in manifest["files"] else {}
+        return fitted.restore(gan, scores, float(entry["map_scale"]), memory)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error
 

@@ -181,12 +181,12 @@ def _score_blocks(detector: Detector, files: Sequence[tuple[Path, Path]], option
                 rows.loc[index, "score"] = found.score
                 rows.loc[index, "p_value"] = p_values(detector.calibration_scores_, found.score)
                 rows.loc[index, "verdict"] = np.where(found.score > detector.threshold_, "anomaly", "normal")
-                rows.loc[index, "residual"] = found.residual
-                rows.loc[index, "discrimination"] = found.discrimination
+                for name, term in found.terms.items():
+                    rows.loc[index, name] = term
                 if options.maps:
                     for i, anomaly_map in zip(index, found.anomaly_map, strict=True):
                         write_bytes(options.maps / f"{block[i][1]}.map.png", png(heatmap(anomaly_map), zoom=4))
-            columns = ["file", "score", "p_value", "verdict", "residual", "discrimination", "error"]
+            columns = ["file", "score", "p_value", "verdict", *detector.terms, "error"]
             yield rows.reindex(columns=columns)
             update(len(block), "")
 

@@ -11,7 +11,7 @@ LossName = Literal["non_saturating", "hinge", "wgan_gp"]
 NormName = Literal["none", "batch", "spectral"]
 ResidualName = Literal["l1", "mse", "relative", "cosine", "blurred_cosine"]
 EncoderMode = Literal["izi", "ziz", "izi_f"]
-DetectorName = Literal["fanogan", "anogan", "hybrid"]
+DetectorName = Literal["neighbourgan", "fanogan", "anogan", "hybrid"]
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
@@ -119,6 +119,29 @@ class SearchConfig:
         _require(0 <= weight <= 1, "search.discrimination_weight", weight, "in [0, 1]")
 
 
+@dataclass(frozen=True)
+class NeighbourConfig:
+    """NeighbourGAN: how its three views of a sample are made and weighed (chosen on training images)."""
+
+    neighbours: int = 10
+    """Training samples that span the local hyperplane, and whose reconstructions a residual is compared with."""
+    ridge: float = 1.0
+    """Regularisation of the hyperplane, in units of the neighbours' mean variance (Vincent & Bengio 2002)."""
+    code_neighbours: int = 5
+    """Nearest codes E(x) that the distance in latent space is averaged over."""
+    code_weight: float = 0.25
+    """Weight of the code beside the gradients' 1."""
+    reconstruction_weight: float = 0.125
+    """Weight of the reconstruction beside the gradients' 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("neighbours", "code_neighbours"):
+            _require(getattr(self, name) >= 1, f"neighbour.{name}", getattr(self, name), ">= 1")
+        _require(self.ridge > 0, "neighbour.ridge", self.ridge, "> 0")
+        for name in ("code_weight", "reconstruction_weight"):
+            _require(getattr(self, name) >= 0, f"neighbour.{name}", getattr(self, name), ">= 0")
+
+
 HYBRID_SEARCH = SearchConfig(steps=20)
 
 
@@ -136,13 +159,14 @@ class RunConfig:
     """Share of the normal training samples kept from all training, for the threshold."""
     false_alarm_rate: float = 0.01
     """Share of normal samples that may be flagged."""
-    detectors: tuple[DetectorName, ...] = ("fanogan", "anogan", "hybrid")
+    detectors: tuple[DetectorName, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
     """Detectors to calibrate on the trained networks; none = train the GAN alone."""
     gan: GANConfig = field(default_factory=GANConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     hybrid: SearchConfig = field(default_factory=lambda: HYBRID_SEARCH)
     """The hybrid's search, started from E(x)."""
+    neighbour: NeighbourConfig = field(default_factory=NeighbourConfig)
 
     def __post_init__(self) -> None:
         _require(0 < self.false_alarm_rate < 1, "false_alarm_rate", self.false_alarm_rate, "in (0, 1)")

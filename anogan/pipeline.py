@@ -113,7 +113,7 @@ def train_run(
         gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", starts(detector) * len(x_held_out)) as update:
-            detector.adopt(gan, x_held_out.numpy(), _row_counter(update))
+            detector.adopt(gan, x.cpu().numpy(), x_held_out.numpy(), _row_counter(update))
     about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
     bundle.save(run.path / "bundle", gan, detectors, about)
     return detectors
@@ -131,7 +131,11 @@ def starts(detector: Detector) -> int:
 def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
     """The detector of this name with the run's settings, not yet fitted."""
     cls = DETECTORS[name]
-    settings = {"encoder": config.encoder, "search": config.hybrid if name == "hybrid" else config.search}
+    settings = {
+        "encoder": config.encoder,
+        "search": config.hybrid if name == "hybrid" else config.search,
+        "neighbour": config.neighbour,
+    }
     taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
     return cls(
         config.gan,
@@ -206,8 +210,7 @@ def _score_table(
             "score": found.score,
             "p_value": p_values(detector.calibration_scores_, found.score),
             "verdict": np.where(found.score > detector.threshold_, "anomaly", "normal"),
-            "residual": found.residual,
-            "discrimination": found.discrimination,
+            **found.terms,
         }
     )
 

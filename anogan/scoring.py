@@ -13,11 +13,10 @@ from anogan.config import EncoderConfig, ResidualName, SearchConfig
 
 
 class Score(NamedTuple):
-    """A(x) per row (n,) and the two terms it is made of, unweighted."""
+    """A(x) per row (n,) and the terms it is made of, unweighted, by name."""
 
     total: Tensor
-    residual: Tensor
-    discrimination: Tensor
+    terms: dict[str, Tensor]
 
 
 def l1(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -73,11 +72,13 @@ def anogan_score(config: SearchConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_ha
     residual = RESIDUALS[config.residual](x, x_hat)
     discrimination = (f - f_hat).abs().sum(1)
     weight = config.discrimination_weight
-    return Score((1 - weight) * residual + weight * discrimination, residual, discrimination)
+    total = (1 - weight) * residual + weight * discrimination
+    return Score(total, {"residual": residual, "discrimination": discrimination})
 
 
 def fanogan_score(config: EncoderConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
     """A(x) = R + kappa D with D = mean (f(x) - f(x_hat))^2 (f-AnoGAN, eq. 8); also the izi_f training loss."""
     residual = RESIDUALS[config.residual](x, x_hat)
     discrimination = (f - f_hat).square().mean(1)
-    return Score(residual + config.feature_weight * discrimination, residual, discrimination)
+    total = residual + config.feature_weight * discrimination
+    return Score(total, {"residual": residual, "discrimination": discrimination})

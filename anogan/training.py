@@ -229,7 +229,7 @@ def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor,
     x_hat = gan.generator(encoder(erase(x, config.erase, stream)))
     features = gan.discriminator.features
     score = fanogan_score(config, x, x_hat, features(x), features(x_hat))
-    return score.residual if config.mode == "izi" else score.total
+    return score.terms["residual"] if config.mode == "izi" else score.total
 
 
 def train_encoder(x: Tensor, training: EncoderTraining, on_log: OnLog | None = None) -> GAN:

@@ -1,4 +1,4 @@
-"""What the encoder is trained on and compared by: the papers' setting against ours, step by step (the preset's is the last).
+"""What the encoder is trained on and compared by: from the papers' setting to the preset's, the last.
 
 python -m experiments.encoder_settings [DATA_ROOT]     about 45 minutes on one thread
 """
@@ -37,7 +37,7 @@ def measure(split: Split, seed: int) -> Iterator[dict[str, Any]]:
     for name, config in SETTINGS.items():
         networks = train_encoder(x, EncoderTraining(gan, config, seed))
         # The threshold plays no part in an AUROC; the held-out normals are the test normals here.
-        detector = FAnoGAN(encoder=config, device="cpu").adopt(networks, split.x_test[split.y_test == 0])
+        detector = FAnoGAN(encoder=config, device="cpu").adopt(networks, x, split.x_test[split.y_test == 0])
         yield {"setting": name, "auroc": auroc(split.y_test, detector.anomaly_score(split.x_test))}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors config files data networks losses scoring training inversion calibration health detectors evaluation
-bundle runs images pipeline reporting cli commands __main__"""
+LAYERS = """errors config files data networks losses scoring neighbours training inversion calibration health detectors
+evaluation bundle runs images pipeline reporting cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,13 +15,14 @@ from anogan import bundle
 from anogan.errors import BundleError
 
 X = stripes(64, (1, 12, 12))
+NAMES = ("fanogan", "neighbourgan", "anogan", "hybrid")
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "bundle"
     hybrid = quick("hybrid").fit(X)
-    detectors = {name: quick(name).adopt(hybrid.gan_, X[:20]) for name in ("fanogan", "anogan", "hybrid")}
+    detectors = {name: quick(name).adopt(hybrid.gan_, X[20:], X[:20]) for name in NAMES}
     bundle.save(folder, hybrid.gan_, detectors, {"data": "stripes"})
     return folder
 
@@ -35,9 +36,9 @@ def copy(saved: Path, tmp_path: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("name", ["fanogan", "anogan", "hybrid"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_loaded_detector_scores_bit_for_bit_as_the_one_saved(saved: Path, name: str) -> None:
-    original = quick(name).adopt(bundle.load_gan(saved), X[:20])
+    original = quick(name).adopt(bundle.load_gan(saved), X[20:], X[:20])
     loaded = bundle.load(saved.parent, name, device="cpu")
     query = stripes(9, (1, 12, 12), seed=5)
     assert np.array_equal(loaded.anomaly_score(query), original.anomaly_score(query))
@@ -48,7 +49,7 @@ def test_a_loaded_detector_scores_bit_for_bit_as_the_one_saved(saved: Path, name
 
 def test_the_first_detector_is_the_default_and_another_name_is_refused(saved: Path) -> None:
     assert type(bundle.load(saved)).__name__ == "FAnoGAN"
-    with pytest.raises(ValueError, match="choose from fanogan, anogan, hybrid"):
+    with pytest.raises(ValueError, match="choose from fanogan, neighbourgan, anogan, hybrid"):
         bundle.load(saved, "knn")
 
 
@@ -64,9 +65,9 @@ def test_any_flipped_byte_is_noticed(copy: Path) -> None:
             damaged[position] ^= 0x10
             file.write_bytes(damaged)
             with pytest.raises(BundleError, match=str(file.parent)):
-                bundle.load(copy)
+                bundle.load(copy, "neighbourgan")  # the one that reads every file
         file.write_bytes(original)
-    bundle.load(copy)
+    bundle.load(copy, "neighbourgan")
 
 
 @pytest.mark.parametrize("file", ["bundle.json", "generator.safetensors", "encoder.safetensors"])
@@ -101,6 +102,16 @@ FORGED = {
     "format": lambda m: m.update(format=99),
     "extra": lambda m: m.update(extra=1),
 }
+
+
+def test_a_memory_without_one_of_its_parts_is_refused(copy: Path) -> None:
+    file = copy / "neighbourgan.memory.safetensors"
+    memory = load(file.read_bytes())
+    memory.pop("codes")
+    save_file(memory, file)
+    reseal(copy, lambda manifest: None)
+    with pytest.raises(BundleError, match="expected a memory of finite centre, codes"):
+        bundle.load(copy, "neighbourgan")
 
 
 @pytest.mark.parametrize("kind", sorted(FORGED))

@@ -22,6 +22,7 @@ from PIL import Image
 
 from anogan import cli, commands, pipeline
 from anogan.data import idx, load_dataset, one_vs_rest
+from anogan.detectors import NeighbourGAN
 from anogan.errors import DataUnavailableError
 
 WORDS = """--preset digits --gan.width 8 --gan.steps 100 --gan.batch-size 32 --gan.latent-dim 16 --encoder.steps 50
@@ -133,12 +134,12 @@ def test_a_class_that_is_too_small_is_refused_before_anything_is_written(tmp_pat
 def test_results_and_scores_have_the_promised_form(trained: Path) -> None:
     results = json.loads((trained / "results.json").read_text())
     assert (results["dataset"], results["normal"]) == ("digits", "3")
-    assert list(results["detectors"]) == ["fanogan", "anogan", "hybrid"]
+    assert list(results["detectors"]) == ["neighbourgan", "fanogan", "anogan", "hybrid"]
     for name, result in results["detectors"].items():
         low, high = result["auroc_ci"]
         assert 0 <= low <= result["auroc"] <= high <= 1
         assert {"auprc", "n_test", "false_alarm_rate", "per_class"} <= set(result)
-        assert result["n_test"] == (599 if name == "fanogan" else 36)
+        assert result["n_test"] == (36 if name in ("anogan", "hybrid") else 599)
     assert results["false_alarm_rate"]["promised"] == 0.05
     assert {"gan", "encoder", "score fanogan"} <= set(results["seconds"])
     scores = pd.read_csv(trained / "scores.csv")
@@ -157,9 +158,16 @@ def test_files_are_scored_as_the_data_set_is(trained: Path, photos: Path, tmp_pa
     done = anogan("score", trained, photos, "--out", tmp_path / "s.csv", "--maps", tmp_path / "maps")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "s.csv")
-    assert list(table.columns) == ["file", "score", "p_value", "verdict", "residual", "discrimination", "error"]
+    assert list(table.columns) == [
+        "file",
+        "score",
+        "p_value",
+        "verdict",
+        *NeighbourGAN.terms,
+        "error",
+    ]
     scores = pd.read_csv(trained / "scores.csv")
-    expected = scores[(scores.detector == "fanogan") & (scores.row < 5)].score
+    expected = scores[(scores.detector == "neighbourgan") & (scores.row < 5)].score
     assert np.allclose(table.score, expected, rtol=1e-5)
     assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == [f"digit-{i}.png.map.png" for i in range(5)]
     assert size(tmp_path / "maps" / "digit-0.png.map.png") == (112, 112)
@@ -183,7 +191,7 @@ def test_a_bad_file_gets_its_own_row_and_line_and_the_rest_is_scored(
 
 def test_only_fail_on_anomaly_turns_a_verdict_into_a_status(trained: Path, tmp_path: Path) -> None:
     scores = pd.read_csv(trained / "scores.csv")
-    worst = scores[scores.detector == "fanogan"].sort_values("score").row.iloc[-1]
+    worst = scores[scores.detector == "neighbourgan"].sort_values("score").row.iloc[-1]
     Image.fromarray(load_dataset("digits").x_test[worst, 0]).save(tmp_path / "worst.png")
     arguments = ["score", trained, tmp_path / "worst.png", "--out", tmp_path / "s.csv"]
     assert anogan(*arguments).returncode == 0

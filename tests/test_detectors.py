@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
-from anogan.detectors import DETECTORS, Detector
+from anogan.detectors import DETECTORS, Detector, FAnoGAN, NeighbourGAN
 from anogan.errors import CalibrationWarning
 from anogan.scoring import blur
 
@@ -81,14 +81,19 @@ def test_explanation_is_what_the_single_methods_say(fitted: Detector) -> None:
     assert np.allclose(found.anomaly_map * fitted.map_scale_, difference, atol=1e-5)
 
 
-def test_the_score_is_made_of_its_two_terms(fitted: Detector) -> None:
+def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
     found = fitted.explain(stripes(6, fitted.gan_.shape, seed=12))
-    if fitted.encoder is not None and not hasattr(fitted, "search"):
-        expected = found.residual + fitted.encoder.feature_weight * found.discrimination
+    assert tuple(found.terms) == fitted.terms
+    residual, discrimination = (found.terms.get(name) for name in ("residual", "discrimination"))
+    if isinstance(fitted, NeighbourGAN):
+        weights = 1, fitted.neighbour.code_weight, fitted.neighbour.reconstruction_weight
+        expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
+    elif isinstance(fitted, FAnoGAN):
+        expected = residual + fitted.encoder.feature_weight * discrimination
     else:
         weight = fitted.search.discrimination_weight
-        expected = (1 - weight) * found.residual + weight * found.discrimination
-    assert np.allclose(found.score, expected, rtol=1e-5)
+        expected = (1 - weight) * residual + weight * discrimination
+    assert np.allclose(found.score, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_held_out_normals_stay_below_one_on_the_map(fitted: Detector) -> None:
@@ -126,7 +131,7 @@ def test_clone_repr_and_pickle_work(fitted: Detector) -> None:
 def test_networks_can_be_shared() -> None:
     x = stripes(64, SHAPES["square"])
     first = quick("hybrid").fit(x)
-    second = quick("fanogan").adopt(first.gan_, x[:20])
+    second = quick("fanogan").adopt(first.gan_, x[20:], x[:20])
     assert second.gan_.generator is first.gan_.generator
     assert len(second.calibration_scores_) == 20
 
@@ -135,7 +140,7 @@ def test_a_detector_that_needs_an_encoder_refuses_networks_without_one() -> None
     x = stripes(64, (1, 12, 12))
     networks = quick("anogan").fit(x).gan_
     with pytest.raises(ValueError, match="needs networks with a trained encoder"):
-        quick("fanogan").adopt(networks, x)
+        quick("fanogan").adopt(networks, x, x)
 
 
 BAD = {

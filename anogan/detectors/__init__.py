@@ -5,7 +5,13 @@ from anogan.detectors.anogan import AnoGAN
 from anogan.detectors.base import Detector, Explanation
 from anogan.detectors.fanogan import FAnoGAN
 from anogan.detectors.hybrid import Hybrid
+from anogan.detectors.neighbourgan import NeighbourGAN
 
-DETECTORS: dict[DetectorName, type[Detector]] = {"fanogan": FAnoGAN, "anogan": AnoGAN, "hybrid": Hybrid}
+DETECTORS: dict[DetectorName, type[Detector]] = {
+    "neighbourgan": NeighbourGAN,
+    "fanogan": FAnoGAN,
+    "anogan": AnoGAN,
+    "hybrid": Hybrid,
+}
 
-__all__ = ["DETECTORS", "AnoGAN", "Detector", "Explanation", "FAnoGAN", "Hybrid"]
+__all__ = ["DETECTORS", "AnoGAN", "Detector", "Explanation", "FAnoGAN", "Hybrid", "NeighbourGAN"]

@@ -46,5 +46,6 @@ class AnoGAN(Detector):
         for part, _ in chunks(z, z.device):
             yield part
 
-    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
-        return anogan_score(self.search, x, x_hat, f, f_hat)
+    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
+        features = self.gan_.discriminator.features
+        return anogan_score(self.search, x, x_hat, features(x), features(x_hat))

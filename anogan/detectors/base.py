@@ -21,15 +21,15 @@ from anogan.scoring import Score, blur
 from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
 
 FEWEST = 16  # training samples
+Memory = dict[str, Tensor]
 MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
 
 
 class Explanation(NamedTuple):
-    """What a detector says of x (n, *shape): A(x) and its two terms (n,), x_hat and the anomaly map (n, *shape)."""
+    """What a detector says of x (n, *shape): A(x) and its terms by name (n,), x_hat and the anomaly map (n, *shape)."""
 
     score: Floats
-    residual: Floats
-    discrimination: Floats
+    terms: dict[str, Floats]
     reconstruction: NDArray[np.float32]
     anomaly_map: NDArray[np.float32]
 
@@ -59,12 +59,13 @@ def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
 
 class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the GAN detectors. After `fit`: `gan_` (shared networks), `calibration_scores_`, `threshold_`,
-    `offset_` (= -threshold_), `map_scale_`.
+    `offset_` (= -threshold_), `map_scale_`, `memory_`.
 
     Parameters: `gan`, a `GANConfig`; `false_alarm_rate`, share of normal samples that may be flagged; `holdout`, share
     of X kept from training to set the threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
     """
 
+    terms: tuple[str, ...] = ("residual", "discrimination")  # of the score, by name
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     gan: GANConfig
     false_alarm_rate: float
@@ -77,8 +78,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """x (n, *shape) -> z (CHUNK, latent_dim), chunk after chunk, the last one padded."""
 
     @abstractmethod
-    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
-        """Compare x with its reconstruction, f(x) with f(x_hat); every term per row (n,)."""
+    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
+        """Compare x with its reconstruction x_hat = G(z); every term per row (n,)."""
+
+    def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:
+        """What scoring needs beside the networks, from training and held-out samples; nothing unless overridden."""
+        return {}
 
     # Fitting.
 
@@ -96,25 +101,27 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         gan = train_gan(x_train, training, on_log)
         if self.encoder is not None:
             gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log)
-        return self.adopt(gan, x[held_out].numpy())
+        return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
-    def adopt(self, gan: GAN, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
-        """Take trained networks, which several detectors may share, and calibrate on normal samples X_normal that
+    def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
+        """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
         none of them was trained on."""
         if self.encoder is not None and gan.encoder is None:
             raise ValueError(f"{type(self).__name__} needs networks with a trained encoder")
         self.gan_, self.map_scale_ = gan.frozen(), 1.0
+        self.memory_ = self._remember(check_samples(X, gan.shape), check_samples(X_normal, gan.shape))
         normal = self.explain(X_normal, on_rows)
         peaks = normal.anomaly_map.reshape(len(normal.score), -1).max(1)
-        return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)))
+        return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
 
-    def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float) -> Self:
-        """Take networks and calibration from an earlier fit; the threshold follows from the scores."""
+    def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
+        """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""
         if calibration_scores.ndim != 1 or not len(calibration_scores) or not np.isfinite(calibration_scores).all():
             raise ValueError("calibration scores must be finite numbers (n,)")
         self.gan_ = gan.frozen()
         self.n_features_in_ = int(np.prod(gan.shape))
         self.map_scale_ = map_scale
+        self.memory_ = {name: tensor.to(gan.device) for name, tensor in memory.items()}
         self.calibration_scores_ = np.sort(calibration_scores)
         self.threshold_ = threshold_at(self.calibration_scores_, self.false_alarm_rate)
         self.offset_ = -self.threshold_
@@ -126,18 +133,20 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[Explanation]:
         check_is_fitted(self, "gan_")
         x_all = check_samples(X, self.gan_.shape)
-        generator, features = self.gan_.generator, self.gan_.discriminator.features
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
-            x_hat = generator(z)
-            score = self._score(x, x_hat, features(x), features(x_hat))
+            x_hat = self.gan_.generator(z)
+            score = self._score(x, z, x_hat)
             maps = blur((x - x_hat).abs()) / self.map_scale_
-            terms = (term[:count].double().cpu().numpy() for term in score)
-            yield Explanation(*terms, *(a[:count].cpu().numpy() for a in (x_hat, maps)))
+            terms = {name: term[:count].double().cpu().numpy() for name, term in score.terms.items()}
+            total = score.total[:count].double().cpu().numpy()
+            yield Explanation(total, terms, *(a[:count].cpu().numpy() for a in (x_hat, maps)))
 
     def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
         """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
         parts = list(self._explain(X, on_rows))
-        return Explanation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        score, terms, x_hat, maps = zip(*parts, strict=True)
+        joined = {name: np.concatenate([part[name] for part in terms]) for name in terms[0]}
+        return Explanation(np.concatenate(score), joined, np.concatenate(x_hat), np.concatenate(maps))
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """A(x) (n,), higher = more anomalous."""

@@ -37,5 +37,6 @@ class FAnoGAN(Detector):
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
         return encode(self.gan_, x_all, on_rows)
 
-    def _score(self, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
-        return fanogan_score(self.encoder, x, x_hat, f, f_hat)
+    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
+        features = self.gan_.discriminator.features
+        return fanogan_score(self.encoder, x, x_hat, features(x), features(x_hat))

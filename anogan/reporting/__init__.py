@@ -23,6 +23,7 @@ from anogan.reporting import figures
 from anogan.runs import Run
 
 TITLES = {
+    "neighbourgan": "NeighbourGAN",
     "fanogan": "f-AnoGAN (encoder)",
     "anogan": "AnoGAN (latent search)",
     "hybrid": "hybrid (encoder, then search)",
