@@ -67,6 +67,36 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """Compare detectors and baselines on a whole protocol; finished cells are never run again."""
+
+    out: Path
+    """Folder for results.csv, details.csv, settings.json and summary.csv."""
+    data: str = "mnist"
+    """Data set: mnist, fashion-mnist or digits."""
+    protocol: Literal["one_vs_rest", "leave_one_out"] = "one_vs_rest"
+    """One class normal, or one class anomalous."""
+    detectors: str = "default,oriented-gradient-knn"
+    """Names separated by commas; a wrong one is answered with the choices."""
+    classes: str = "all"
+    """Classes separated by commas, or all."""
+    seeds: str = "0,1,2"
+    """Seeds separated by commas."""
+    workers: int = 1
+    """Processes; each takes one class and seed at a time."""
+    threads: int = 1
+    """Threads of each process."""
+    subset: int = 0
+    """Test rows scored by detectors that search: half normal, half anomalous; 0 = all."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler whose workers take the jobs (needs the extra 'dask')."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Write the HTML report, figures and tables of a run."""
 
@@ -127,6 +157,7 @@ COMMANDS: dict[str, type] = {
     "report": Report,
     "sample": Sample,
     "data": Data,
+    "benchmark": Benchmark,
 }
 
 
@@ -183,7 +214,7 @@ def run_path(options: Train) -> Path:
 
 
 def usage() -> str:
-    rows = [f"  {name:8} {cls.__doc__}" for name, cls in COMMANDS.items()]
+    rows = [f"  {name:9} {cls.__doc__}" for name, cls in COMMANDS.items()]
     head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
     tail = ["", "anogan COMMAND --help shows a command's options; anogan --version the version."]
     return "\n".join([*head, *rows, *tail])

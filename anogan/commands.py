@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -189,6 +190,55 @@ def _score_blocks(detector: Detector, files: Sequence[tuple[Path, Path]], option
             columns = ["file", "score", "p_value", "verdict", *detector.terms, "error"]
             yield rows.reindex(columns=columns)
             update(len(block), "")
+
+
+def benchmark(options: cli.Benchmark) -> int:
+    from anogan.benchmark import choose_methods, run_benchmark, summarise
+
+    methods = choose_methods(options.detectors)
+    try:
+        seeds = list(dict.fromkeys(int(seed) for seed in options.seeds.split(",")))
+    except ValueError:
+        raise ValueError(f"--seeds must be whole numbers separated by commas, got {options.seeds!r}") from None
+    with _scheduler(options.scheduler), tqdm(desc="cells", disable=None, dynamic_ncols=True) as shown:
+
+        def on_cells(done: int, total: int) -> None:
+            shown.total, shown.n = total, done
+            shown.refresh()
+
+        table = run_benchmark(
+            options.out,
+            options.data,
+            options.protocol,
+            methods,
+            options.classes,
+            seeds,
+            workers=options.workers,
+            threads=options.threads,
+            subset=options.subset,
+            data_root=options.data_root,
+            device=options.device,
+            on_cells=on_cells,
+        )
+    summary = summarise(table)
+    write_text(options.out / "summary.csv", summary.to_csv(index=False, float_format="%.5f"))
+    print(summary.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print(options.out / "results.csv")
+    return 0
+
+
+@contextmanager
+def _scheduler(address: str | None) -> Iterator[None]:
+    """joblib's jobs go to the workers of a Dask scheduler, where one is named."""
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("--scheduler needs the extra 'dask': pip install 'anogan[dask]'") from None
+    with Client(address), joblib.parallel_config("dask"):
+        yield
 
 
 def report(options: cli.Report) -> int:

@@ -1,7 +1,7 @@
 """Data sets by name. A new one is a function `load(root) -> ImageSet` and one entry here."""
 
 from anogan.data import digits, idx
-from anogan.data.splits import ImageSet, Split, one_vs_rest
+from anogan.data.splits import PROTOCOLS, ImageSet, Split, leave_one_out, one_vs_rest
 
 DATASETS = {"mnist": idx.load_mnist, "fashion-mnist": idx.load_fashion_mnist, "digits": digits.load_digits}
 
@@ -14,4 +14,4 @@ def load_dataset(name: str, root: str | None = None) -> ImageSet:
     return DATASETS[name](root)
 
 
-__all__ = ["DATASETS", "ImageSet", "Split", "load_dataset", "one_vs_rest"]
+__all__ = ["DATASETS", "PROTOCOLS", "ImageSet", "Split", "leave_one_out", "load_dataset", "one_vs_rest"]

@@ -57,11 +57,23 @@ def parse_classes(normal: str, classes: tuple[str, ...]) -> list[int]:
 
 def one_vs_rest(images: ImageSet, normal: str) -> Split:
     """The chosen class is normal, all others are anomalous: train on its training images, test on every test image."""
-    chosen = parse_classes(normal, images.classes)
+    return _split(images, parse_classes(normal, images.classes))
+
+
+def leave_one_out(images: ImageSet, anomalous: str) -> Split:
+    """The chosen class is anomalous, all others are normal; else as `one_vs_rest`."""
+    left_out = parse_classes(anomalous, images.classes)
+    return _split(images, [c for c in range(len(images.classes)) if c not in left_out])
+
+
+def _split(images: ImageSet, normal: list[int]) -> Split:
     return Split(
-        x_train=to_unit_range(images.x_train[np.isin(images.label_train, chosen)]),
+        x_train=to_unit_range(images.x_train[np.isin(images.label_train, normal)]),
         x_test=to_unit_range(images.x_test),
-        y_test=(~np.isin(images.label_test, chosen)).astype(np.int64),
+        y_test=(~np.isin(images.label_test, normal)).astype(np.int64),
         label_test=images.label_test,
         classes=images.classes,
     )
+
+
+PROTOCOLS = {"one_vs_rest": one_vs_rest, "leave_one_out": leave_one_out}

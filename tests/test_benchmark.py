@@ -1,0 +1,119 @@
+"""The benchmark: leak-free, resumable, and one table for GANs and baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import QUICK_ENCODER, QUICK_GAN
+
+from anogan import benchmark
+from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark, summarise
+from anogan.config import RunConfig
+from anogan.data import leave_one_out, load_dataset, one_vs_rest
+from anogan.detectors import FAnoGAN
+from anogan.errors import RunError
+
+QUICK = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits")
+PROMISED = ["data", "protocol", "class", "detector", "seed", "auroc", "auprc", "fpr95", "false_alarm_promised"]
+PROMISED += ["false_alarm_achieved", "train_seconds", "score_seconds"]
+
+
+@pytest.fixture(autouse=True)
+def quick_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("default", "fanogan"):
+        monkeypatch.setitem(METHODS, name, Method(METHODS[name].detector, QUICK))
+
+
+def run(folder: Path, methods: list[str], classes: str = "8", seeds: tuple[int, ...] = (17,), **rest: object):
+    return run_benchmark(folder, "digits", "one_vs_rest", methods, classes, seeds, **rest)
+
+
+def test_the_table_has_the_promised_columns_and_a_row_per_cell(tmp_path: Path) -> None:
+    told = []
+    methods = ["default", "fanogan", "pca"]
+    run(tmp_path, methods, classes="8,3", seeds=(17, 18), on_cells=lambda done, total: told.append((done, total)))
+    table = pd.read_csv(tmp_path / "results.csv", dtype={"class": str})
+    assert list(table.columns) == PROMISED
+    assert len(table) == 12
+    assert set(zip(table["class"], table["seed"], strict=True)) == {("8", 17), ("8", 18), ("3", 17), ("3", 18)}
+    assert told[0] == (0, 12)
+    assert told[-1] == (12, 12)
+    assert table["auroc"].between(0, 1).all()
+    details = pd.read_csv(tmp_path / "details.csv")
+    assert ((details["auroc_low"] <= table["auroc"]) & (table["auroc"] <= details["auroc_high"])).all()
+    summary = summarise(run(tmp_path, methods, classes="8,3", seeds=(17, 18))).set_index("detector")
+    assert summary.loc["pca", "auroc"] == pytest.approx(table[table.detector == "pca"]["auroc"].mean(), abs=1e-4)
+    by_seed = table[table.detector == "fanogan"].groupby("seed")["auroc"].mean()
+    assert summary.loc["fanogan", "auroc_sd"] == pytest.approx(by_seed.std(), abs=1e-4)
+
+
+def test_a_finished_cell_is_never_run_again_and_an_interruption_keeps_the_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, real = [], benchmark.run_job
+
+    def counting(job, *rest):
+        if len(jobs) == 1:
+            raise KeyboardInterrupt
+        jobs.append(job)
+        return real(job, *rest)
+
+    monkeypatch.setattr(benchmark, "run_job", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, ["pca"], classes="3,8")
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 1
+    monkeypatch.setattr(benchmark, "run_job", lambda job, *rest: jobs.append(job) or real(job, *rest))
+    run(tmp_path, ["pca"], classes="3,8")
+    run(tmp_path, ["pca"], classes="3,8")
+    assert [job.label for job in jobs] == ["3", "8"]
+
+
+def test_results_of_other_settings_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path, ["default"])
+    other = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits", false_alarm_rate=0.2)
+    monkeypatch.setitem(METHODS, "default", Method("neighbourgan", other))
+    with pytest.raises(RunError, match=r"default\.false_alarm_rate"):
+        run(tmp_path, ["default"])
+
+
+def test_training_calibration_and_test_rows_are_disjoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def adopt(self, gan, x, x_normal, *rest):
+        seen.update(train=x, calibration=x_normal)
+        return original(self, gan, x, x_normal, *rest)
+
+    original = FAnoGAN.adopt
+    monkeypatch.setattr(FAnoGAN, "adopt", adopt)
+    run(tmp_path, ["fanogan"])
+    split = one_vs_rest(load_dataset("digits"), "8")
+    rows = [{row.tobytes() for row in x} for x in (seen["train"], seen["calibration"], split.x_test)]
+    assert sum(map(len, rows[:2])) == len(split.x_train)
+    assert not rows[0] & rows[1]
+    assert not (rows[0] | rows[1]) & rows[2]
+
+
+@pytest.mark.slow
+def test_processes_give_the_table_of_one(tmp_path: Path) -> None:
+    alone = run(tmp_path / "one", ["pca", "oriented-gradient-knn"], classes="3,8")
+    together = run(tmp_path / "two", ["pca", "oriented-gradient-knn"], classes="3,8", workers=2)
+    columns = [name for name in alone.columns if not name.endswith("_seconds")]
+    pd.testing.assert_frame_equal(alone[columns], together[columns])
+
+
+def test_leave_one_out_is_the_mirror_image_of_one_vs_rest() -> None:
+    images = load_dataset("digits")
+    inside, outside = one_vs_rest(images, "4"), leave_one_out(images, "4")
+    assert np.array_equal(inside.y_test, 1 - outside.y_test)
+    assert len(inside.x_train) + len(outside.x_train) == len(images.x_train)
+
+
+def test_an_unknown_detector_is_answered_with_the_choices() -> None:
+    with pytest.raises(
+        ValueError, match=r"unknown detector .magic.; choose from default, fanogan, .*oriented-gradient"
+    ):
+        choose_methods("default, magic")
+    assert choose_methods("pca, default,pca") == ["pca", "default"]
