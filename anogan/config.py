@@ -121,24 +121,21 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class NeighbourConfig:
-    """NeighbourGAN: how its three views of a sample are made and weighed (chosen on training images)."""
+    """NeighbourGAN: how its two views of a sample are made and weighed (chosen on training images)."""
 
     neighbours: int = 10
-    """Training samples that span the local hyperplane, and whose reconstructions a residual is compared with."""
-    ridge: float = 1.0
-    """Regularisation of the hyperplane, in units of the neighbours' mean variance (Vincent & Bengio 2002)."""
+    """Nearest training samples whose mean gradients a sample is compared with."""
     code_neighbours: int = 5
     """Nearest codes E(x) that the distance in latent space is averaged over."""
+    code_sparsity: float = 0.75
+    """How much of the distance between codes is excused where normal codes are far apart: 0 = nothing, 1 = all."""
     code_weight: float = 0.25
     """Weight of the code beside the gradients' 1."""
-    reconstruction_weight: float = 0.125
-    """Weight of the reconstruction beside the gradients' 1."""
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "code_neighbours"):
             _require(getattr(self, name) >= 1, f"neighbour.{name}", getattr(self, name), ">= 1")
-        _require(self.ridge > 0, "neighbour.ridge", self.ridge, "> 0")
-        for name in ("code_weight", "reconstruction_weight"):
+        for name in ("code_sparsity", "code_weight"):
             _require(getattr(self, name) >= 0, f"neighbour.{name}", getattr(self, name), ">= 0")
 
 

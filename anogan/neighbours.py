@@ -1,9 +1,8 @@
-"""Distances to the nearest normal samples: in oriented gradients, to the hyperplane they span, and between codes."""
+"""How far a sample is from the nearest normal ones: in oriented gradients, and between codes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,63 +10,55 @@ from torch.nn.functional import avg_pool1d, avg_pool2d, normalize, pad, relu
 
 DIRECTIONS = 8  # in two dimensions
 CELL = 3 / 14  # side of a cell over the side of the sample: 6 pixels of 28; cells overlap by half
-EPSILON = 1e-4  # squared gradient of an edge too faint to have a direction; the range of x is 2
+EPSILON = 1e-4  # keeps the root smooth where nothing changes; the range of x is 2
+FLOOR = 1e-6  # of a distance, before its logarithm
+CHUNK = 500  # rows compared with the memory at once
 
 
 def oriented_gradients(x: Tensor) -> Tensor:
     """x (n, channels, *size) -> unit vectors (n, d): root of the mean gradient per direction and overlapping cell.
 
-    A histogram of oriented gradients (Dalal & Triggs 2005) with signed directions and soft, squared-cosine voting.
+    A histogram of oriented gradients (Dalal & Triggs 2005) with signed directions, each gradient shared between the
+    two nearest: rising and falling in a signal, eight in an image.
     """
     size, dims = x.shape[2:], x.dim() - 2
     padded = pad(x, [1, 1] * dims, mode="replicate")
-    slopes = [
-        (padded.narrow(2 + axis, 2, side) - padded.narrow(2 + axis, 0, side)) / 2 for axis, side in enumerate(size)
-    ]
-    slopes = [_inner(slope, axis) for axis, slope in enumerate(slopes)]
-    length = (sum((slope.square() for slope in slopes), torch.zeros_like(x)) + EPSILON).sqrt()
-    votes = torch.cat([relu(along).square() / length for along in _directions(slopes)], dim=1)
+    slopes = []
+    for axis in range(dims):
+        inner = padded
+        for other in set(range(dims)) - {axis}:
+            inner = inner.narrow(2 + other, 1, size[other])
+        slopes.append((inner.narrow(2 + axis, 2, size[axis]) - inner.narrow(2 + axis, 0, size[axis])) / 2)
+    votes = torch.cat([relu(slopes[0]), relu(-slopes[0])] if dims == 1 else _directions(*slopes), dim=1)
     cells = [max(2, round(CELL * side)) for side in size]
     pool = avg_pool1d if dims == 1 else avg_pool2d
     pooled = pool(votes, cells, [max(1, cell // 2) for cell in cells])
     return normalize((pooled + EPSILON).sqrt().flatten(1), dim=1)
 
 
-def _inner(slope: Tensor, axis: int) -> Tensor:
-    """Drop the padding of the other axes."""
-    for other in range(2, slope.dim()):
-        if other != axis + 2:
-            slope = slope.narrow(other, 1, slope.shape[other] - 2)
-    return slope
-
-
-def _directions(slopes: list[Tensor]) -> Iterator[Tensor]:
-    """The gradient's component along each direction: rising and falling in a signal, eight in an image."""
-    if len(slopes) == 1:
-        yield from (slopes[0], -slopes[0])
-        return
-    for k in range(DIRECTIONS):
-        angle = 2 * math.pi * k / DIRECTIONS
-        yield slopes[1] * math.cos(angle) + slopes[0] * math.sin(angle)
+def _directions(down: Tensor, right: Tensor) -> list[Tensor]:
+    """The gradient's length, shared between the two nearest of the eight directions."""
+    length = (down.square() + right.square()).sqrt()
+    angle = torch.atan2(down, right) * (DIRECTIONS / (2 * math.pi)) % DIRECTIONS
+    away = [(angle - k).abs() for k in range(DIRECTIONS)]
+    return [length * relu(1 - torch.minimum(apart, DIRECTIONS - apart)) for apart in away]
 
 
 def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors."""
     similarity, rows = (query @ memory.T).topk(min(k, len(memory)), dim=1)
-    return 1 - similarity, rows
+    return (1 - similarity).clamp_min(FLOOR), rows
 
 
-def hyperplane_distance(query: Tensor, neighbours: Tensor, ridge: float) -> Tensor:
-    """Squared distance (n,) of query (n, d) to the hyperplane through its neighbours (n, k, d).
+def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
+    """Logarithm (n,) of the geometric mean of two distances: to the nearest row of memory, and to the mean of the k
+    nearest, which sees past the oddities of each."""
+    distance, rows = nearest(query, memory, k)
+    to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(FLOOR)
+    return (distance[:, 0].log() + to_mean.log()) / 2
 
-    K-local hyperplane distance (Vincent & Bengio 2002): what no mixture of the neighbours explains; `ridge`, in units
-    of their mean variance, keeps mixtures near the neighbours' mean.
-    """
-    mean = neighbours.mean(1, keepdim=True)
-    span, offset = neighbours - mean, query[:, None] - mean
-    gram = span @ span.mT
-    spread = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12)
-    gram = gram + ridge * spread[:, None, None] * torch.eye(gram.shape[1], device=gram.device)
-    weights = torch.linalg.solve(gram, span @ offset.mT)
-    distance: Tensor = (offset - weights.mT @ span).square().sum((1, 2))
-    return distance
+
+def spacing(memory: Tensor, k: int) -> Tensor:
+    """Logarithm (m,) of the mean cosine distance of every row of memory to its k nearest others."""
+    parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(CHUNK)]
+    return torch.cat(parts).log()

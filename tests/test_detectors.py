@@ -86,7 +86,7 @@ def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
     assert tuple(found.terms) == fitted.terms
     residual, discrimination = (found.terms.get(name) for name in ("residual", "discrimination"))
     if isinstance(fitted, NeighbourGAN):
-        weights = 1, fitted.neighbour.code_weight, fitted.neighbour.reconstruction_weight
+        weights = 1, fitted.neighbour.code_weight
         expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
     elif isinstance(fitted, FAnoGAN):
         expected = residual + fitted.encoder.feature_weight * discrimination

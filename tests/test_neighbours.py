@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import stripes
-from sklearn.linear_model import Ridge
+from sklearn.neighbors import NearestNeighbors
 
-from anogan.neighbours import hyperplane_distance, nearest, oriented_gradients
+from anogan.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
 
 
 def test_gradients_are_unit_vectors_that_contrast_does_not_change(shape: tuple[int, ...]) -> None:
@@ -41,20 +41,18 @@ def test_the_nearest_are_the_nearest() -> None:
     assert nearest(memory[:2], memory[:1], 3)[0].shape == (2, 1), "a memory smaller than k is all there is"
 
 
-def test_the_hyperplane_distance_is_ridge_regression_on_the_neighbours() -> None:
-    rng = np.random.default_rng(0)
-    query, neighbours = rng.standard_normal((4, 9)), rng.standard_normal((4, 3, 9))
-    found = hyperplane_distance(torch.from_numpy(query), torch.from_numpy(neighbours), 0.5)
-    for q, near, value in zip(query, neighbours, found.numpy(), strict=True):
-        centred = near - near.mean(0)
-        alpha = 0.5 * np.square(centred).sum(1).mean()
-        fit = Ridge(alpha=alpha, fit_intercept=False).fit(centred.T, q - near.mean(0))
-        assert np.square(q - near.mean(0) - fit.predict(centred.T)).sum() == pytest.approx(value)
+def test_a_distance_is_to_the_nearest_and_to_the_mean_of_the_near() -> None:
+    memory = torch.nn.functional.normalize(torch.randn(40, 9, generator=torch.Generator().manual_seed(0)), dim=1)
+    query = torch.nn.functional.normalize(torch.randn(4, 9, generator=torch.Generator().manual_seed(1)), dim=1)
+    near = NearestNeighbors(n_neighbors=3, metric="cosine").fit(memory.numpy())
+    distances, rows = near.kneighbors(query.numpy())
+    for q, found, distance, row in zip(query, neighbour_distance(query, memory, 3), distances, rows, strict=True):
+        to_mean = np.square(q.numpy() - memory.numpy()[row].mean(0)).sum()
+        assert found.item() == pytest.approx(np.log(np.sqrt(distance[0] * to_mean)), abs=1e-4)
+    assert neighbour_distance(memory, memory, 3).isfinite().all(), "a training sample is at distance 0 of itself"
 
 
-def test_a_point_on_the_hyperplane_is_at_distance_zero_and_equal_neighbours_do_no_harm() -> None:
-    neighbours = torch.randn(1, 4, 20, generator=torch.Generator().manual_seed(1)).double()
-    inside = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).double() @ neighbours[0]
-    assert hyperplane_distance(inside, neighbours, 1e-9).item() == pytest.approx(0, abs=1e-6)
-    same = neighbours[:, :1].expand(-1, 4, -1)
-    assert hyperplane_distance(inside, same, 1.0).item() == pytest.approx((inside - same[:, 0]).square().sum().item())
+def test_spacing_leaves_the_row_itself_out() -> None:
+    memory = torch.nn.functional.normalize(torch.randn(700, 6, generator=torch.Generator().manual_seed(0)), dim=1)
+    distances, _ = NearestNeighbors(n_neighbors=2, metric="cosine").fit(memory.numpy()).kneighbors()
+    assert np.allclose(spacing(memory, 2).exp().numpy(), distances.mean(1), atol=1e-5)
