@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN, quick
 
@@ -13,6 +15,8 @@ import anogan
 from anogan import bundle, cli
 from anogan.config import PRESETS
 from anogan.data import DATASETS, load_dataset, one_vs_rest
+from anogan.detectors import DETECTORS
+from experiments.benchmark import OUT, readme_table, with_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,12 +26,12 @@ README = (ROOT / "README.md").read_text()
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
     digits = one_vs_rest(load_dataset("digits"), "3")
-    detector = quick("fanogan").fit(digits.x_train)
-    bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"fanogan": detector}, {})
+    detector = quick("neighbourgan").fit(digits.x_train)
+    bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"neighbourgan": detector}, {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(DATASETS, "mnist", DATASETS["digits"])
     small = {"gan": QUICK_GAN, "encoder": QUICK_ENCODER, "holdout": 0.5}
-    monkeypatch.setattr(anogan, "FAnoGAN", lambda **given: anogan.DETECTORS["fanogan"](**small | given), raising=False)
+    monkeypatch.setattr(anogan, "NeighbourGAN", partial(DETECTORS["neighbourgan"], **small), raising=False)
     found: dict = {}
     exec(code, found)
     assert len(found["scores"]) == len(found["p_values"]) == len(digits.x_test)
@@ -41,10 +45,16 @@ def test_every_command_and_preset_shown_exists() -> None:
     for line in shown:
         command, *options = shlex.split(line)
         (cli.parse_train if command == "train" else lambda o, c=command: cli.parse(c, o))(options)
-    assert re.findall(r"^\| `(\w+)` \|", README, re.M) == list(PRESETS)
+    presets = README.partition("| preset ")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", presets, re.M) == list(PRESETS)
 
 
 def test_links_lead_somewhere() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "experiments" / "LOG.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_results_table_is_the_one_of_the_committed_figures() -> None:
+    results = pd.read_csv(ROOT / OUT / "results.csv", dtype={"class": str})
+    assert with_table(README, readme_table(results)) == README, "run: python -m experiments.benchmark"

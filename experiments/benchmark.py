@@ -1,0 +1,70 @@
+"""The published comparison: fills reports/benchmark/ and the README's table. Finished cells are kept.
+
+python -m experiments.benchmark [DATA_ROOT]     many hours on two cores; interrupt and go on as you like
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from anogan import cli
+from anogan.files import write_text
+
+OUT = Path("reports/benchmark")
+README = Path("README.md")
+BASELINES = "raw-knn,pca,isolation-forest,one-class-svm,blurred-cosine-knn,oriented-gradient-knn"
+CLASSICS = "fanogan-paper-izi_f,anogan"
+TABLES = [("mnist", "one_vs_rest"), ("fashion-mnist", "one_vs_rest"), ("mnist", "leave_one_out")]
+OURS = f"{BASELINES},default,fanogan"
+RUNS = [(*table, detectors, seed) for detectors in (OURS, CLASSICS) for seed in "012" for table in TABLES]
+COLUMNS = {
+    ("mnist", "one_vs_rest"): "MNIST, one class normal",
+    ("fashion-mnist", "one_vs_rest"): "Fashion-MNIST, one class normal",
+    ("mnist", "leave_one_out"): "MNIST, one class anomalous",
+}
+MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
+
+
+def readme_table(results: pd.DataFrame) -> str:
+    """AUROC, mean over ten classes ± standard deviation over seeds, a row per detector; empty where unfinished."""
+    cells: dict[str, dict[str, str]] = {}
+    rank: dict[str, float] = {}
+    for (data, protocol, detector), part in results.groupby(["data", "protocol", "detector"]):
+        by_seed = part.groupby("seed")["auroc"].agg(["mean", "count"])
+        by_seed = by_seed[by_seed["count"] == 10]["mean"]
+        if len(by_seed):
+            spread = f" ± {by_seed.std():.4f}" if len(by_seed) > 1 else ""
+            seeds = "" if len(by_seed) == 3 else f" ({len(by_seed)} seed{'s' * (len(by_seed) > 1)})"
+            cells.setdefault(detector, {})[COLUMNS[data, protocol]] = f"{by_seed.mean():.4f}{spread}{seeds}"
+            rank[detector] = max(rank.get(detector, 0), by_seed.mean())
+    header = ["detector", *COLUMNS.values()]
+    rows = [
+        [f"`{name}`", *(cells[name].get(c, "") for c in COLUMNS.values())]
+        for name in sorted(cells, key=rank.__getitem__)
+    ]
+    return "".join("| " + " | ".join(row) + " |\n" for row in [header, ["---"] * len(header), *rows[::-1]])
+
+
+def with_table(readme: str, table: str) -> str:
+    """The README with the table between its marks."""
+    begin, end = MARKS
+    return re.sub(f"(?<={begin}).*(?={end})", lambda _: table, readme, flags=re.S)
+
+
+def main() -> None:
+    root = ["--data-root", sys.argv[1]] if len(sys.argv) > 1 else []
+    for data, protocol, detectors, seeds in RUNS:
+        chosen = ["--data", data, "--protocol", protocol, "--detectors", detectors, "--seeds", seeds]
+        status = cli.run_command(["benchmark", *chosen, "--workers", "2", "--out", str(OUT), *root])
+        if status:
+            sys.exit(status)
+        results = pd.read_csv(OUT / "results.csv", dtype={"class": str})
+        write_text(README, with_table(README.read_text(), readme_table(results)))
+
+
+if __name__ == "__main__":
+    main()
