@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import warnings
@@ -17,6 +18,7 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
+from anogan import bundle
 from anogan.baselines import BASELINES
 from anogan.calibration import Floats, hold_out, threshold_at
 from anogan.config import DEFAULT, PRESETS, DetectorName, EncoderMode, GANConfig, RunConfig, differing_keys, to_dict
@@ -97,49 +99,51 @@ class Job:
 
 @dataclass
 class _Networks:
-    """The GAN and encoders of one job, trained once each, and the seconds they took."""
+    """The GANs and encoders of one job, trained once each and kept in `folder`, and the seconds they took."""
 
+    job: Job
     x: torch.Tensor
-    seed: int
-
-    def __post_init__(self) -> None:
-        self._trained: dict[object, tuple[GAN, float]] = {}
+    folder: Path
 
     def get(self, config: RunConfig, with_encoder: bool) -> tuple[GAN, float]:
         def gan() -> GAN:
-            return train_gan(self.x, GANTraining(tuple(self.x.shape[1:]), config.gan, self.seed, self.x.device))
+            return train_gan(self.x, GANTraining(tuple(self.x.shape[1:]), config.gan, self.job.seed, self.x.device))
 
-        networks, seconds = self._once(config.gan, gan)
+        networks, seconds = self._once("gan", to_dict(config.gan), gan)
         if not with_encoder:
             return networks, seconds
         encoded, more = self._once(
-            (config.gan, config.encoder),
-            lambda: train_encoder(self.x, EncoderTraining(networks, config.encoder, self.seed)),
+            "encoder",
+            {"gan": to_dict(config.gan), "encoder": to_dict(config.encoder)},
+            lambda: train_encoder(self.x, EncoderTraining(networks, config.encoder, self.job.seed)),
         )
         return encoded, seconds + more
 
-    def _once(self, key: object, train: Callable[[], GAN]) -> tuple[GAN, float]:
-        if key not in self._trained:
+    def _once(self, stage: str, settings: dict[str, Any], train: Callable[[], GAN]) -> tuple[GAN, float]:
+        about = {"data": self.job.data, "protocol": self.job.protocol, "class": self.job.label, "seed": self.job.seed}
+        digest = hashlib.sha256(json.dumps([about, DEFAULT.holdout, settings]).encode()).hexdigest()[:8]
+        path = self.folder / f"{'-'.join(map(str, about.values()))}-{stage}-{digest}"
+        if not path.exists():
             begin = time.monotonic()
             networks = train()
-            self._trained[key] = networks, time.monotonic() - begin
-        return self._trained[key]
+            bundle.save(path, networks, {}, about | {"seconds": time.monotonic() - begin})
+        return bundle.load_gan(path, str(self.x.device)), bundle.read_manifest(path)["about"]["seconds"]
 
 
-def run_job(job: Job, split: Split, threads: int, subset: int, device: str) -> list[dict[str, Any]]:
+def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, device: str) -> list[dict[str, Any]]:
     """A row of results per method: train, calibrate on held-out normals, score every test image."""
     torch.set_num_threads(threads)
     with threadpool_limits(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
-        return list(_rows(job, split, subset, device))
+        return list(_rows(job, split, networks, subset, device))
 
 
-def _rows(job: Job, split: Split, subset: int, device: str) -> Iterator[dict[str, Any]]:
+def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Iterator[dict[str, Any]]:
     training, held_out = hold_out(len(split.x_train), DEFAULT.holdout, job.seed)
     assert not set(training) & set(held_out), "training and calibration share rows"
     assert not np.shares_memory(split.x_train, split.x_test), "training and test share rows"
     x, x_held_out = split.x_train[training], split.x_train[held_out]
-    networks = _Networks(torch.from_numpy(x).to(resolve_device(device)), job.seed)
+    networks = _Networks(job, torch.from_numpy(x).to(resolve_device(device)), folder)
     for name in job.methods:
         rows = np.arange(len(split.x_test))
         if name in METHODS:
@@ -234,7 +238,9 @@ def run_benchmark(
     device: str = "auto",
     on_cells: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
-    """Fill the table in `folder`; finished cells are not run again. `on_cells` is told cells done and in all.
+    """Fill the table in `folder`; finished cells are not run again, nor is a GAN in `folder`/networks trained again.
+
+    `on_cells` is told cells done and in all.
 
     Jobs run in `workers` processes of `threads` threads, or wherever joblib's active backend (Dask, Ray) puts them.
     """
@@ -252,7 +258,10 @@ def run_benchmark(
     done = len(cells) - len(open_cells)
     on_cells(done, len(cells))
     tasks = (
-        joblib.delayed(run_job)(job, PROTOCOLS[protocol](images, job.label), threads, subset, device) for job in jobs
+        joblib.delayed(run_job)(
+            job, PROTOCOLS[protocol](images, job.label), folder.resolve() / "networks", threads, subset, device
+        )
+        for job in jobs
     )
     for rows in joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)(tasks):
         table.add(rows)

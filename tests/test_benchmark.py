@@ -71,6 +71,18 @@ def test_a_finished_cell_is_never_run_again_and_an_interruption_keeps_the_finish
     assert [job.label for job in jobs] == ["3", "8"]
 
 
+def test_a_method_added_later_shares_the_networks_trained_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = run(tmp_path / "together", ["default", "fanogan"]).drop(columns=["train_seconds", "score_seconds"])
+    run(tmp_path / "apart", ["default"])
+    monkeypatch.setattr(benchmark, "train_gan", None)
+    monkeypatch.setattr(benchmark, "train_encoder", None)
+    apart = run(tmp_path / "apart", ["fanogan"])
+    assert (apart["train_seconds"] > 0.1).all(), "the time it took then is told"
+    pd.testing.assert_frame_equal(apart.drop(columns=["train_seconds", "score_seconds"]), together, atol=1e-4)
+
+
 def test_results_of_other_settings_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, ["default"])
     other = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits", false_alarm_rate=0.2)
