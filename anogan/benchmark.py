@@ -98,7 +98,7 @@ class Job:
 
 
 @dataclass
-class _Networks:
+class Networks:
     """The GANs and encoders of one job, trained once each and kept in `folder`, and the seconds they took."""
 
     job: Job
@@ -143,7 +143,7 @@ def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Ite
     assert not set(training) & set(held_out), "training and calibration share rows"
     assert not np.shares_memory(split.x_train, split.x_test), "training and test share rows"
     x, x_held_out = split.x_train[training], split.x_train[held_out]
-    networks = _Networks(job, torch.from_numpy(x).to(resolve_device(device)), folder)
+    networks = Networks(job, torch.from_numpy(x).to(resolve_device(device)), folder)
     for name in job.methods:
         rows = np.arange(len(split.x_test))
         if name in METHODS:
@@ -283,16 +283,3 @@ def _sharing(cells: Sequence[Job]) -> Iterator[tuple[list[str], list[Job]]]:
     for _, group in groupby(sorted(cells, key=key), key=key):
         members = list(group)
         yield [cell.methods[0] for cell in members], members
-
-
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Per data set, protocol and detector: means over classes, then mean and standard deviation over seeds."""
-    metrics = [*METRICS, "false_alarm_achieved", "train_seconds", "score_seconds"]
-    by_seed = table.groupby(["data", "protocol", "detector", "seed"])[metrics].mean()
-    groups = by_seed.groupby(level=[0, 1, 2])
-    summary = groups.mean()
-    summary.insert(1, "auroc_sd", groups["auroc"].std())
-    cells = table.groupby(["data", "protocol", "detector"])
-    summary.insert(0, "seeds", cells["seed"].nunique())
-    summary.insert(0, "classes", cells["class"].nunique())
-    return summary.sort_values(["data", "protocol", "auroc"], ascending=[True, False, False]).reset_index()

@@ -71,13 +71,13 @@ class Benchmark:
     """Compare detectors and baselines on a whole protocol; finished cells are never run again."""
 
     out: Path
-    """Folder for results.csv, details.csv, settings.json and summary.csv."""
+    """Folder for results.csv, details.csv, summary.csv, differences.csv, settings.json and the trained networks."""
     data: str = "mnist"
     """Data set: mnist, fashion-mnist or digits."""
     protocol: Literal["one_vs_rest", "leave_one_out"] = "one_vs_rest"
     """One class normal, or one class anomalous."""
     detectors: str = "default,oriented-gradient-knn"
-    """Names separated by commas; a wrong one is answered with the choices."""
+    """Names separated by commas; the first is compared with all others. A wrong one is answered with the choices."""
     classes: str = "all"
     """Classes separated by commas, or all."""
     seeds: str = "0,1,2"
@@ -98,10 +98,10 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Report:
-    """Write the HTML report, figures and tables of a run."""
+    """Write the HTML report, figures and tables of a run or a benchmark."""
 
     run: tyro.conf.Positional[Path]
-    """Run directory."""
+    """Run directory, or the folder of a benchmark."""
     out: Path | None = None
     """Folder; reports/NAME-OF-RUN unless given."""
 

@@ -193,7 +193,8 @@ def _score_blocks(detector: Detector, files: Sequence[tuple[Path, Path]], option
 
 
 def benchmark(options: cli.Benchmark) -> int:
-    from anogan.benchmark import choose_methods, run_benchmark, summarise
+    from anogan.benchmark import choose_methods, run_benchmark
+    from anogan.comparison import compare, summarise
 
     methods = choose_methods(options.detectors)
     try:
@@ -220,9 +221,11 @@ def benchmark(options: cli.Benchmark) -> int:
             device=options.device,
             on_cells=on_cells,
         )
-    summary = summarise(table)
-    write_text(options.out / "summary.csv", summary.to_csv(index=False, float_format="%.5f"))
-    print(summary.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    tables = {"summary": summarise(table), "differences": compare(table, methods[0])}
+    for name, shown_table in tables.items():
+        write_text(options.out / f"{name}.csv", shown_table.to_csv(index=False, float_format="%.5f"))
+        if len(shown_table):
+            print(shown_table.to_string(index=False, float_format=lambda value: f"{value:.4f}"), end="\n\n")
     print(options.out / "results.csv")
     return 0
 
@@ -243,9 +246,11 @@ def _scheduler(address: str | None) -> Iterator[None]:
 
 def report(options: cli.Report) -> int:
     from anogan.reporting import write_report
+    from anogan.reporting.benchmark import is_benchmark, write_benchmark_report
 
-    run = Run(options.run)
-    print(write_report(run, options.out or Path("reports") / options.run.resolve().name))
+    out = options.out or Path("reports") / options.run.resolve().name
+    benchmark = is_benchmark(options.run)
+    print(write_benchmark_report(options.run, out) if benchmark else write_report(Run(options.run), out))
     return 0
 
 

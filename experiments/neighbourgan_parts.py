@@ -21,11 +21,11 @@ from anogan.config import DEFAULT
 from anogan.data import Split
 from anogan.detectors import NeighbourGAN
 from anogan.evaluation import auroc
-from anogan.files import write_text
 from anogan.neighbours import nearest, oriented_gradients
 from anogan.scoring import blurred_cosine
 from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
-from experiments.development import REPORTS, run_cells, summarise
+from experiments.benchmark import OUT
+from experiments.development import run_cells
 
 # Weights of the gradients, the code, and the error of the reconstruction relative to the nearest training images'.
 WEIGHTS = {
@@ -87,12 +87,6 @@ def relative_errors(detector: NeighbourGAN, own: Tensor, x: NDArray[np.float32])
 
 if __name__ == "__main__":
     root = next(iter(sys.argv[1:]), None)
-    file = REPORTS / "neighbourgan_parts.csv"
     for seed in (0, 1):
         for (data, protocol), classes in CELLS.items():
-            table = run_cells(file, data, [(label, seed) for label in classes.split()], measure, root, protocol)
-    texts = [
-        f"## {data}, {protocol}\n\n{summarise(part, ['parts'])}"
-        for (data, protocol), part in table.groupby(["data", "protocol"])
-    ]
-    write_text(REPORTS / "neighbourgan_parts.md", "\n".join(texts))
+            run_cells(OUT / "parts.csv", data, [(label, seed) for label in classes.split()], measure, root, protocol)

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
 LAYERS = """errors config files data networks losses scoring neighbours training inversion calibration health detectors
-evaluation baselines bundle runs images pipeline benchmark reporting cli commands __main__"""
+evaluation comparison quality baselines bundle runs images pipeline benchmark reporting cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

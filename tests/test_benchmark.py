@@ -10,7 +10,8 @@ import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN
 
 from anogan import benchmark
-from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark, summarise
+from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark
+from anogan.comparison import summarise
 from anogan.config import RunConfig
 from anogan.data import leave_one_out, load_dataset, one_vs_rest
 from anogan.detectors import FAnoGAN

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from scipy.stats import binomtest
 
 from anogan.config import to_dict
@@ -20,6 +18,7 @@ from anogan.files import write_bytes, write_text
 from anogan.health import health_warnings
 from anogan.images import heatmap, picture, png
 from anogan.reporting import figures
+from anogan.reporting.page import Captioned, draw, write_page
 from anogan.runs import Run
 
 TITLES = {
@@ -34,15 +33,6 @@ KINDS = {
     "misses": "Anomalies that were not flagged, the lowest scores first.",
     "typical normals": "Normal images of middling score: their maps must be dark.",
 }
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on the page."""
-
-    name: str
-    caption: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def training_figures(run: Run) -> list[tuple[str, str, figures.Drawing]]:
+def training_figures(run: Run) -> list[Captioned]:
     gan = [line for line in run.metrics if line["stage"] == "gan"]
     encoder = [line for line in run.metrics if line["stage"] == "encoder"]
     found = []
@@ -100,7 +90,7 @@ def training_figures(run: Run) -> list[tuple[str, str, figures.Drawing]]:
     return found
 
 
-def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[tuple[str, str, figures.Drawing]]:
+def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Captioned]:
     found = [
         ("roc", "ROC curves: further to the upper left is better.", figures.roc(scores, results)),
         ("precision_recall", "Precision-recall curves.", figures.precision_recall(scores, results)),
@@ -182,21 +172,11 @@ def write_report(run: Run, out: Path) -> Path:
         write_text(out / "detectors.csv", table.to_csv(index=False, float_format="%.6g"))
         write_text(out / "per_class.csv", classes.to_csv(float_format="%.6g"))
         write_bytes(out / "scores.csv", (run.path / "scores.csv").read_bytes())
-    drawn = []
-    for name, caption, drawing in drawings:
-        svg, picture_png = figures.render(drawing)
-        write_text(out / "figures" / f"{name}.svg", svg)
-        write_bytes(out / "figures" / f"{name}.png", picture_png)
-        drawn.append(Drawn(name, caption, Markup(svg)))
+    drawn = draw(out, drawings)
     samples = sorted((run.path / "samples").glob("*.png"))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("anogan.reporting", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    return write_page(
+        out,
+        "report.html.j2",
         run=run,
         summary=summary,
         titles=TITLES,
@@ -212,8 +192,6 @@ def write_report(run: Run, out: Path) -> Path:
         env=_read_json(run.path / "env.json"),
         seconds=run.seconds,
     )
-    write_text(out / "index.html", page)
-    return out / "index.html"
 
 
 def thin(files: list[Path], count: int) -> list[Path]:

@@ -145,3 +145,76 @@ def curves(lines: Sequence[dict[str, Any]], names: Mapping[str, str], ylabel: st
         axes.set(ylabel=ylabel, **limits)
 
     return draw
+
+
+def spread(part: pd.DataFrame) -> Drawing:
+    """AUROC of every detector: a dot for each class (mean over seeds), a bar at their mean."""
+    classes = part.groupby(["detector", "class"])["auroc"].mean()
+    means = classes.groupby(level=0).mean().sort_values()
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for level, (name, mean) in enumerate(means.items()):
+            values = classes[name]
+            axes.plot(values, [level] * len(values), "o", color=COLOURS[0], alpha=0.45, markersize=4)
+            axes.plot(mean, level, "|", color=ANOMALOUS, markersize=15, markeredgewidth=2.5)
+        labels = [f"{name}  {mean:.4f}" for name, mean in means.items()]
+        axes.set_yticks(range(len(means)), labels)
+        axes.set(xlabel="AUROC", xlim=(None, 1.004), ylim=(-0.6, len(means) - 0.4))
+        axes.grid(axis="y", visible=False)
+
+    return draw
+
+
+def pairs(part: pd.DataFrame, detector: str, against: str) -> Drawing:
+    """AUROC of two detectors on every class, mean over seeds."""
+    table = part.pivot_table(index="class", columns="detector", values="auroc")[[detector, against]].dropna()
+    table = table.sort_values(detector)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        levels = range(len(table))
+        axes.hlines(levels, table.min(axis=1), table.max(axis=1), color=QUIET, linewidth=2)
+        axes.plot(table[against], levels, "o", color=ANOMALOUS, label=against, markersize=5)
+        axes.plot(table[detector], levels, "o", color=NORMAL, label=detector, markersize=5)
+        axes.set_yticks(levels, table.index)
+        axes.set(xlabel="AUROC", ylabel="class")
+        axes.legend(loc="best")
+        axes.grid(axis="y", visible=False)
+
+    return draw
+
+
+def search_cost(table: pd.DataFrame) -> Drawing:
+    """AUROC against seconds per image, a line for each way to start the search, a label for each number of steps."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for i, (start, part) in enumerate(table.groupby("start")):
+            line = part.groupby("steps")[["seconds_per_image", "auroc"]].mean()
+            axes.plot(line["seconds_per_image"] * 1000, line["auroc"], "o-", color=COLOURS[i], label=start)
+            for steps, point in line.iterrows():
+                place = (point["seconds_per_image"] * 1000, point["auroc"])
+                axes.annotate(str(steps), place, textcoords="offset points", xytext=(4, 5), fontsize=8)
+        axes.set(xscale="log", xlabel="milliseconds per image, one thread", ylabel="AUROC")
+        axes.legend(title="search starts", loc="best")
+
+    return draw
+
+
+def fidelity(part: pd.DataFrame) -> Drawing:
+    """Precision and recall of the generator per class; hollow: real images in its place."""
+    means = part.groupby("class")[["precision", "recall", "precision_floor", "recall_floor"]].mean()
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        levels = np.arange(len(means))
+        for name, colour, shift in (("precision", COLOURS[0], 0.12), ("recall", COLOURS[1], -0.12)):
+            axes.plot(means[f"{name}_floor"], levels + shift, "o", color=colour, markerfacecolor="none", markersize=5)
+            axes.plot(means[name], levels + shift, "o", color=colour, label=name, markersize=5)
+        axes.set_yticks(levels, means.index)
+        axes.set(xlim=(0, 1.02), xlabel="share", ylabel="normal class")
+        axes.legend(loc="best")
+        axes.grid(axis="y", visible=False)
+
+    return draw

@@ -1,0 +1,101 @@
+"""How good a generator is: KID, FID, precision and recall in the features of a small classifier trained in place."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from anogan.training import random_stream, seeded_init
+
+BATCH = 128
+NEIGHBOURS = 3  # Kynkäänniemi et al. 2019
+Features = NDArray[np.float64]
+
+
+class Classifier(nn.Module):
+    """x (n, channels, height, width) -> logits (n, classes). Its features describe what people see in these images;
+    those of a network trained on photographs would not."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            *(nn.Conv2d(channels, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),
+            *(nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 64), nn.ReLU()),
+        )
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.trunk(x))
+        return logits
+
+
+def train_classifier(x: Tensor, label: Tensor, seed: int, epochs: int = 3) -> Classifier:
+    """On images x (n, channels, height, width) of all classes; label (n,) counts from 0. Adam, 3 epochs."""
+    with seeded_init(seed, "classifier"):
+        classifier = Classifier(x.shape[1], int(label.max()) + 1).to(x.device)
+    optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
+    for epoch in range(epochs):
+        for rows in torch.randperm(len(x), generator=random_stream(seed, "classifier", epoch)).split(BATCH)[:-1]:
+            optimiser.zero_grad()
+            cross_entropy(classifier(x[rows]), label[rows]).backward()
+            optimiser.step()
+    return classifier.eval().requires_grad_(False)
+
+
+def features(classifier: Classifier, x: Tensor) -> Features:
+    """The classifier's view (n, 64) of x."""
+    found: Features = torch.cat([classifier.trunk(part) for part in x.split(500)]).double().cpu().numpy()
+    return found
+
+
+def frechet_distance(a: Features, b: Features) -> float:
+    """FID (Heusel et al. 2017): the squared Fréchet distance of two Gaussians fitted to the features."""
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # tr sqrt(A B) = tr sqrt(sqrt(A) B sqrt(A)), whose argument is symmetric and loses nothing where a feature is dead
+    root = _root(cov_a)
+    covariance = np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(_root(root @ cov_b @ root))
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + max(covariance, 0))
+
+
+def _root(symmetric: Features) -> Features:
+    values, vectors = np.linalg.eigh(symmetric)
+    root: Features = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    return root
+
+
+def kernel_distance(a: Features, b: Features) -> float:
+    """KID (Bińkowski et al. 2018): unbiased squared MMD with the kernel (x.y / d + 1)^3; may fall below 0."""
+
+    def kernel(x: Features, y: Features) -> Features:
+        values: Features = (x @ y.T / x.shape[1] + 1) ** 3
+        return values
+
+    def within(x: Features) -> float:
+        values = kernel(x, x)
+        return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
+
+    return within(a) + within(b) - 2 * float(kernel(a, b).mean())
+
+
+def precision_recall(real: Features, generated: Features) -> tuple[float, float]:
+    """Share of generated samples inside the manifold of real ones, and of real ones inside that of the generated; a
+    manifold is a ball around every sample that reaches its third neighbour (Kynkäänniemi et al. 2019)."""
+    return _inside(generated, real), _inside(real, generated)
+
+
+def _inside(sample: Features, manifold: Features) -> float:
+    own = torch.cdist(torch.from_numpy(manifold), torch.from_numpy(manifold))
+    radius = own.kthvalue(NEIGHBOURS + 1, dim=1).values  # the nearest is the sample itself
+    distance = torch.cdist(torch.from_numpy(sample), torch.from_numpy(manifold))
+    return float((distance <= radius).any(1).double().mean())
+
+
+def nearest_distances(x: Tensor, memory: Tensor) -> Features:
+    """Euclidean distance (n,) of x to the nearest of memory, pixel by pixel: near 0 for a copy."""
+    parts = [torch.cdist(part.flatten(1), memory.flatten(1)).amin(1) for part in x.split(500)]
+    found: Features = torch.cat(parts).double().cpu().numpy()
+    return found

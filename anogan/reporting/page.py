@@ -1,0 +1,49 @@
+"""What every report is made of: one self-contained page, its figures inside and beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from anogan.files import write_bytes, write_text
+from anogan.reporting import figures
+
+Captioned = tuple[str, str, figures.Drawing]  # name, caption, drawing
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on the page."""
+
+    name: str
+    caption: str
+    svg: Markup
+
+
+def draw(out: Path, drawings: Sequence[Captioned]) -> list[Drawn]:
+    """Write figures/NAME.svg and .png into `out`."""
+    drawn = []
+    for name, caption, drawing in drawings:
+        svg, picture = figures.render(drawing)
+        write_text(out / "figures" / f"{name}.svg", svg)
+        write_bytes(out / "figures" / f"{name}.png", picture)
+        drawn.append(Drawn(name, caption, Markup(svg)))
+    return drawn
+
+
+def write_page(out: Path, template: str, **content: Any) -> Path:
+    """Write index.html into `out`; returns its path."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("anogan.reporting", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    write_text(out / "index.html", environment.get_template(template).render(**content))
+    return out / "index.html"

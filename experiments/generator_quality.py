@@ -1,0 +1,78 @@
+"""How good the default generator is, for every normal class: reports/benchmark/generator_quality.csv.
+
+python -m experiments.generator_quality [DATA_ROOT]     a minute per class where the benchmark's networks are kept
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from anogan.benchmark import Job, Networks
+from anogan.calibration import hold_out
+from anogan.config import DEFAULT
+from anogan.data import ImageSet, load_dataset, one_vs_rest
+from anogan.data.splits import to_unit_range
+from anogan.files import write_text
+from anogan.quality import (
+    Classifier,
+    features,
+    frechet_distance,
+    kernel_distance,
+    nearest_distances,
+    precision_recall,
+    train_classifier,
+)
+from anogan.training import latents, random_stream
+from experiments.benchmark import OUT
+
+FILE = OUT / "generator_quality.csv"
+SEEDS = (0, 1, 2)
+
+
+def measure(data: str, images: ImageSet, classifier: Classifier, label: str, seed: int) -> dict[str, Any]:
+    """The generated and as many training images against the held-out images of the class: the latter are the floor."""
+    split = one_vs_rest(images, label)
+    training, _ = hold_out(len(split.x_train), DEFAULT.holdout, seed)
+    x = torch.from_numpy(split.x_train[training])
+    real = torch.from_numpy(split.x_test[split.y_test == 0])
+    gan, _ = Networks(Job(data, "one_vs_rest", label, seed, ()), x, OUT.resolve() / "networks").get(DEFAULT, False)
+    z = latents(len(real), gan.config.latent_dim, random_stream(seed, "quality", 0))
+    generated = torch.cat([gan.generator(part) for part in z.split(500)])
+    floor = x[torch.randperm(len(x), generator=random_stream(seed, "quality", 1))[: len(real)]]
+    seen, row = features(classifier, real), {"data": data, "class": label, "seed": seed, "n": len(real)}
+    for suffix, sample in (("", generated), ("_floor", floor)):
+        found = features(classifier, sample)
+        precision, recall = precision_recall(seen, found)
+        row |= {f"kid{suffix}": kernel_distance(seen, found), f"fid{suffix}": frechet_distance(seen, found)}
+        row |= {f"precision{suffix}": precision, f"recall{suffix}": recall}
+    nearest = {"generated": nearest_distances(generated, x), "held_out": nearest_distances(real, x)}
+    return row | {f"nearest_{name}": float(np.median(distances)) for name, distances in nearest.items()}
+
+
+def main(data_root: str | None) -> None:
+    torch.set_num_threads(1)
+    rows: list[Any] = pd.read_csv(FILE, dtype={"class": str}).to_dict("records") if FILE.exists() else []
+    finished = {(row["data"], row["class"], row["seed"]) for row in rows}
+    for data in ("mnist", "fashion-mnist"):
+        images = load_dataset(data, data_root)
+        x, label = (torch.from_numpy(a) for a in (to_unit_range(images.x_train), images.label_train.astype(np.int64)))
+        cells = [(c, seed) for seed in SEEDS for c in images.classes if (data, c, seed) not in finished]
+        if cells:
+            classifier = train_classifier(x, label, seed=0)
+            x_test, label_test = torch.from_numpy(to_unit_range(images.x_test)), torch.from_numpy(images.label_test)
+            right = torch.cat([classifier(part).argmax(1) for part in x_test.split(500)]) == label_test
+            accuracy = float(right.double().mean())
+        for c, seed in tqdm(cells, desc=data, disable=None):
+            rows.append(measure(data, images, classifier, c, seed) | {"classifier_accuracy": accuracy})
+            table = pd.DataFrame(rows).sort_values(["data", "class", "seed"])
+            write_text(FILE, table.to_csv(index=False, float_format="%.5g"))
+
+
+if __name__ == "__main__":
+    main(next(iter(sys.argv[1:]), None))

@@ -1,0 +1,46 @@
+"""Differences between detectors are taken cell by cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anogan.comparison import compare
+
+
+def table(difference: float, spread: float = 0.0, classes: int = 10) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = []
+    for label in range(classes):
+        easy = rng.uniform(0.6, 0.95)  # classes differ far more than detectors do
+        for seed in (0, 1):
+            cell = {"data": "d", "protocol": "p", "class": str(label), "seed": seed}
+            rows.append(cell | {"detector": "ours", "auroc": easy + difference + rng.normal(0, spread)})
+            rows.append(cell | {"detector": "theirs", "auroc": easy})
+    return pd.DataFrame(rows)
+
+
+def test_a_small_gain_on_every_class_is_seen_through_the_spread_of_the_classes() -> None:
+    (row,) = compare(table(0.004, spread=0.001), "ours").to_dict("records")
+    assert row["against"] == "theirs"
+    assert row["low"] <= 0.004 <= row["high"]
+    assert row["low"] > 0
+    assert row["won"] == row["classes"] == 10
+    assert row["p"] < 0.01
+
+
+def test_no_difference_is_none() -> None:
+    assert compare(table(0.0), "ours")["p"].item() == 1
+    noisy = compare(table(0.0, spread=0.01), "ours").iloc[0]
+    assert noisy["low"] < 0 < noisy["high"]
+    assert noisy["p"] > 0.05
+
+
+def test_the_sign_follows_the_reference_and_unmatched_cells_do_not_count() -> None:
+    cells = table(0.004)
+    lone = cells[(cells["detector"] == "theirs") | (cells["class"] != "3")]
+    (row,) = compare(lone, "theirs").to_dict("records")
+    assert row["difference"] == pytest.approx(-0.004)
+    assert row["classes"] == 9
+    assert compare(lone, "absent").empty
