@@ -89,7 +89,7 @@ class Benchmark:
     subset: int = 0
     """Test rows scored by detectors that search: half normal, half anomalous; 0 = all."""
     scheduler: str | None = None
-    """Address of a Dask scheduler whose workers take the jobs (needs the extra 'dask')."""
+    """Address of a Dask scheduler, each of whose workers takes a job at a time (needs the extra 'dask')."""
     data_root: str | None = None
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
     device: str = "auto"

@@ -34,6 +34,7 @@ from anogan.training import latents, random_stream
 DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
 BLOCK = 1024  # files in memory at once
 WALK = 10  # pictures between two latents
+TIMEOUT = 10  # seconds to reach a scheduler
 
 
 @contextmanager
@@ -201,7 +202,8 @@ def benchmark(options: cli.Benchmark) -> int:
         seeds = list(dict.fromkeys(int(seed) for seed in options.seeds.split(",")))
     except ValueError:
         raise ValueError(f"--seeds must be whole numbers separated by commas, got {options.seeds!r}") from None
-    with _scheduler(options.scheduler), tqdm(desc="cells", disable=None, dynamic_ncols=True) as shown:
+    bar = tqdm(desc="cells", disable=None, dynamic_ncols=True)
+    with _cluster(options.scheduler, options.workers) as workers, _ticking(bar) as shown:
 
         def on_cells(done: int, total: int) -> None:
             shown.total, shown.n = total, done
@@ -214,7 +216,7 @@ def benchmark(options: cli.Benchmark) -> int:
             methods,
             options.classes,
             seeds,
-            workers=options.workers,
+            workers=workers,
             threads=options.threads,
             subset=options.subset,
             data_root=options.data_root,
@@ -231,17 +233,39 @@ def benchmark(options: cli.Benchmark) -> int:
 
 
 @contextmanager
-def _scheduler(address: str | None) -> Iterator[None]:
-    """joblib's jobs go to the workers of a Dask scheduler, where one is named."""
+def _cluster(address: str | None, workers: int) -> Iterator[int]:
+    """How many jobs run at a time: `workers` here, or one on every worker of a Dask scheduler, where one is named."""
     if address is None:
-        yield
+        yield workers
         return
     try:
         from distributed import Client
     except ImportError:
         raise ValueError("--scheduler needs the extra 'dask': pip install 'anogan[dask]'") from None
-    with Client(address), joblib.parallel_config("dask"):
-        yield
+    try:
+        client = Client(address, timeout=TIMEOUT)  # type: ignore[no-untyped-call]
+    except OSError:
+        raise ValueError(f"no Dask scheduler answers at {address} within {TIMEOUT} s") from None
+    with client, joblib.parallel_config("dask"):
+        yield max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+@contextmanager
+def _ticking(bar: tqdm) -> Iterator[tqdm]:
+    """A bar whose clock goes on while a cell takes minutes."""
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(1):
+            bar.refresh()
+
+    with bar:
+        if not bar.disable:
+            threading.Thread(target=tick, daemon=True).start()
+        try:
+            yield bar
+        finally:
+            ended.set()
 
 
 def report(options: cli.Report) -> int:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN
 
-from anogan import benchmark
+from anogan import benchmark, commands
 from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark
+from anogan.cli import run_command
 from anogan.comparison import summarise
 from anogan.config import RunConfig
 from anogan.data import leave_one_out, load_dataset, one_vs_rest
@@ -130,3 +131,27 @@ def test_an_unknown_detector_is_answered_with_the_choices() -> None:
     ):
         choose_methods("default, magic")
     assert choose_methods("pca, default,pca") == ["pca", "default"]
+
+
+@pytest.mark.slow
+def test_two_dask_workers_give_the_table_of_one_process(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    options = ["--data", "digits", "--classes", "3,8", "--seeds", "0,1", "--detectors", "pca,raw-knn"]
+    assert run_command(["benchmark", *options, "--out", str(tmp_path / "alone")]) == 0
+    with distributed.LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        dask = ["--scheduler", cluster.scheduler_address, "--out", str(tmp_path / "dask")]
+        assert run_command(["benchmark", *options, *dask]) == 0
+        with distributed.Client(cluster) as client:
+            done = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert len(done) == 2
+    assert sum(done.values()) >= 4, "classes times seeds"
+    alone, dask = (pd.read_csv(tmp_path / name / "results.csv") for name in ("alone", "dask"))
+    seconds = ["train_seconds", "score_seconds"]
+    pd.testing.assert_frame_equal(dask.drop(columns=seconds), alone.drop(columns=seconds))
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(commands, "TIMEOUT", 1)
+    with pytest.raises(ValueError, match="no Dask scheduler answers at tcp:"):
+        run_command(["benchmark", "--out", str(tmp_path), "--data", "digits", "--scheduler", "tcp://127.0.0.1:1"])
