@@ -24,7 +24,7 @@ from anogan.calibration import Floats, hold_out, threshold_at
 from anogan.config import DEFAULT, PRESETS, DetectorName, EncoderMode, GANConfig, RunConfig, differing_keys, to_dict
 from anogan.data import PROTOCOLS, Split, load_dataset
 from anogan.data.splits import parse_classes
-from anogan.detectors import AnoGAN
+from anogan.detectors import DETECTORS, AnoGAN
 from anogan.detectors.base import resolve_device
 from anogan.errors import CalibrationWarning, RunError
 from anogan.evaluation import METRICS, auroc, balanced_subset, bootstrap_interval
@@ -53,6 +53,14 @@ class Method:
 
     detector: DetectorName
     config: RunConfig
+
+    def settings(self, subset: int) -> dict[str, Any]:
+        """What decides its results."""
+        return to_dict(self.config) | ({"subset": subset} if self.searches else {})
+
+    @property
+    def searches(self) -> bool:
+        return issubclass(DETECTORS[self.detector], AnoGAN)
 
 
 def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:
@@ -151,7 +159,7 @@ def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Ite
         if name in METHODS:
             config = replace(METHODS[name].config, seed=job.seed)
             detector = make_detector(METHODS[name].detector, config, device)
-            if isinstance(detector, AnoGAN) and 0 < subset < len(rows):
+            if METHODS[name].searches and 0 < subset < len(rows):
                 rows = balanced_subset(split.label_test, split.y_test, subset, job.seed)
             gan, train_seconds = networks.get(config, detector.encoder is not None)
             begin = time.monotonic()
@@ -248,7 +256,7 @@ def run_benchmark(
     """
     images = load_dataset(data, data_root)
     table = Table(folder)
-    table.check({"subset": subset} | {name: to_dict(METHODS[name].config) for name in methods if name in METHODS})
+    table.check({name: METHODS[name].settings(subset) for name in methods if name in METHODS})
     cells = [
         Job(data, protocol, images.classes[label], seed, (name,))
         for seed in seeds

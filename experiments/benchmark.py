@@ -58,7 +58,18 @@ def with_table(readme: str, table: str) -> str:
 def main() -> None:
     root = ["--data-root", sys.argv[1]] if len(sys.argv) > 1 else []
     for data, protocol, detectors, seeds in RUNS:
-        chosen = ["--data", data, "--protocol", protocol, "--detectors", detectors, "--seeds", seeds]
+        chosen = [
+            "--data",
+            data,
+            "--protocol",
+            protocol,
+            "--detectors",
+            detectors,
+            "--seeds",
+            seeds,
+            "--subset",
+            "2000",
+        ]
         status = cli.run_command(["benchmark", *chosen, "--workers", "2", "--out", str(OUT), *root])
         if status:
             sys.exit(status)

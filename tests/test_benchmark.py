@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from anogan import benchmark, commands
 from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark
 from anogan.cli import run_command
 from anogan.comparison import summarise
-from anogan.config import RunConfig
+from anogan.config import RunConfig, SearchConfig
 from anogan.data import leave_one_out, load_dataset, one_vs_rest
 from anogan.detectors import FAnoGAN
 from anogan.errors import RunError
@@ -91,6 +92,20 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(METHODS, "default", Method("neighbourgan", other))
     with pytest.raises(RunError, match=r"default\.false_alarm_rate"):
         run(tmp_path, ["default"])
+
+
+def test_detectors_that_search_score_a_balanced_subset_and_others_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "anogan", Method("anogan", replace(QUICK, search=SearchConfig(steps=2))))
+    run(tmp_path, ["anogan", "fanogan"], subset=40)
+    n_test = pd.read_csv(tmp_path / "details.csv", index_col="detector")["n_test"]
+    everything = len(one_vs_rest(load_dataset("digits"), "8").x_test)
+    assert n_test["fanogan"] == everything
+    assert 40 <= n_test["anogan"] < 60 < everything
+    run(tmp_path, ["fanogan"], subset=80)
+    with pytest.raises(RunError, match=r"anogan\.subset"):
+        run(tmp_path, ["anogan"], subset=80)
 
 
 def test_training_calibration_and_test_rows_are_disjoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def _section(data: str, protocol: str, part: pd.DataFrame, drawings: list[Captio
         "best": best,
         "differences": _records(compare(part, best)),
         "classes": per_class(part),
+        "subset": sorted(part.loc[part["n_test"] < part["n_test"].max(), "detector"].unique()),
     }
 
 
