@@ -12,8 +12,12 @@ DRAWS = 2000
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Per data set, protocol and detector: means over classes, then mean and standard deviation over seeds."""
-    metrics = [*METRICS, "false_alarm_achieved", "train_seconds", "score_seconds"]
+    """Per data set, protocol and detector: means over classes, then mean and standard deviation over seeds.
+
+    auroc_low and auroc_high are the means of the cells' bootstrap bounds, and so a cautious interval of the mean.
+    """
+    metrics = ["auroc", "auroc_low", "auroc_high", *list(METRICS)[1:], "false_alarm_achieved"]
+    metrics += ["train_seconds", "score_seconds"]
     by_seed = table.groupby(["data", "protocol", "detector", "seed"])[metrics].mean()
     groups = by_seed.groupby(level=[0, 1, 2])
     summary = groups.mean()

@@ -74,7 +74,8 @@ def page(folder: Path) -> str:
 
 def test_every_mean_and_every_study_is_on_the_page(folder: Path, page: str) -> None:
     text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
-    summary = summarise(pd.read_csv(folder / "results.csv", dtype={"class": str}))
+    cells = [pd.read_csv(folder / f"{name}.csv", dtype={"class": str}) for name in ("results", "details")]
+    summary = summarise(cells[0].merge(cells[1]))
     for row in summary.itertuples():
         assert f"{row.auroc:.4f} ± {row.auroc_sd:.4f}" in text
     for said in ("NeighbourGAN (default)", "0.031 / 0.015", "4.56 / 2.28", "5.43 / 6.54", "98.7", "0.9876", "87.10"):
