@@ -41,17 +41,18 @@ class Train(RunConfig):
 
 @dataclass(frozen=True)
 class Score:
-    """Score image files, folders of them, or the test split of a data set."""
+    """Score image files, folders of them, a NumPy file, or the test split of a data set."""
 
     run: tyro.conf.Positional[Path]
     """Run directory or bundle."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Image files, folders, or the name of a data set (mnist, fashion-mnist, digits): its test split is scored by all
-    detectors, and results.json and scores.csv are written into the run."""
+    """Image files, folders, one NumPy file (.npy) of samples (n, channels, height, width), bytes or floats in [-1, 1],
+    or the name of a data set (mnist, fashion-mnist, digits): its test split is scored by all detectors, and
+    results.json and scores.csv are written into the run."""
     detector: DetectorName | None = None
     """Detector for files; the run's first one unless given."""
     out: Path | None = None
-    """CSV for files; RUN/scores-files.csv unless given."""
+    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was."""
     maps: Path | None = None
     """Folder for one heatmap per image, on one fixed scale."""
     resize: bool = False

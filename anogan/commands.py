@@ -7,9 +7,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import joblib
@@ -19,16 +18,15 @@ import torch
 from tqdm import tqdm
 
 from anogan import bundle, cli, pipeline
-from anogan.calibration import p_values
 from anogan.config import PRESETS, RunConfig
 from anogan.data import DATASETS, ImageSet, Split, load_dataset, one_vs_rest
-from anogan.data.photos import find_images, read_images
-from anogan.detectors import Detector
+from anogan.data.photos import find_images
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.files import write_bytes, write_text
 from anogan.images import heatmap, picture, png, tile
 from anogan.pipeline import Update
 from anogan.runs import Run
+from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
 from anogan.training import latents, random_stream
 
 DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
@@ -54,26 +52,26 @@ def bar(name: str, total: int) -> Iterator[Update]:
 
 
 @contextmanager
-def ticking(name: str) -> Iterator[None]:
-    """A bar for work that cannot say how far it is: it shows the time spent."""
+def ticking(shown: tqdm) -> Iterator[tqdm]:
+    """A bar whose clock goes on while the work cannot say how far it is."""
     done = threading.Event()
 
     def tick() -> None:
-        with tqdm(desc=name, disable=None, bar_format="{desc}: {elapsed}") as shown:
-            while not done.wait(0.5):
-                shown.update()
+        while not done.wait(0.5):
+            shown.refresh()
 
     thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    with shown:
+        thread.start()
+        try:
+            yield shown
+        finally:
+            done.set()
+            thread.join()
 
 
 def get(name: str, root: str | None) -> ImageSet:
-    with ticking(f"get {name}"):
+    with ticking(tqdm(desc=f"get {name}", disable=None, bar_format="{desc}: {elapsed}")):
         return load_dataset(name, root)
 
 
@@ -151,46 +149,33 @@ def evaluate(run: Run, split: Split, subset: int, device: str, notice: str = "")
 
 
 def _score_files(options: cli.Score) -> int:
-    files = find_images(Path(name) for name in options.inputs)
+    inputs = [Path(name) for name in options.inputs]
+    array = inputs[0] if len(inputs) == 1 and inputs[0].suffix == ".npy" and inputs[0].is_file() else None
+    files = [] if array else find_images(inputs)
     detector = bundle.load(options.run, options.detector, options.device)
-    out = options.out or options.run / "scores-files.csv"
-    table = pd.concat([part for part in _score_blocks(detector, files, options)], ignore_index=True)
-    write_text(out, table.to_csv(index=False, float_format="%.6g"))
-    counts = table["verdict"].value_counts()
-    print(", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in ("normal", "anomaly", "error")))
+    model = bundle.read_manifest(options.run)["files"] | {"detector": options.detector}
+    shape, out = detector.gan_.shape, options.out or options.run / "scores-files.csv"
+    source: Source = (
+        ArrayFile(array, shape) if array else ImageFiles([path for path, _ in files], shape, options.resize)
+    )
+
+    def tell(name: str, error: SampleError) -> None:
+        tqdm.write(f"anogan: {name}: {error}", file=sys.stderr)
+
+    def draw(row: int, anomaly_map: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+        assert options.maps is not None
+        name = files[row][1] if files else f"row-{row:07d}"
+        write_bytes(options.maps / f"{name}.map.png", png(heatmap(anomaly_map), zoom=4))
+
+    with bar("score", len(source)) as update:
+        counts = score_stream(
+            detector, source, out, model, lambda rows: update(rows, ""), tell, draw if options.maps else None
+        )
+    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))
     print(out)
-    if counts.get("error", 0):
+    if counts["error"]:
         return 2
-    return int(options.fail_on_anomaly and counts.get("anomaly", 0) > 0)
-
-
-def _score_blocks(detector: Detector, files: Sequence[tuple[Path, Path]], options: cli.Score) -> Iterator[pd.DataFrame]:
-    shape, read = detector.gan_.shape, iter(files)
-    with bar("score", len(files)) as update:
-        while block := list(islice(read, BLOCK)):
-            samples = read_images((path for path, _ in block), shape, options.resize)
-            rows = pd.DataFrame({"file": [str(path) for path, _ in block]})
-            good = []
-            for i, sample in enumerate(samples):
-                if isinstance(sample, SampleError):
-                    rows.loc[i, ["verdict", "error"]] = "error", str(sample)
-                    tqdm.write(f"anogan: {block[i][0]}: {sample}", file=sys.stderr)
-                else:
-                    good.append((i, sample))
-            if good:
-                found = detector.explain(np.stack([sample for _, sample in good]))
-                index = [i for i, _ in good]
-                rows.loc[index, "score"] = found.score
-                rows.loc[index, "p_value"] = p_values(detector.calibration_scores_, found.score)
-                rows.loc[index, "verdict"] = np.where(found.score > detector.threshold_, "anomaly", "normal")
-                for name, term in found.terms.items():
-                    rows.loc[index, name] = term
-                if options.maps:
-                    for i, anomaly_map in zip(index, found.anomaly_map, strict=True):
-                        write_bytes(options.maps / f"{block[i][1]}.map.png", png(heatmap(anomaly_map), zoom=4))
-            columns = ["file", "score", "p_value", "verdict", *detector.terms, "error"]
-            yield rows.reindex(columns=columns)
-            update(len(block), "")
+    return int(options.fail_on_anomaly and counts["anomaly"] > 0)
 
 
 def benchmark(options: cli.Benchmark) -> int:
@@ -202,8 +187,8 @@ def benchmark(options: cli.Benchmark) -> int:
         seeds = list(dict.fromkeys(int(seed) for seed in options.seeds.split(",")))
     except ValueError:
         raise ValueError(f"--seeds must be whole numbers separated by commas, got {options.seeds!r}") from None
-    bar = tqdm(desc="cells", disable=None, dynamic_ncols=True)
-    with _cluster(options.scheduler, options.workers) as workers, _ticking(bar) as shown:
+    cells = tqdm(desc="cells", disable=None, dynamic_ncols=True)
+    with _cluster(options.scheduler, options.workers) as workers, ticking(cells) as shown:
 
         def on_cells(done: int, total: int) -> None:
             shown.total, shown.n = total, done
@@ -248,24 +233,6 @@ def _cluster(address: str | None, workers: int) -> Iterator[int]:
         raise ValueError(f"no Dask scheduler answers at {address} within {TIMEOUT} s") from None
     with client, joblib.parallel_config("dask"):
         yield max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-
-
-@contextmanager
-def _ticking(bar: tqdm) -> Iterator[tqdm]:
-    """A bar whose clock goes on while a cell takes minutes."""
-    ended = threading.Event()
-
-    def tick() -> None:
-        while not ended.wait(1):
-            bar.refresh()
-
-    with bar:
-        if not bar.disable:
-            threading.Thread(target=tick, daemon=True).start()
-        try:
-            yield bar
-        finally:
-            ended.set()
 
 
 def report(options: cli.Report) -> int:

@@ -141,9 +141,7 @@ def test_leave_one_out_is_the_mirror_image_of_one_vs_rest() -> None:
 
 
 def test_an_unknown_detector_is_answered_with_the_choices() -> None:
-    with pytest.raises(
-        ValueError, match=r"unknown detector .magic.; choose from default, .*oriented-gradient"
-    ):
+    with pytest.raises(ValueError, match=r"unknown detector .magic.; choose from default, .*oriented-gradient"):
         choose_methods("default, magic")
     assert choose_methods("pca, default,pca") == ["pca", "default"]
 

@@ -1,0 +1,184 @@
+"""Scoring more samples than fit in memory: block after block into a CSV that an interruption does not lose."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anogan.calibration import p_values
+from anogan.data.photos import read_images
+from anogan.data.splits import to_unit_range
+from anogan.detectors import Detector
+from anogan.errors import SampleError
+
+BLOCK = 1024  # samples in memory at once
+Samples = Sequence[NDArray[np.float32] | SampleError]
+OnBlock = Callable[[int], None]  # rows finished
+OnError = Callable[[str, SampleError], None]  # name
+OnMap = Callable[[int, NDArray[np.float32]], None]  # row, anomaly map (channels, *size)
+
+
+class Source(Protocol):
+    """Samples in a fixed order, read in blocks."""
+
+    column: str  # what a row is named by
+
+    def __len__(self) -> int: ...
+
+    def identity(self) -> Any:
+        """What tells it from another source, as JSON."""
+
+    def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
+        """Names and samples of rows begin ... end - 1, or the reason why there is none."""
+
+
+class ImageFiles:
+    """Image files as samples of `shape`."""
+
+    column = "file"
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, ...], resize: bool) -> None:
+        self.paths, self.shape, self.resize = paths, shape, resize
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def identity(self) -> Any:
+        return [self.resize, *map(str, self.paths)]
+
+    def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
+        paths = self.paths[begin:end]
+        return list(map(str, paths)), list(read_images(paths, self.shape, self.resize))
+
+
+class ArrayFile:
+    """A NumPy file (n, *shape), left on disk: bytes 0-255, or floats in [-1, 1]."""
+
+    column = "row"
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        try:
+            self.array = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{path} is no NumPy array that can be read: {error}") from None
+        if self.array.shape[1:] != shape or not len(self.array):
+            expected = f"(n, {', '.join(map(str, shape))})"
+            raise ValueError(f"{path} has shape {self.array.shape}, expected {expected}")
+        if self.array.dtype != np.uint8 and self.array.dtype.kind != "f":
+            raise ValueError(f"{path} holds {self.array.dtype}, expected bytes 0-255 or floats in [-1, 1]")
+        self.path = path
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def identity(self) -> Any:
+        stat = self.path.stat()
+        return [str(self.path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+    def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
+        rows = np.array(self.array[begin:end])
+        rows = to_unit_range(rows) if rows.dtype == np.uint8 else rows.astype(np.float32)
+        return list(map(str, range(begin, begin + len(rows)))), [_checked(row) for row in rows]
+
+
+def _checked(row: NDArray[np.float32]) -> NDArray[np.float32] | SampleError:
+    if not np.isfinite(row).all():
+        return SampleError("NaN or infinity")
+    if np.abs(row).max() > 1:
+        return SampleError(f"values in [{row.min():.4g}, {row.max():.4g}], expected [-1, 1]")
+    return row
+
+
+def score_block(
+    detector: Detector, column: str, names: list[str], samples: Samples, on_map: OnMap | None = None
+) -> pd.DataFrame:
+    """A row per sample: score, p-value, verdict and terms, or the error."""
+    valid = {i: sample for i, sample in enumerate(samples) if not isinstance(sample, SampleError)}
+    good = list(valid)
+    rows = pd.DataFrame({column: names, "verdict": "error"})
+    rows["error"] = [str(sample) if isinstance(sample, SampleError) else None for sample in samples]
+    if good:
+        found = detector.explain(np.stack(list(valid.values())))
+        rows.loc[good, "score"] = found.score
+        rows.loc[good, "p_value"] = p_values(detector.calibration_scores_, found.score)
+        rows.loc[good, "verdict"] = np.where(found.score > detector.threshold_, "anomaly", "normal")
+        for name, term in found.terms.items():
+            rows.loc[good, name] = term
+        if on_map:
+            for i, anomaly_map in zip(good, found.anomaly_map, strict=True):
+                on_map(i, anomaly_map)
+    return rows.reindex(columns=[column, "score", "p_value", "verdict", *detector.terms, "error"])
+
+
+def score_stream(
+    detector: Detector,
+    source: Source,
+    out: Path,
+    model: Any,
+    on_block: OnBlock,
+    on_error: OnError,
+    on_map: OnMap | None = None,
+) -> Counter[str]:
+    """Write a CSV row per sample into `out`, which appears when it is complete; how often each verdict was given.
+
+    Until then the rows are in `out`.DIGEST.part, where the digest stands for model and source: the same call goes on
+    after the last row in there. Memory is bounded by one block, not by the source.
+    """
+    digest = hashlib.sha256(json.dumps([model, source.identity()]).encode()).hexdigest()[:8]
+    partial = out.with_name(f"{out.name}.{digest}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = _whole_rows(partial)
+    on_block(done)
+    with partial.open("a", newline="") as stream:
+        for begin, (names, samples) in _read_ahead(source, range(done, len(source), BLOCK)):
+            for name, sample in zip(names, samples, strict=True):
+                if isinstance(sample, SampleError):
+                    on_error(name, sample)
+            to_map = None if on_map is None else lambda i, values, begin=begin: on_map(begin + i, values)
+            table = score_block(detector, source.column, names, samples, to_map)
+            table.to_csv(stream, index=False, header=begin == 0, float_format="%.6g")
+            stream.flush()
+            os.fsync(stream.fileno())
+            on_block(len(names))
+    partial.replace(out)
+    return Counter(_verdicts(out))
+
+
+def _read_ahead(source: Source, begins: Iterable[int]) -> Iterator[tuple[int, tuple[list[str], Samples]]]:
+    """Blocks in order; the next one is read and decoded while the last one is scored."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for begin in begins:
+            following = begin, pool.submit(source.read, begin, min(begin + BLOCK, len(source)))
+            if waiting:
+                yield waiting[0], waiting[1].result()
+            waiting = following
+        if waiting:
+            yield waiting[0], waiting[1].result()
+
+
+def _whole_rows(partial: Path) -> int:
+    """How many rows an interrupted scoring has written; half a row at the end is cut off."""
+    if not partial.exists():
+        return 0
+    with partial.open("r+b") as stream:
+        content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        stream.truncate(len(whole))
+    return len(pd.read_csv(io.BytesIO(whole), usecols=[0])) if whole else 0
+
+
+def _verdicts(out: Path) -> Iterator[str]:
+    for part in pd.read_csv(out, usecols=["verdict"], chunksize=100_000):
+        yield from part["verdict"]
