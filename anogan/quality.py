@@ -24,9 +24,10 @@ class Classifier(nn.Module):
         self.trunk = nn.Sequential(
             *(nn.Conv2d(channels, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),
             *(nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU()),
-            *(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 64), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 64)),
+            nn.BatchNorm1d(64, affine=False),  # features of mean 0 and variance 1, whatever the classifier's scale
         )
-        self.head = nn.Linear(64, classes)
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(64, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.trunk(x))
@@ -34,7 +35,10 @@ class Classifier(nn.Module):
 
 
 def train_classifier(x: Tensor, label: Tensor, seed: int, epochs: int = 3) -> Classifier:
-    """On images x (n, channels, height, width) of all classes; label (n,) counts from 0. Adam, 3 epochs."""
+    """On images x (n, channels, height, width) of all classes; label (n,) counts from 0.
+
+    Images that are measured with it must not be among x: a classifier sees what it was trained on with other eyes.
+    """
     with seeded_init(seed, "classifier"):
         classifier = Classifier(x.shape[1], int(label.max()) + 1).to(x.device)
     optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
