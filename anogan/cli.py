@@ -238,10 +238,11 @@ def run_command(args: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
     options = parse_train(rest) if name == "train" else parse(name, rest)
-    from anogan import commands
+    from anogan import commands, parallel
 
     action: Callable[[Any], int] = getattr(commands, name)
-    return action(options)
+    with parallel.group():
+        return action(options)
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan import bundle, cli, pipeline
+from anogan import bundle, cli, parallel, pipeline
 from anogan.config import PRESETS, RunConfig
 from anogan.data import DATASETS, ImageSet, Split, load_dataset, one_vs_rest
 from anogan.data.photos import find_images
@@ -37,9 +37,9 @@ TIMEOUT = 10  # seconds to reach a scheduler
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Update]:
-    """A progress bar on a terminal; elsewhere one line at the end."""
+    """A progress bar on a terminal; elsewhere one line at the end. Of several processes the first shows it."""
     start = time.monotonic()
-    with tqdm(total=total, desc=name, disable=None, dynamic_ncols=True) as shown:
+    with tqdm(total=total, desc=name, disable=bool(parallel.rank()) or None, dynamic_ncols=True) as shown:
 
         def update(done: int, note: str) -> None:
             shown.update(done)
@@ -47,7 +47,7 @@ def bar(name: str, total: int) -> Iterator[Update]:
                 shown.set_postfix_str(note)
 
         yield update
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and not parallel.rank():
         print(f"{name}: {total} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
@@ -99,11 +99,16 @@ def train(options: cli.Train) -> int:
         raise ValueError(f"unknown data set {config.data!r}; choose from {', '.join(DATASETS)}")
     split = one_vs_rest(get(config.data, options.data_root), config.normal)
     pipeline.normal_rows(config, split)  # says what is wrong before anything is written
-    run = Run.create(path, config)
+    if not parallel.rank():
+        Run.create(path, config)
+    parallel.wait_for_all()
+    run = Run(path)
     if run.finished:
         print(f"{path} is already trained")
         return 0
     pipeline.train_run(run, split, device=options.device, checkpoint_seconds=options.checkpoint_seconds, stage=bar)
+    if parallel.rank():
+        return 0
     for name in config.detectors:
         detector = bundle.load(path, name, options.device)
         print(
@@ -116,7 +121,7 @@ def train(options: cli.Train) -> int:
 
 def score(options: cli.Score) -> int:
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
-        return _score_dataset(options)
+        return 0 if parallel.rank() else _score_dataset(options)
     return _score_files(options)
 
 
@@ -168,9 +173,13 @@ def _score_files(options: cli.Score) -> int:
         write_bytes(options.maps / f"{name}.map.png", png(heatmap(anomaly_map), zoom=4))
 
     with bar("score", len(source)) as update:
-        counts = score_stream(
-            detector, source, out, model, lambda rows: update(rows, ""), tell, draw if options.maps else None
-        )
+
+        def on_block(rows: int) -> None:
+            update(rows * parallel.size(), "")
+
+        counts = score_stream(detector, source, out, model, on_block, tell, draw if options.maps else None)
+    if parallel.rank():
+        return 0
     print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))
     print(out)
     if counts["error"]:

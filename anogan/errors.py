@@ -21,6 +21,10 @@ class RunError(AnoganError):
     """A run directory cannot be used for what was asked; the message says what to do instead."""
 
 
+class ParallelError(AnoganError):
+    """A process of a job on several has been lost; the others end with it."""
+
+
 class SampleError(AnoganError):
     """One input file cannot be scored; the message says why. Other files are unaffected."""
 

@@ -7,9 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from anogan import parallel
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` atomically; when the disk is full the old file stays and no partial one remains."""
+    """Replace `path` atomically; when the disk is full the old file stays and no partial one remains.
+
+    Of several processes only the first writes: all of them hold the same.
+    """
+    if parallel.rank():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from anogan import parallel
 from anogan.config import GANConfig, NormName
 
 Shape = tuple[int, ...]
 CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 CONV_TRANSPOSE = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
-BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
 WIDEST = 512  # channels, however often the size is halved
 
@@ -35,8 +35,36 @@ def _channels(shape: Shape, width: int) -> list[int]:
     return [min(width * 2**i, max(width, WIDEST)) for i in range(halvings)]
 
 
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation (Ioffe & Szegedy 2015) over the whole batch, on however many processes its rows are."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if parallel.size() == 1 or not self.training:
+            normalised: Tensor = super().forward(x)
+            return normalised
+        dims, count = [0, *range(2, x.dim())], x.numel() / x.shape[1] * parallel.size()
+        mean, square = parallel.total(torch.stack([x.sum(dims), x.square().sum(dims)])) / count
+        variance = (square - mean.square()).clamp_min(0)
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shape = [1, -1, *[1] * (x.dim() - 2)]
+        shifted: Tensor = x * scale.view(shape) + (self.bias - mean * scale).view(shape)
+        return shifted
+
+
 def _init(module: nn.Module) -> None:
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+    if isinstance(module, BatchNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
     elif isinstance(getattr(module, "weight", None), Tensor):
         nn.init.normal_(module.weight, 0.0, 0.02)  # type: ignore[arg-type]
@@ -56,7 +84,7 @@ class Generator(nn.Module):
             nn.Unflatten(1, (channels[0], *base)),
         ]
         for c_in, c_out in zip(channels, [*channels[1:], shape[0]], strict=True):
-            layers += [BATCH_NORM[dims](c_in), nn.ReLU()]
+            layers += [BatchNorm(c_in), nn.ReLU()]
             layers += [CONV_TRANSPOSE[dims](c_in, c_out, 4, 2, 1)]
         self.net = nn.Sequential(*layers, nn.Tanh())
         self.apply(_init)
@@ -78,7 +106,7 @@ class _Trunk(nn.Module):
         for i, (c_in, c_out) in enumerate(zip([shape[0], *channels[:-1]], channels, strict=True)):
             layers.append(CONV[dims](c_in, c_out, 4, 2, 1))
             if norm == "batch" and i > 0:  # DCGAN: none on the first layer
-                layers.append(BATCH_NORM[dims](c_out))
+                layers.append(BatchNorm(c_out))
             layers.append(nn.LeakyReLU(0.2))
         self.net = nn.Sequential(*layers, nn.Flatten())
         self.feature_dim = channels[-1] * math.prod(side // 2 ** len(channels) for side in shape[1:])

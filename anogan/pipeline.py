@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from anogan import bundle
+from anogan import bundle, parallel
 from anogan.calibration import hold_out, p_values
 from anogan.config import DetectorName, RunConfig
 from anogan.data import Split
@@ -73,6 +73,8 @@ class _Trainer:
 
             def on_log(step: int, metrics: dict[str, float]) -> None:
                 nonlocal saved, shown
+                if parallel.rank():
+                    return
                 update(step - shown, "  ".join(f"{key} {value:.3g}" for key, value in metrics.items()))
                 shown, last = step, step == training.config.steps
                 if step % HEALTH_EVERY == 0 or last:
@@ -98,7 +100,8 @@ def train_run(
 ) -> Mapping[DetectorName, Detector]:
     """Train GAN and encoder from wherever the run stands, calibrate its detectors, write the bundle.
 
-    Warns `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
+    Of several processes all train and the first does the rest. Warns `TrainingWarning` when the GAN looks unhealthy;
+    raises `TrainingDivergedError`.
     """
     config = run.config
     x, x_held_out = normal_rows(config, split)
@@ -111,6 +114,8 @@ def train_run(
     detectors = {name: make_detector(name, config, device) for name in config.detectors}
     if any(detector.encoder is not None for detector in detectors.values()):
         gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
+    if parallel.rank():
+        return {}
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", starts(detector) * len(x_held_out)) as update:
             detector.adopt(gan, x.cpu().numpy(), x_held_out.numpy(), _row_counter(update))

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from anogan import parallel
 from anogan.bundle import MANIFEST
 from anogan.config import RunConfig, differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
@@ -92,6 +93,8 @@ class Run:
         return lines
 
     def log(self, line: dict[str, Any]) -> None:
+        if parallel.rank():
+            return
         with (self.path / "metrics.jsonl").open("a") as stream:
             stream.write(json.dumps(line) + "\n")
 

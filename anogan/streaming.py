@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -9,6 +10,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anogan import parallel
 from anogan.calibration import p_values
 from anogan.data.photos import read_images
 from anogan.data.splits import to_unit_range
@@ -132,35 +136,74 @@ def score_stream(
 ) -> Counter[str]:
     """Write a CSV row per sample into `out`, which appears when it is complete; how often each verdict was given.
 
-    Until then the rows are in `out`.DIGEST.part, where the digest stands for model and source: the same call goes on
-    after the last row in there. Memory is bounded by one block, not by the source.
+    Until then the rows are in `out`.DIGEST.RANK.part, where the digest stands for model and source: the same call goes
+    on after the last row in there. Memory is bounded by one block, not by the source. Several processes score a block
+    each in turn, and the first merges their rows and counts.
     """
-    digest = hashlib.sha256(json.dumps([model, source.identity()]).encode()).hexdigest()[:8]
-    partial = out.with_name(f"{out.name}.{digest}.part")
+    digest = hashlib.sha256(json.dumps([model, source.identity(), parallel.size()]).encode()).hexdigest()[:8]
+    partials = [out.with_name(f"{out.name}.{digest}.{rank}.part") for rank in range(parallel.size())]
     out.parent.mkdir(parents=True, exist_ok=True)
+    partial = partials[parallel.rank()]
     done = _whole_rows(partial)
     on_block(done)
     with partial.open("a", newline="") as stream:
-        for begin, (names, samples) in _read_ahead(source, range(done, len(source), BLOCK)):
+        for begin, (names, samples) in _read_ahead(source, _spans(len(source), done)):
             for name, sample in zip(names, samples, strict=True):
                 if isinstance(sample, SampleError):
                     on_error(name, sample)
             to_map = None if on_map is None else lambda i, values, begin=begin: on_map(begin + i, values)
             table = score_block(detector, source.column, names, samples, to_map)
-            table.to_csv(stream, index=False, header=begin == 0, float_format="%.6g")
+            table.to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
             stream.flush()
             os.fsync(stream.fileno())
             on_block(len(names))
-    partial.replace(out)
+    parallel.wait_for_all()
+    if parallel.rank():
+        return Counter()
+    _merge(partials)
+    partials[0].replace(out)
     return Counter(_verdicts(out))
 
 
-def _read_ahead(source: Source, begins: Iterable[int]) -> Iterator[tuple[int, tuple[list[str], Samples]]]:
+def _spans(rows: int, done: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of this process's blocks, every size-th of all, after the rows that it has already done."""
+    for begin in range(parallel.rank() * BLOCK, rows, parallel.size() * BLOCK):
+        end = min(begin + BLOCK, rows)
+        skipped = min(done, end - begin)
+        done -= skipped
+        if begin + skipped < end:
+            yield begin + skipped, end
+
+
+def _merge(partials: Sequence[Path]) -> None:
+    """All rows in their order into the first file; the others are removed."""
+    if len(partials) == 1:
+        return
+    merged = partials[0].with_suffix(".merged")
+    with ExitStack() as stack:
+        readers = [csv.reader(stack.enter_context(path.open(newline=""))) for path in partials]
+        writer = csv.writer(stack.enter_context(merged.open("w", newline="")), lineterminator="\n")
+        headers = [next(reader, None) for reader in readers]
+        writer.writerow(headers[0] or [])
+        while any([_copy_rows(reader, writer) for reader in readers]):
+            pass
+    merged.replace(partials[0])
+    for path in partials[1:]:
+        path.unlink()
+
+
+def _copy_rows(reader: Iterator[list[str]], writer: Any) -> bool:
+    rows = list(islice(reader, BLOCK))
+    writer.writerows(rows)
+    return bool(rows)
+
+
+def _read_ahead(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, tuple[list[str], Samples]]]:
     """Blocks in order; the next one is read and decoded while the last one is scored."""
     with ThreadPoolExecutor(1) as pool:
         waiting = None
-        for begin in begins:
-            following = begin, pool.submit(source.read, begin, min(begin + BLOCK, len(source)))
+        for begin, end in spans:
+            following = begin, pool.submit(source.read, begin, end)
             if waiting:
                 yield waiting[0], waiting[1].result()
             waiting = following

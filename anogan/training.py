@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.optim import Adam
 
+from anogan import parallel
 from anogan.config import EncoderConfig, GANConfig
 from anogan.errors import TrainingDivergedError
 from anogan.losses import LOSSES, gradient_penalty
 from anogan.networks import GAN, Encoder, Shape
+from anogan.parallel import share
 from anogan.scoring import fanogan_score
 
 OnLog = Callable[[int, dict[str, float]], None]
@@ -140,6 +142,7 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
     """Alternate discriminator and generator updates on x (n, *shape) in [-1, 1] until `config.steps` (Alg. 1 of
     Goodfellow et al. 2014), from wherever `training` stands. Raises `TrainingDivergedError`."""
     config, gan = training.config, training.gan.train()
+    parallel.check_batch(config.batch_size)
     generator, discriminator = gan.generator, gan.discriminator
     adam_g, adam_d = training.optimisers["generator"], training.optimisers["discriminator"]
     loss = LOSSES[config.loss]
@@ -151,25 +154,26 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
         # Discriminator: tell real from generated.
         discriminator.requires_grad_(True)
         for k in range(config.critic_steps):
-            real = x[batches(training.step * config.critic_steps + k)]
+            real = x[share(batches(training.step * config.critic_steps + k))]
             with torch.no_grad():
-                fake = generator(latents(config.batch_size, config.latent_dim, stream).to(x.device))
+                fake = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(x.device))
             logit_real, logit_fake = discriminator(real), discriminator(fake)
             loss_d = loss.discriminator(logit_real, logit_fake)
             if config.loss == "wgan_gp":
-                mix = torch.rand(config.batch_size, generator=stream).to(x.device)
+                mix = share(torch.rand(config.batch_size, generator=stream)).to(x.device)
                 loss_d = loss_d + config.gradient_penalty * gradient_penalty(discriminator, real, fake, mix).mean()
             adam_d.zero_grad()
             loss_d.backward()
+            parallel.average_gradients(discriminator)
             adam_d.step()
 
         # Generator: be taken for real.
         discriminator.requires_grad_(False)
-        loss_g = loss.generator(
-            discriminator(generator(latents(config.batch_size, config.latent_dim, stream).to(x.device)))
-        )
+        z = share(latents(config.batch_size, config.latent_dim, stream)).to(x.device)
+        loss_g = loss.generator(discriminator(generator(z)))
         adam_g.zero_grad()
         loss_g.backward()
+        parallel.average_gradients(generator)
         adam_g.step()
         if training.average is not None:
             update_average(training.average, generator, config.ema)
@@ -179,6 +183,7 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
             metrics = {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
             metrics["d_real"] = logit_real.sigmoid().mean().item()
             metrics["d_fake"] = logit_fake.sigmoid().mean().item()
+            metrics = dict(zip(metrics, parallel.mean(metrics.values()), strict=True))
             check_finite(training.step, metrics)
             if on_log:
                 on_log(training.step, metrics)
@@ -209,11 +214,12 @@ class EncoderTraining:
         return gan.frozen()
 
 
-def erase(x: Tensor, share: float, stream: torch.Generator) -> Tensor:
-    """x (n, channels, *size) with about `share` of its blocks, a seventh of each side, set to -1 or to 1 per row."""
+def erase(x: Tensor, amount: float, stream: torch.Generator) -> Tensor:
+    """x (n, channels, *size) with about `amount` of its blocks, a seventh of each side, set to -1 or to 1 per row."""
     size, blocks = x.shape[2:], [BLOCKS] * (x.dim() - 2)
-    erased = (torch.rand(len(x), 1, *blocks, generator=stream) < share).to(x)
-    value = (torch.rand(len(x), *[1] * (x.dim() - 1), generator=stream) < 0.5).to(x) * 2 - 1
+    rows = len(x) * parallel.size()
+    erased = share(torch.rand(rows, 1, *blocks, generator=stream) < amount).to(x)
+    value = share(torch.rand(rows, *[1] * (x.dim() - 1), generator=stream) < 0.5).to(x) * 2 - 1
     shifts = [int(torch.randint(side, (1,), generator=stream)) for side in size]
     erased = torch.roll(interpolate(erased, size=size), shifts, dims=list(range(2, x.dim())))
     return torch.where(erased > 0, value, x)
@@ -223,7 +229,7 @@ def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor,
     """Per-row loss (n,): izi and izi_f compare x with G(E(x)) by the score itself, ziz compares z with E(G(z))
     (f-AnoGAN, eq. 5-7)."""
     if config.mode == "ziz":
-        z = latents(len(x), gan.config.latent_dim, stream).to(x.device)
+        z = share(latents(len(x) * parallel.size(), gan.config.latent_dim, stream)).to(x.device)
         distance: Tensor = (z - encoder(gan.generator(z))).square().mean(1)
         return distance
     x_hat = gan.generator(encoder(erase(x, config.erase, stream)))
@@ -236,19 +242,22 @@ def train_encoder(x: Tensor, training: EncoderTraining, on_log: OnLog | None = N
     """Fit E on x (n, *shape) in [-1, 1] against the frozen GAN until `config.steps`, from wherever `training` stands.
     Raises `TrainingDivergedError`."""
     config, gan, encoder = training.config, training.gan, training.encoder.train()
+    parallel.check_batch(config.batch_size)
     adam = training.optimisers["encoder"]
     batches = Batches(len(x), config.batch_size, training.seed)
 
     while training.step < config.steps:
         stream = random_stream(training.seed, "encoder", training.step)
-        loss = encoder_loss(gan, encoder, config, x[batches(training.step)], stream).mean()
+        loss = encoder_loss(gan, encoder, config, x[share(batches(training.step))], stream).mean()
         adam.zero_grad()
         loss.backward()
+        parallel.average_gradients(encoder)
         adam.step()
 
         training.step += 1
         if training.step % LOG_EVERY == 0 or training.step == config.steps:
             metrics = {"loss_e": loss.item()}
+            metrics = dict(zip(metrics, parallel.mean(metrics.values()), strict=True))
             check_finite(training.step, metrics)
             if on_log:
                 on_log(training.step, metrics)

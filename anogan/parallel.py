@@ -1,0 +1,108 @@
+"""Several processes started by torchrun: each takes its share of every batch, and all take the same step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from anogan.errors import ParallelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TIMEOUT = timedelta(minutes=10)  # until a process that hangs ends the job
+
+_rank, _size = 0, 1
+
+
+def rank() -> int:
+    """Number of this process; 0 writes the files and shows the progress."""
+    return _rank
+
+
+def size() -> int:
+    """Processes in all; 1 without torchrun."""
+    return _size
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Join the other processes of a torchrun job, if this is one; raises `ParallelError` when one of them is lost."""
+    global _rank, _size
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    import torch
+    from torch import distributed
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+        _rank, _size = distributed.get_rank(), distributed.get_world_size()
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "peer" not in str(error):
+            raise
+        raise ParallelError(f"process {_rank} of {_size} has lost the others: {error}") from error
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        _rank, _size = 0, 1
+
+
+def check_batch(batch_size: int) -> None:
+    """Raise `ValueError` when a batch cannot be shared equally."""
+    if batch_size % _size:
+        raise ValueError(f"a batch of {batch_size} cannot be shared equally by {_size} processes")
+
+
+def share(batch: Tensor) -> Tensor:
+    """This process's rows of a batch (n, ...) that all of them know: (n / size, ...)."""
+    rows = len(batch) // _size
+    return batch[_rank * rows : (_rank + 1) * rows]
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over processes; gradients flow through it to all of them."""
+    if _size == 1:
+        return values
+    from torch.distributed.nn.functional import all_reduce
+
+    summed: Tensor = all_reduce(values)
+    return summed
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Replace every gradient by its mean over processes: that of the loss over the whole batch."""
+    if _size == 1:
+        return
+    from torch import cat, distributed
+
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    together = cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(together)
+    together /= _size
+    for gradient, part in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def mean(values: Iterable[float]) -> list[float]:
+    """Means over processes of what each has measured on its share."""
+    if _size == 1:
+        return list(values)
+    from torch import float64, tensor
+
+    together: list[float] = (total(tensor(list(values), dtype=float64)) / _size).tolist()
+    return together
+
+
+def wait_for_all() -> None:
+    """Return when every process has come this far."""
+    if _size > 1:
+        from torch import distributed
+
+        distributed.barrier()
