@@ -37,6 +37,8 @@ class Train(RunConfig):
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Score:
     """Folder of the data sets."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ class Demo:
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
 
 
 COMMANDS: dict[str, type] = {
@@ -242,6 +248,8 @@ def run_command(args: list[str]) -> int:
 
     action: Callable[[Any], int] = getattr(commands, name)
     with parallel.group():
+        if name != "benchmark":  # it sets those of its workers
+            parallel.use_threads(getattr(options, "threads", 0))
         return action(options)
 
 

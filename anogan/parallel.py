@@ -54,6 +54,16 @@ def group() -> Iterator[None]:
         _rank, _size = 0, 1
 
 
+def use_threads(threads: int) -> None:
+    """Let torch use so many threads in this process; 0 leaves its choice."""
+    if threads < 0:
+        raise ValueError(f"expected --threads of 0 or more, got {threads}")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 def check_batch(batch_size: int) -> None:
     """Raise `ValueError` when a batch cannot be shared equally."""
     if batch_size % _size:

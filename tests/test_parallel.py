@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from anogan import bundle, parallel
 
@@ -97,3 +98,16 @@ def test_alone_nothing_is_shared() -> None:
     assert (parallel.rank(), parallel.size()) == (0, 1)
     assert parallel.share(list(range(5))) == list(range(5))  # type: ignore[arg-type]
     assert parallel.mean([1.5]) == [1.5]
+
+
+def test_threads_are_set_by_one_switch() -> None:
+    before = torch.get_num_threads()
+    try:
+        parallel.use_threads(3)
+        assert torch.get_num_threads() == 3
+        parallel.use_threads(0)
+        assert torch.get_num_threads() == 3, "0 changes nothing"
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(ValueError, match="expected --threads of 0 or more, got -1"):
+        parallel.use_threads(-1)
