@@ -13,6 +13,8 @@ from conftest import QUICK_ENCODER, QUICK_GAN, quick
 
 import anogan
 from anogan import bundle, cli
+from anogan.baselines import BASELINES
+from anogan.benchmark import METHODS
 from anogan.config import PRESETS
 from anogan.data import DATASETS, load_dataset, one_vs_rest
 from anogan.detectors import DETECTORS
@@ -47,6 +49,11 @@ def test_every_command_and_preset_shown_exists() -> None:
         (cli.parse_train if command == "train" else lambda o, c=command: cli.parse(c, o))(options)
     presets = README.partition("| preset ")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", presets, re.M) == list(PRESETS)
+
+
+def test_every_detector_to_compare_is_named() -> None:
+    names = re.findall(r"`([\w-]+)`", README.partition("(`--detectors`): ")[2].partition("\n\n")[0])
+    assert names == [*METHODS, *BASELINES]
 
 
 def test_links_lead_somewhere() -> None:
