@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from anogan.files import write_bytes, write_text
@@ -47,3 +48,24 @@ def write_page(out: Path, template: str, **content: Any) -> Path:
     )
     write_text(out / "index.html", environment.get_template(template).render(**content))
     return out / "index.html"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of text under its title, with figures above it."""
+
+    title: str
+    text: tuple[str, ...]
+    table: pd.DataFrame
+    drawings: tuple[Captioned, ...] = ()
+
+
+def write_tables(out: Path, kicker: str, title: str, intro: Sequence[str], sections: Sequence[Section]) -> Path:
+    """A page of tables; every table is also written as tables/TITLE.csv into `out`."""
+    shown = []
+    for section in sections:
+        name = "-".join("".join(c if c.isalnum() else " " for c in section.title.lower()).split())
+        write_text(out / "tables" / f"{name}.csv", section.table.to_csv(index=False))
+        drawn = draw(out, section.drawings)
+        shown.append({"title": section.title, "text": section.text, "table": section.table, "drawn": drawn})
+    return write_page(out, "tables.html.j2", kicker=kicker, title=title, intro=intro, sections=shown)
