@@ -26,8 +26,8 @@ class NeighbourGAN(Detector):
     over held-out normal samples:
 
     - gradients: oriented gradients of x against those of its nearest training samples;
-    - code: E(x) against the nearest codes of training samples, relative to how far apart those are themselves. Between
-      the kinds of normal, codes are sparse, and there lies what resembles two of them and is neither.
+    - code: E(x) against the nearest codes of training samples, relative to how far apart those are themselves: beside a
+      dense kind of normal a small distance is already odd, in a varied one it is not.
 
     E is trained with parts of its input erased, so that it maps what it does not know to what is normal. The memory
     (gradients and codes of all training samples) is part of the model.
