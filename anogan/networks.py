@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from anogan import parallel
 from anogan.config import GANConfig, NormName
+from anogan.layers import BatchNorm, FromVector, ToVector, doubling, halving
 
 Shape = tuple[int, ...]
-CONV = {1: nn.Conv1d, 2: nn.Conv2d}
-CONV_TRANSPOSE = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
 SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
 WIDEST = 512  # channels, however often the size is halved
 
@@ -33,34 +31,6 @@ def _channels(shape: Shape, width: int) -> list[int]:
     """Channels after each halving: width, 2 width, 4 width, ..."""
     halvings = max(1, int(math.log2(min(shape[1:]) / SMALLEST)))
     return [min(width * 2**i, max(width, WIDEST)) for i in range(halvings)]
-
-
-class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation (Ioffe & Szegedy 2015) over the whole batch, on however many processes its rows are."""
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if parallel.size() == 1 or not self.training:
-            normalised: Tensor = super().forward(x)
-            return normalised
-        dims, count = [0, *range(2, x.dim())], x.numel() / x.shape[1] * parallel.size()
-        mean, square = parallel.total(torch.stack([x.sum(dims), x.square().sum(dims)])) / count
-        variance = (square - mean.square()).clamp_min(0)
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shape = [1, -1, *[1] * (x.dim() - 2)]
-        shifted: Tensor = x * scale.view(shape) + (self.bias - mean * scale).view(shape)
-        return shifted
 
 
 def _init(module: nn.Module) -> None:
@@ -81,11 +51,11 @@ class Generator(nn.Module):
         # A transposed convolution of a 1x1 input is a matrix product; written as one it is faster.
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, channels[0] * math.prod(base), bias=False),
-            nn.Unflatten(1, (channels[0], *base)),
+            FromVector(channels[0], base),
         ]
         for c_in, c_out in zip(channels, [*channels[1:], shape[0]], strict=True):
-            layers += [BatchNorm(c_in), nn.ReLU()]
-            layers += [CONV_TRANSPOSE[dims](c_in, c_out, 4, 2, 1)]
+            layers += [BatchNorm(c_in), nn.ReLU(inplace=True)]
+            layers += [doubling(dims, c_in, c_out)]
         self.net = nn.Sequential(*layers, nn.Tanh())
         self.apply(_init)
 
@@ -104,11 +74,11 @@ class _Trunk(nn.Module):
         dims, channels = len(check_shape(shape)) - 1, _channels(shape, width)
         layers: list[nn.Module] = []
         for i, (c_in, c_out) in enumerate(zip([shape[0], *channels[:-1]], channels, strict=True)):
-            layers.append(CONV[dims](c_in, c_out, 4, 2, 1))
+            layers.append(halving(dims, c_in, c_out))
             if norm == "batch" and i > 0:  # DCGAN: none on the first layer
                 layers.append(BatchNorm(c_out))
-            layers.append(nn.LeakyReLU(0.2))
-        self.net = nn.Sequential(*layers, nn.Flatten())
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        self.net = nn.Sequential(*layers, ToVector())
         self.feature_dim = channels[-1] * math.prod(side // 2 ** len(channels) for side in shape[1:])
         self.apply(_init)
         if norm == "spectral":
@@ -160,6 +130,8 @@ class GAN(nn.Module):
         self.generator = Generator(self.shape, config.latent_dim, config.width)
         self.discriminator = Discriminator(self.shape, config.width, config.discriminator_norm)
         self.encoder = Encoder(self.shape, config.latent_dim, config.width) if with_encoder else None
+        if len(self.shape) == 3:
+            self.to(memory_format=torch.channels_last)  # up to 1.4 times as fast, on CPU and GPU
 
     def frozen(self) -> GAN:
         """Itself, in evaluation mode and without parameter gradients: scoring must not change the networks."""

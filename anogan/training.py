@@ -155,8 +155,8 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
         discriminator.requires_grad_(True)
         for k in range(config.critic_steps):
             real = x[share(batches(training.step * config.critic_steps + k))]
-            with torch.no_grad():
-                fake = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(x.device))
+            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(x.device))
+            fake = generated.detach()
             logit_real, logit_fake = discriminator(real), discriminator(fake)
             loss_d = loss.discriminator(logit_real, logit_fake)
             if config.loss == "wgan_gp":
@@ -167,10 +167,9 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
             parallel.average_gradients(discriminator)
             adam_d.step()
 
-        # Generator: be taken for real.
+        # Generator: have the same images taken for real.
         discriminator.requires_grad_(False)
-        z = share(latents(config.batch_size, config.latent_dim, stream)).to(x.device)
-        loss_g = loss.generator(discriminator(generator(z)))
+        loss_g = loss.generator(discriminator(generated))
         adam_g.zero_grad()
         loss_g.backward()
         parallel.average_gradients(generator)

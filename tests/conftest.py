@@ -17,8 +17,8 @@ from anogan.detectors import DETECTORS, Detector
 
 matplotlib.use("Agg")
 
-QUICK_GAN = GANConfig(latent_dim=8, width=4, steps=20, batch_size=16)
-QUICK_ENCODER = EncoderConfig(steps=20, batch_size=16)
+QUICK_GAN = GANConfig(latent_dim=8, width=4, steps=40, batch_size=16)
+QUICK_ENCODER = EncoderConfig(steps=40, batch_size=16, learning_rate=2e-3)
 QUICK_SEARCH = SearchConfig(steps=12, patience=3, tolerance=0.02, learning_rate=0.1, batch_size=8)
 SHAPES = {"square": (1, 28, 28), "odd photo": (3, 13, 18), "signal": (2, 50)}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors config parallel files data networks losses scoring neighbours training inversion calibration health
-detectors evaluation comparison quality baselines bundle runs images pipeline streaming benchmark reporting
+LAYERS = """errors config parallel files data layers networks losses scoring neighbours training inversion calibration
+health detectors evaluation comparison quality baselines bundle runs images pipeline streaming benchmark reporting
 cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,3 +55,12 @@ def test_fanogan_score_is_the_papers() -> None:
     score = fanogan_score(EncoderConfig(feature_weight=0.5), x, x_hat, f, f_hat)
     assert tuple(term.item() for term in score.terms.values()) == (1, 4)
     assert score.total.item() == pytest.approx(1 + 0.5 * 4)
+
+
+@pytest.mark.parametrize("size", [(9,), (6, 8)])
+def test_blur_is_a_convolution_with_repeated_edges(size: tuple[int, ...]) -> None:
+    x = torch.randn(2, 3, *size)
+    expected, kernel = x.double().numpy(), np.array([1, 4, 6, 4, 1]) / 16
+    for axis in range(2, x.dim()):
+        expected = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 2, "edge"), kernel, "valid"), axis, expected)
+    assert np.allclose(blur(x).numpy(), expected, atol=1e-6)

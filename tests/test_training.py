@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -72,19 +73,21 @@ def test_encoder_training_leaves_generator_and_discriminator_alone() -> None:
 
 
 def test_the_first_step_is_the_one_derived_by_hand() -> None:
-    """One discriminator update on real and fake, then one generator update against the new discriminator."""
+    """One discriminator update on real and fake, then one of the generator, the same fakes before the new judge."""
     training, reference = gan(steps=1), gan(steps=1)
     train_gan(X, training)
     stream = random_stream(0, "gan", 0)
     networks = reference.gan.train()
-    z = [torch.randn(16, QUICK_GAN.latent_dim, generator=stream) for _ in range(2)]
-    real, fake = X[Batches(len(X), 16, 0)(0)], networks.generator(z[0]).detach()
+    z = torch.randn(16, QUICK_GAN.latent_dim, generator=stream)
+    real = X[Batches(len(X), 16, 0)(0)]
+    with torch.no_grad():
+        fake = copy.deepcopy(networks.generator)(z)
     logits = networks.discriminator(real), networks.discriminator(fake)
     loss = torch.nn.functional.binary_cross_entropy_with_logits
     (loss(logits[0], torch.ones(16)) + loss(logits[1], torch.zeros(16))).backward()
     reference.optimisers["discriminator"].step()
     networks.generator.zero_grad()
-    loss(networks.discriminator(networks.generator(z[1])), torch.ones(16)).backward()
+    loss(networks.discriminator(networks.generator(z)), torch.ones(16)).backward()
     reference.optimisers["generator"].step()
     assert torch.allclose(weights(training.gan.generator), weights(networks.generator), atol=1e-6)
     assert torch.allclose(weights(training.gan.discriminator), weights(networks.discriminator), atol=1e-6)
