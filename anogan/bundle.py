@@ -132,7 +132,7 @@ def load_gan(path: Path | str, device: str = "auto") -> GAN:
         network = getattr(gan, name)
         if network is not None:
             _fill(network, folder / f"{name}.safetensors", _read_file(folder, manifest, f"{name}.safetensors"))
-    return gan.to(resolve_device(device)).frozen()
+    return gan.arranged().to(resolve_device(device)).frozen()
 
 
 def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
@@ -175,4 +175,5 @@ def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: 
     if set(params) != expected:
         raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
     values = {k: from_dict(hints[k], v, k) if dataclasses.is_dataclass(hints[k]) else v for k, v in params.items()}
-    return cls(**values, gan=gan, device=device)
+    detector: Detector = typing.cast(Any, cls)(**values, gan=gan, device=device)
+    return detector

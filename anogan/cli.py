@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import io
 import re
 import sys
@@ -244,9 +245,9 @@ def run_command(args: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
     options = parse_train(rest) if name == "train" else parse(name, rest)
-    from anogan import commands, parallel
+    from anogan import parallel
 
-    action: Callable[[Any], int] = getattr(commands, name)
+    action: Callable[[Any], int] = importlib.import_module(f"anogan.commands.{name}").run
     with parallel.group():
         if name != "benchmark":  # it sets those of its workers
             parallel.use_threads(getattr(options, "threads", 0))

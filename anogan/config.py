@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 LossName = Literal["non_saturating", "hinge", "wgan_gp"]
 NormName = Literal["none", "batch", "spectral"]
 ResidualName = Literal["l1", "mse", "relative", "cosine", "blurred_cosine"]
+PrecisionName = Literal["float32", "bfloat16"]
 EncoderMode = Literal["izi", "ziz", "izi_f"]
 DetectorName = Literal["neighbourgan", "fanogan", "anogan", "hybrid"]
 
@@ -45,6 +46,8 @@ class GANConfig:
     """Weight of (|grad| - 1)^2; used by wgan_gp alone."""
     ema: float = 0.0
     """Decay of the averaged generator used after training (Yazici et al. 2019); 0 = no averaging."""
+    precision: PrecisionName = "float32"
+    """Arithmetic of the training of GAN and encoder; bfloat16: products alone, weights and losses stay float32."""
 
     def __post_init__(self) -> None:
         for name in ("latent_dim", "width", "steps", "batch_size", "critic_steps"):

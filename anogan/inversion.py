@@ -20,8 +20,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual
 def chunks(x: Tensor, device: torch.device) -> Iterator[tuple[Tensor, int]]:
     """Chunks of exactly CHUNK rows, the last one padded with its own last row, and how many of its rows count."""
     for part in torch.split(x, CHUNK):
-        padding = part[-1:].expand(CHUNK - len(part), *part.shape[1:])
-        yield torch.cat([part, padding]).to(device), len(part)
+        missing = CHUNK - len(part)
+        full = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
+        yield full.to(device), len(part)
 
 
 class _Slots:

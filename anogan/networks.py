@@ -60,7 +60,7 @@ class Generator(nn.Module):
         self.apply(_init)
 
     def forward(self, z: Tensor) -> Tensor:
-        x: Tensor = self.net(z)
+        x: Tensor = self.net(z).float()  # whatever arithmetic the layers were told to use
         for axis, side in enumerate(self.shape[1:], start=2):
             x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
         return x
@@ -87,7 +87,7 @@ class _Trunk(nn.Module):
                     spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.net(x)
+        features: Tensor = self.net(x).float()
         return features
 
 
@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
             spectral_norm(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
-        logit: Tensor = self.head(self.features(x)).squeeze(1)
+        logit: Tensor = self.head(self.features(x)).squeeze(1).float()
         return logit
 
 
@@ -117,7 +117,7 @@ class Encoder(nn.Module):
         _init(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.head(self.trunk(x))
+        z: Tensor = self.head(self.trunk(x)).float()
         return z
 
 
@@ -130,8 +130,11 @@ class GAN(nn.Module):
         self.generator = Generator(self.shape, config.latent_dim, config.width)
         self.discriminator = Discriminator(self.shape, config.width, config.discriminator_norm)
         self.encoder = Encoder(self.shape, config.latent_dim, config.width) if with_encoder else None
-        if len(self.shape) == 3:
-            self.to(memory_format=torch.channels_last)  # up to 1.4 times as fast, on CPU and GPU
+        self.arranged()
+
+    def arranged(self) -> GAN:
+        """Itself, weights in the memory format that is up to 1.4 times as fast, on CPU and GPU."""
+        return self.to(memory_format=torch.channels_last) if len(self.shape) == 3 else self
 
     def frozen(self) -> GAN:
         """Itself, in evaluation mode and without parameter gradients: scoring must not change the networks."""

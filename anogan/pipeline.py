@@ -135,14 +135,14 @@ def starts(detector: Detector) -> int:
 
 def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
     """The detector of this name with the run's settings, not yet fitted."""
-    cls = DETECTORS[name]
+    cls: Any = DETECTORS[name]
     settings = {
         "encoder": config.encoder,
         "search": config.hybrid if name == "hybrid" else config.search,
         "neighbour": config.neighbour,
     }
     taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
-    return cls(
+    detector: Detector = cls(
         config.gan,
         **taken,
         false_alarm_rate=config.false_alarm_rate,
@@ -150,6 +150,7 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
         random_state=config.seed,
         device=device,
     )
+    return detector
 
 
 # Scoring a labelled test set.

@@ -51,8 +51,7 @@ def blur(x: Tensor) -> Tensor:
         x = torch.cat([first, first, x, last, last], axis)
         for _ in range(4):  # sums of neighbours: [1 2 1] twice, and faster than a convolution of one channel
             x = x.narrow(axis, 0, x.shape[axis] - 1) + x.narrow(axis, 1, x.shape[axis] - 1)
-        x = x / 16
-    return x
+    return x / 16.0 ** (x.dim() - 2)
 
 
 RESIDUALS: dict[ResidualName, Callable[[Tensor, Tensor], Tensor]] = {

@@ -72,36 +72,45 @@ class ArrayFile:
     column = "row"
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path = path
         try:
-            self.array = np.lib.format.open_memmap(path, mode="r")
+            array = self._mapped()
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path} is no NumPy array that can be read: {error}") from None
-        if self.array.shape[1:] != shape or not len(self.array):
+        if array.shape[1:] != shape or not len(array):
             expected = f"(n, {', '.join(map(str, shape))})"
-            raise ValueError(f"{path} has shape {self.array.shape}, expected {expected}")
-        if self.array.dtype != np.uint8 and self.array.dtype.kind != "f":
-            raise ValueError(f"{path} holds {self.array.dtype}, expected bytes 0-255 or floats in [-1, 1]")
-        self.path = path
+            raise ValueError(f"{path} has shape {array.shape}, expected {expected}")
+        if array.dtype != np.uint8 and array.dtype.kind != "f":
+            raise ValueError(f"{path} holds {array.dtype}, expected bytes 0-255 or floats in [-1, 1]")
+        self.rows = len(array)
 
     def __len__(self) -> int:
-        return len(self.array)
+        return self.rows
+
+    def _mapped(self) -> NDArray[Any]:
+        """Mapped anew for every block, because the pages of a map that stays count as this process's memory."""
+        array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
+        return array
 
     def identity(self) -> Any:
         stat = self.path.stat()
         return [str(self.path.resolve()), stat.st_size, stat.st_mtime_ns]
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
-        rows = np.array(self.array[begin:end])
-        rows = to_unit_range(rows) if rows.dtype == np.uint8 else rows.astype(np.float32)
-        return list(map(str, range(begin, begin + len(rows)))), [_checked(row) for row in rows]
+        rows = np.array(self._mapped()[begin:end])
+        names = list(map(str, range(begin, begin + len(rows))))
+        if rows.dtype == np.uint8:
+            return names, list(to_unit_range(rows))
+        rows = rows.astype(np.float32)
+        flat = rows.reshape(len(rows), -1)
+        good = (flat.min(1) >= -1) & (flat.max(1) <= 1)  # false where NaN
+        return names, [row if fine else _complaint(row) for row, fine in zip(rows, good, strict=True)]
 
 
-def _checked(row: NDArray[np.float32]) -> NDArray[np.float32] | SampleError:
+def _complaint(row: NDArray[np.float32]) -> SampleError:
     if not np.isfinite(row).all():
         return SampleError("NaN or infinity")
-    if np.abs(row).max() > 1:
-        return SampleError(f"values in [{row.min():.4g}, {row.max():.4g}], expected [-1, 1]")
-    return row
+    return SampleError(f"values in [{row.min():.4g}, {row.max():.4g}], expected [-1, 1]")
 
 
 def score_block(
@@ -113,15 +122,18 @@ def score_block(
     rows = pd.DataFrame({column: names, "verdict": "error"})
     rows["error"] = [str(sample) if isinstance(sample, SampleError) else None for sample in samples]
     if good:
-        found = detector.explain(np.stack(list(valid.values())))
-        rows.loc[good, "score"] = found.score
-        rows.loc[good, "p_value"] = p_values(detector.calibration_scores_, found.score)
-        rows.loc[good, "verdict"] = np.where(found.score > detector.threshold_, "anomaly", "normal")
-        for name, term in found.terms.items():
-            rows.loc[good, name] = term
+        x = np.stack(list(valid.values()))
         if on_map:
-            for i, anomaly_map in zip(good, found.anomaly_map, strict=True):
+            score, terms, _, maps = detector.explain(x)
+            for i, anomaly_map in zip(good, maps, strict=True):
                 on_map(i, anomaly_map)
+        else:
+            score, terms = detector.compare(x)
+        rows.loc[good, "score"] = score
+        rows.loc[good, "p_value"] = p_values(detector.calibration_scores_, score)
+        rows.loc[good, "verdict"] = np.where(score > detector.threshold_, "anomaly", "normal")
+        for name, term in terms.items():
+            rows.loc[good, name] = term
     return rows.reindex(columns=[column, "score", "p_value", "verdict", *detector.terms, "error"])
 
 

@@ -68,6 +68,9 @@ class Batches:
         return rows[: self.size]
 
 
+Step = Callable[[Batches], State]
+
+
 def flatten_state(networks: nn.Module, optimisers: dict[str, Adam]) -> State:
     """Weights and optimiser moments as one flat dict of tensors."""
     state = {f"network.{name}": tensor for name, tensor in networks.state_dict().items()}
@@ -138,17 +141,32 @@ def check_finite(step: int, metrics: dict[str, float]) -> None:
         raise TrainingDivergedError(f"training diverged at step {step}: {values}; try a lower learning rate")
 
 
+def _run(x: Tensor, training: GANTraining | EncoderTraining, step: Step, on_log: OnLog | None) -> None:
+    """Take steps until `config.steps`, from wherever `training` stands."""
+    config, precision = training.config, training.gan.config.precision
+    parallel.check_batch(config.batch_size)
+    batches = Batches(len(x), config.batch_size, training.seed)
+    # Nothing cast is kept, because the weights change from step to step.
+    with torch.autocast(x.device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
+        while training.step < config.steps:
+            told = step(batches)
+            training.step += 1
+            if training.step % LOG_EVERY == 0 or training.step == config.steps:
+                metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
+                check_finite(training.step, metrics)
+                if on_log:
+                    on_log(training.step, metrics)
+
+
 def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> GAN:
     """Alternate discriminator and generator updates on x (n, *shape) in [-1, 1] until `config.steps` (Alg. 1 of
     Goodfellow et al. 2014), from wherever `training` stands. Raises `TrainingDivergedError`."""
     config, gan = training.config, training.gan.train()
-    parallel.check_batch(config.batch_size)
     generator, discriminator = gan.generator, gan.discriminator
     adam_g, adam_d = training.optimisers["generator"], training.optimisers["discriminator"]
     loss = LOSSES[config.loss]
-    batches = Batches(len(x), config.batch_size, training.seed)
 
-    while training.step < config.steps:
+    def step(batches: Batches) -> State:
         stream = random_stream(training.seed, "gan", training.step)
 
         # Discriminator: tell real from generated.
@@ -176,16 +194,10 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
         adam_g.step()
         if training.average is not None:
             update_average(training.average, generator, config.ema)
+        beliefs = {"d_real": logit_real.detach().sigmoid().mean(), "d_fake": logit_fake.detach().sigmoid().mean()}
+        return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
 
-        training.step += 1
-        if training.step % LOG_EVERY == 0 or training.step == config.steps:
-            metrics = {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
-            metrics["d_real"] = logit_real.sigmoid().mean().item()
-            metrics["d_fake"] = logit_fake.sigmoid().mean().item()
-            metrics = dict(zip(metrics, parallel.mean(metrics.values()), strict=True))
-            check_finite(training.step, metrics)
-            if on_log:
-                on_log(training.step, metrics)
+    _run(x, training, step, on_log)
     return training.result()
 
 
@@ -241,23 +253,16 @@ def train_encoder(x: Tensor, training: EncoderTraining, on_log: OnLog | None = N
     """Fit E on x (n, *shape) in [-1, 1] against the frozen GAN until `config.steps`, from wherever `training` stands.
     Raises `TrainingDivergedError`."""
     config, gan, encoder = training.config, training.gan, training.encoder.train()
-    parallel.check_batch(config.batch_size)
     adam = training.optimisers["encoder"]
-    batches = Batches(len(x), config.batch_size, training.seed)
 
-    while training.step < config.steps:
+    def step(batches: Batches) -> State:
         stream = random_stream(training.seed, "encoder", training.step)
         loss = encoder_loss(gan, encoder, config, x[share(batches(training.step))], stream).mean()
         adam.zero_grad()
         loss.backward()
         parallel.average_gradients(encoder)
         adam.step()
+        return {"loss_e": loss}
 
-        training.step += 1
-        if training.step % LOG_EVERY == 0 or training.step == config.steps:
-            metrics = {"loss_e": loss.item()}
-            metrics = dict(zip(metrics, parallel.mean(metrics.values()), strict=True))
-            check_finite(training.step, metrics)
-            if on_log:
-                on_log(training.step, metrics)
+    _run(x, training, step, on_log)
     return training.result()

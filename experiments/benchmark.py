@@ -20,7 +20,9 @@ BASELINES = "raw-knn,pca,isolation-forest,one-class-svm,blurred-cosine-knn,orien
 CLASSICS = "default-without-gan,anogan,fanogan-paper-izi_f"
 TABLES = [("mnist", "one_vs_rest"), ("fashion-mnist", "one_vs_rest"), ("mnist", "leave_one_out")]
 OURS = f"{BASELINES},default,fanogan"
+VARIANTS = "anogan-paper,fanogan-paper-izi,fanogan-paper-ziz,fanogan-paper-wgan_gp"
 RUNS = [(*table, detectors, seed) for detectors in (OURS, CLASSICS) for seed in "012" for table in TABLES]
+RUNS += [(*TABLES[0], VARIANTS, "0")]
 COLUMNS = {
     ("mnist", "one_vs_rest"): "MNIST, one class normal",
     ("fashion-mnist", "one_vs_rest"): "Fashion-MNIST, one class normal",

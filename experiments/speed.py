@@ -1,14 +1,14 @@
 """How fast: every figure beside the loop a reader would write from a tutorial, A B A B in one run: reports/speed/.
 
-python -m experiments.speed [PART ...]     all parts, or some of: training search scoring memory processes start
+python -m experiments.speed [PART ...] [--data-root ROOT]     all parts, about an hour on two quiet cores
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,121 +23,160 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anogan import bundle
-from anogan.config import DEFAULT, PRESETS, GANConfig
-from anogan.detectors import AnoGAN, FAnoGAN
+from anogan import bundle, parallel
+from anogan.config import DEFAULT, SearchConfig
+from anogan.data import load_dataset
+from anogan.detectors import AnoGAN, FAnoGAN, Hybrid
+from anogan.evaluation import auroc
 from anogan.files import write_json, write_text
 from anogan.networks import GAN
 from anogan.streaming import ArrayFile, ImageFiles, score_stream
 from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
-from experiments.reference import ReferenceGAN, search_one
+from experiments.development import development_split
+from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
+from experiments.speed_page import OUT, write_speed_page
+from experiments.timing import Row, Variants, alternate, rate, rows, seconds_each, timed
 
-OUT = Path("reports/speed")
-NOTEBOOK = replace(PRESETS["papers"].gan, width=128, batch_size=128)  # 256-128 channels
-SHAPE = (1, 28, 28)
-ROUNDS = 7
-
-Variants = dict[str, Callable[[], float]]  # name -> one measurement, in the unit of its row
-
-
-def alternate(variants: Variants, rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """A B A B: whatever else this machine does hits all of them alike. The first round warms up and is dropped."""
-    found: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds + 1):
-        for name, measure in variants.items():
-            found[name].append(measure())
-    return {name: values[1:] for name, values in found.items()}
+NOTEBOOK = replace(PAPERS.gan, width=128, batch_size=128)
+NETWORKS = {"256-128 channels": NOTEBOOK, "64-32 channels": DEFAULT.gan}
+LABEL = "8"  # the hardest digit
 
 
-def rows(part: str, unit: str, found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
-    """Median, extremes and the median of the ratios to the first variant, round by round."""
-    first = next(iter(found.values()))
-    for name, values in found.items():
-        ratio = statistics.median(value / base for value, base in zip(values, first, strict=True))
-        yield {
-            "part": part,
-            "variant": name,
-            "unit": unit,
-            "median": statistics.median(values),
-            "low": min(values),
-            "high": max(values),
-            "ratio": ratio,
-        }
+def fastest(work: int, *variants: Callable[[], object]) -> float:
+    """Operations per second at best, of `work` operations done in any of these ways."""
+    return max(rate(work, variant) for variant in variants for _ in range(4))
 
 
-def timed(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def matrix_product() -> float:
+    """Operations per second of a large matrix product, torch's or NumPy's, whichever is faster here."""
+    a = torch.randn(2048, 2048)
+    return fastest(2 * 2048**3, lambda: a @ a, lambda: a.numpy() @ a.numpy())
 
 
-def images(n: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """n random images (n, 1, 28, 28): speed does not depend on what they show."""
-    return np.random.default_rng(0).integers(0, 256, (n, *SHAPE), np.uint8)
+@torch.no_grad()
+def convolution() -> float:
+    """Operations per second of the networks' middle layer, forward, alone: often faster than a matrix product."""
+    layer = nn.Conv2d(128, 256, 4, 2, 1).to(memory_format=torch.channels_last)
+    x = torch.randn(128, 128, 14, 14).to(memory_format=torch.channels_last)
+    return fastest(2 * layer.weight.numel() * 7 * 7 * len(x), lambda: layer(x))
 
 
-class OurTraining:
-    """Our loop, a few steps at a time."""
-
-    def __init__(self, pixels: np.ndarray[Any, np.dtype[np.uint8]], config: GANConfig) -> None:
-        self.x = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)
-        self.training = GANTraining(SHAPE, replace(config, steps=10**9), 0)
-
-    def steps(self, count: int) -> None:
-        self.training.config = replace(self.training.config, steps=self.training.step + count)
-        train_gan(self.x, self.training)
-
-
-def training(steps: int = 4) -> Iterator[dict[str, Any]]:
+def training(data_root: str | None, steps: int = 4) -> Iterator[Row]:
     """Images per second, and arithmetic as a share of what the machine's matrix product reaches."""
-    pixels = images(2560)
-    ours, reference = OurTraining(pixels, NOTEBOOK), ReferenceGAN(pixels, SHAPE, NOTEBOOK)
-    batch, per_call = NOTEBOOK.batch_size, steps * NOTEBOOK.batch_size
-    a, b = torch.randn(2, 2048, 2048)
-    flops = {}
-    for name, loop in (("reference", reference), ("ours", ours)):
-        with FlopCounterMode(display=False) as counter:
-            loop.steps(1)
-        flops[name] = counter.get_total_flops()
-    found = alternate(
-        {
-            "reference": lambda: per_call / timed(lambda: reference.steps(steps)),
-            "ours": lambda: per_call / timed(lambda: ours.steps(steps)),
-            "matrix product": lambda: 2 * 2048**3 / timed(lambda: a @ b),
-        }
-    )
-    peak = found.pop("matrix product")
-    yield from rows("training", "images/s", found)
-    shares = {
-        name: [speed / batch * flops[name] / top for speed, top in zip(found[name], peak, strict=True)]
-        for name in found
-    }
-    yield from rows("training: arithmetic over matrix product", "share", shares)
+    for networks, config in NETWORKS.items():
+        runs, n = loops(images(2560), config), steps * config.batch_size
+        flops = {}
+        for name, loop in runs.items():
+            with FlopCounterMode(display=False) as counter:
+                loop.steps(1)
+            flops[name] = counter.get_total_flops() / config.batch_size
+        variants: Variants = {name: partial(rate, n, partial(loop.steps, steps)) for name, loop in runs.items()}
+        found = alternate(variants | {"matrix product": matrix_product, "convolution": convolution})
+        peaks = {name: found.pop(name) for name in ("matrix product", "convolution")}
+        yield from rows(f"GAN, {networks}", "images/s", found)
+        for what, peak in peaks.items():
+            shares = {
+                name: [speed * flops[name] / top for speed, top in zip(speeds, peak, strict=True)]
+                for name, speeds in found.items()
+            }
+            yield from rows(f"GAN, {networks}", f"arithmetic over that of a {what}", shares)
+        variants = {name: partial(rate, n, partial(loop.encoder_steps, steps)) for name, loop in runs.items()}
+        yield from rows(f"encoder, {networks}", "images/s", alternate(variants))
 
 
-def search(steps: int = 20, n: int = 64) -> Iterator[dict[str, Any]]:
+def convergence(data_root: str | None, every: int = 50, patience: int = 6) -> Iterator[Row]:
+    """Seconds from nothing until the encoder's held-out reconstruction stops improving, and what it is worth then."""
+    split = development_split(load_dataset("mnist", data_root), LABEL, 0, "one_vs_rest")
+    pixels = np.rint((split.x_train + 1) * 127.5).astype(np.uint8)
+    x, normal = torch.from_numpy(split.x_test), torch.from_numpy(split.y_test == 0)
+    found: dict[str, dict[str, list[float]]] = {"seconds": {}, "held-out error": {}, "AUROC": {}}
+    for seed in range(3):
+        for name, loop in loops(pixels, DEFAULT.gan, seed).items():
+            seconds = timed(partial(loop.steps, DEFAULT.gan.steps))
+            best = {"seconds": 0.0, "held-out error": float("inf"), "AUROC": 0.0}
+            idle = 0
+            while idle < patience:
+                seconds += timed(partial(loop.encoder_steps, every))
+                scores = loop.scores(x)
+                error, idle = float(scores[normal].mean()), idle + 1
+                if error < 0.99 * best["held-out error"]:
+                    area = auroc(split.y_test, scores.double().numpy())
+                    best, idle = {"seconds": seconds, "held-out error": error, "AUROC": area}, 0
+            for what, value in best.items():
+                found[what].setdefault(name, []).append(value)
+    for what, values in found.items():
+        yield from rows("GAN and encoder until the encoder stops improving", what, values)
+
+
+def search_all(generator: nn.Module, features: nn.Module, x: Tensor, setting: SearchConfig) -> list[float]:
+    """Scores of x (n, 1, 28, 28), one image after another."""
+    weight = setting.discrimination_weight
+    return [search_one(generator, features, one, setting.steps, setting.learning_rate, weight) for one in x.split(1)]
+
+
+def search(data_root: str | None, steps: int = 20, n: int = 64) -> Iterator[Row]:
     """Latent search per image and step."""
-    gan = GAN(SHAPE, NOTEBOOK).frozen()
-    x = torch.from_numpy(images(n).astype(np.float32) / 127.5 - 1)
-    config = replace(PRESETS["papers"].search, steps=steps, patience=0)
-    detector = AnoGAN(gan=NOTEBOOK, search=config, device="cpu")
-    detector.gan_, detector.map_scale_ = gan, 1.0
+    for networks, config in NETWORKS.items():
+        gan = GAN(SHAPE, config).frozen()
+        generator, discriminator, _ = (network.eval() for network in plain_networks(gan))
+        x = unit_range(images(n))
+        setting = replace(PAPERS.search, steps=steps, patience=0)
+        detector = AnoGAN(gan=config, search=setting, device="cpu")
+        detector.gan_, detector.map_scale_ = gan, 1.0
+        one_by_one = partial(search_all, generator, discriminator[:-HEAD], x[:4], setting)
+        ours = partial(detector.anomaly_score, x.numpy())
+        variants: Variants = {
+            "one image at a time": partial(seconds_each, 4 * steps, one_by_one),
+            "ours": partial(seconds_each, n * steps, ours),
+        }
+        yield from rows(f"latent search, {networks}", "s per image and step", alternate(variants, 5))
 
-    def one_by_one() -> float:
-        few = x[:4]
-        return 1000 * timed(lambda: [search_one(gan, each[None], steps, 0.02, 0.1) for each in few]) / len(few) / steps
 
-    def ours() -> float:
-        return 1000 * timed(lambda: detector.anomaly_score(x.numpy())) / n / steps
+def inversion(data_root: str | None, n: int = 400) -> Iterator[Row]:
+    """Seconds per image, and AUROC: the published search one image at a time, and what replaces it."""
+    split = development_split(load_dataset("mnist", data_root), LABEL, 0, "one_vs_rest")
+    held_out = split.x_test[split.y_test == 0]
+    rng = np.random.default_rng(0)
+    chosen = np.concatenate([rng.permutation(np.flatnonzero(split.y_test == y))[: n // 2] for y in (0, 1)])
+    x, y = split.x_test[chosen], split.y_test[chosen]
+    x_train = torch.from_numpy(split.x_train)
+    gan = train_gan(x_train, GANTraining(SHAPE, DEFAULT.gan, 0))
+    training = EncoderTraining(gan, DEFAULT.encoder, 0)
+    seconds = timed(partial(train_encoder, x_train, training))
+    gan = training.result()
+    generator, discriminator, _ = (network.eval() for network in plain_networks(gan))
+    published = PAPERS.search
 
-    yield from rows("latent search", "ms per image and step", alternate({"one by one": one_by_one, "ours": ours}, 5))
+    def detector(kind: type[AnoGAN], setting: SearchConfig) -> Callable[[], Any]:
+        found = kind(gan=gan.config, search=setting, device="cpu").adopt(gan, x, held_out[:64])
+        return partial(found.anomaly_score, x)
+
+    variants: dict[str, Callable[[], Any]] = {
+        "one image at a time, 500 steps": partial(
+            search_all, generator, discriminator[:-HEAD], torch.from_numpy(x), published
+        ),
+        "batched, published score, every step": detector(AnoGAN, replace(published, patience=0)),
+        "batched, published score, rows stop": detector(AnoGAN, published),
+        "batched, our score, 60 steps": detector(AnoGAN, DEFAULT.search),
+        "from the encoder, our score, 5 steps": detector(Hybrid, DEFAULT.hybrid),
+    }
+    took: dict[str, list[float]] = {}
+    areas: dict[str, list[float]] = {}
+    for name, score in variants.items():
+        begin = time.perf_counter()
+        scores = np.asarray(score())
+        took[name], areas[name] = [(time.perf_counter() - begin) / len(x)], [auroc(y, scores)]
+    yield from rows("inversion, 64-32 channels", "s per image", took)
+    yield from rows("inversion, 64-32 channels", "AUROC", areas)
+    yield from rows("inversion, 64-32 channels", "s, once", {"training the encoder": [seconds]})
 
 
 def fitted(folder: Path) -> FAnoGAN:
     """A detector with untrained networks, in a bundle: speed does not depend on the weights."""
-    x = torch.from_numpy(images(600).astype(np.float32) / 127.5 - 1)
+    x = unit_range(images(600))
     gan = train_gan(x, GANTraining(SHAPE, replace(DEFAULT.gan, steps=1), 0))
     gan = train_encoder(x, EncoderTraining(gan, replace(DEFAULT.encoder, steps=1), 0))
     detector = FAnoGAN(gan=gan.config, encoder=DEFAULT.encoder, device="cpu").adopt(
@@ -148,7 +187,7 @@ def fitted(folder: Path) -> FAnoGAN:
 
 
 @torch.no_grad()
-def raw_passes(detector: FAnoGAN, x: torch.Tensor) -> None:
+def raw_passes(detector: FAnoGAN, x: Tensor) -> None:
     """The forward passes that scoring cannot do without."""
     gan = detector.gan_
     assert gan.encoder is not None
@@ -158,29 +197,30 @@ def raw_passes(detector: FAnoGAN, x: torch.Tensor) -> None:
         gan.discriminator.features(x_hat)
 
 
-def scoring(n: int = 4096) -> Iterator[dict[str, Any]]:
+def scoring(data_root: str | None, n: int = 4096) -> Iterator[Row]:
     """Encoder scoring end to end from arrays and from PNG files."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         detector, pixels = fitted(folder / "bundle"), images(n)
-        x = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)
+        x = unit_range(pixels)
         files = [folder / f"{i:05d}.png" for i in range(n)]
         for file, image in zip(files, pixels, strict=True):
             Image.fromarray(image[0]).save(file)
+        source = ImageFiles(files, SHAPE, resize=False)
 
         def from_files() -> None:
-            source = ImageFiles(files, SHAPE, resize=False)
             score_stream(detector, source, folder / "s.csv", time.time(), lambda rows: None, lambda *error: None)
 
         variants: Variants = {
-            "raw forward passes": lambda: n / timed(lambda: raw_passes(detector, x)),
-            "arrays in memory": lambda: n / timed(lambda: detector.anomaly_score(x.numpy())),
-            "PNG files to CSV": lambda: n / timed(from_files),
+            "raw forward passes": lambda: rate(n, lambda: raw_passes(detector, x)),
+            "from an array": lambda: rate(n, lambda: detector.anomaly_score(x.numpy())),
+            "from PNG files to CSV": lambda: rate(n, from_files),
+            "decoding the PNG files alone": lambda: rate(n, lambda: [np.asarray(Image.open(file)) for file in files]),
         }
-        yield from rows("encoder scoring", "images/s", alternate(variants, 5))
+        yield from rows("scoring by the encoder", "images/s", alternate(variants, 5))
 
 
-def memory(n: int = 1_000_000) -> Iterator[dict[str, Any]]:
+def memory(data_root: str | None, n: int = 1_000_000) -> Iterator[Row]:
     """Peak memory of scoring a memory-mapped file, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -201,7 +241,7 @@ def score_file(folder: str) -> None:
     """Score FOLDER/x.npy and print what it took."""
     detector = bundle.load(Path(folder) / "bundle", device="cpu")
     source = ArrayFile(Path(folder) / "x.npy", SHAPE)
-    detector.anomaly_score(source.array[:64] / np.float32(127.5) - 1)
+    detector.anomaly_score(np.stack([row for row in source.read(0, 64)[1] if isinstance(row, np.ndarray)]))
     idle = resident("VmRSS")
     seconds = timed(lambda: score_stream(detector, source, Path(folder) / "s.csv", 0, lambda r: None, lambda *e: None))
     print(json.dumps({"peak": resident("VmHWM") - idle, "seconds": seconds}))
@@ -213,7 +253,7 @@ def resident(what: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def processes(steps: int = 12) -> Iterator[dict[str, Any]]:
+def processes(data_root: str | None, steps: int = 12) -> Iterator[Row]:
     """Training with one and with two processes of one thread each, the same batch in all."""
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     code = ["-m", "experiments.speed", "--one-of-them", str(steps)]
@@ -224,27 +264,23 @@ def processes(steps: int = 12) -> Iterator[dict[str, Any]]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         return float(done.stdout.split()[-1])
 
-    yield from rows(
-        "torchrun", "images/s", alternate({"1 process": lambda: measure(1), "2 processes": lambda: measure(2)}, 3)
-    )
-    gan = GAN(SHAPE, NOTEBOOK)
-    weights = sum(p.numel() for p in gan.parameters())
-    yield from rows("torchrun", "MB of gradients per step", {"each process": [4 * weights / 2**20]})
+    variants: Variants = {"1 process": lambda: measure(1), "2 processes": lambda: measure(2)}
+    yield from rows("torchrun, 256-128 channels", "images/s", alternate(variants, 5))
+    weights = sum(p.numel() for p in GAN(SHAPE, NOTEBOOK).parameters())
+    yield from rows("torchrun, 256-128 channels", "MB exchanged per step", {"each process": [4 * weights / 2**20]})
 
 
 def one_of_them(steps: int) -> None:
     """What every process of `processes` does."""
-    from anogan import parallel
-
     with parallel.group():
-        ours = OurTraining(images(1280), NOTEBOOK)
+        ours = Ours(images(1280), NOTEBOOK, PAPERS.encoder, seed=0)
         ours.steps(2)
-        speed = steps * NOTEBOOK.batch_size / timed(lambda: ours.steps(steps))
+        speed = rate(steps * NOTEBOOK.batch_size, lambda: ours.steps(steps))
         if not parallel.rank():
             print(speed)
 
 
-def start() -> Iterator[dict[str, Any]]:
+def start(data_root: str | None) -> Iterator[Row]:
     """Wall time of the first answer, and where it goes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -265,28 +301,35 @@ def start() -> Iterator[dict[str, Any]]:
         yield from rows("start", "s", alternate({name: partial(run, c) for name, c in commands.items()}, 5))
 
 
-PARTS = {f.__name__: f for f in (training, search, scoring, memory, processes, start)}
+PARTS = {f.__name__: f for f in (training, search, scoring, memory, processes, start, convergence, inversion)}
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS], help=", ".join(PARTS))
+    parser.add_argument("--data-root", help="folder of the data sets, for convergence and inversion")
+    parser.add_argument("--one-of-them", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.one_of_them:
+        one_of_them(given.one_of_them)
+        return
     file = OUT / "results.csv"
     kept = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["measured"])
-    for name in names or PARTS:
-        found = pd.DataFrame([{"measured": name} | row for row in PARTS[name]()])
+    for name in given.parts or PARTS:
+        found = pd.DataFrame([{"measured": name} | row for row in PARTS[name](given.data_root)])
         print(found.to_string(index=False, float_format="%.4g"), flush=True)
         kept = pd.concat([kept[kept["measured"] != name], found])
         write_text(file, kept.to_csv(index=False, float_format="%.5g"))
         machine = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
+            "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
         }
         write_json(OUT / "machine.json", machine)
+    write_speed_page(OUT)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one-of-them"]:
-        one_of_them(int(sys.argv[2]))
-    else:
-        main(sys.argv[1:])
+    main()

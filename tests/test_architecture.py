@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors config parallel files data layers networks losses scoring neighbours training inversion calibration
-health detectors evaluation comparison quality baselines bundle runs images pipeline streaming benchmark reporting
-cli commands __main__"""
+LAYERS = """errors estimator config parallel files data layers networks losses scoring neighbours training inversion
+calibration health detectors evaluation comparison quality baselines bundle runs images pipeline
+streaming benchmark reporting cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN
 
-from anogan import benchmark, commands
+from anogan import benchmark
 from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark
 from anogan.cli import run_command
 from anogan.comparison import summarise
@@ -165,6 +165,6 @@ def test_two_dask_workers_give_the_table_of_one_process(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr(commands, "TIMEOUT", 1)
+    monkeypatch.setattr("anogan.commands.benchmark.TIMEOUT", 1)
     with pytest.raises(ValueError, match="no Dask scheduler answers at tcp:"):
         run_command(["benchmark", "--out", str(tmp_path), "--data", "digits", "--scheduler", "tcp://127.0.0.1:1"])

@@ -20,8 +20,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anogan import cli, commands, pipeline
-from anogan.data import idx, load_dataset, one_vs_rest
+from anogan import cli, pipeline
+from anogan.commands import data, demo
+from anogan.data import DATASETS, idx, load_dataset, one_vs_rest
 from anogan.detectors import NeighbourGAN
 from anogan.errors import DataUnavailableError
 
@@ -300,7 +301,7 @@ def test_a_diverging_training_is_one_line(tmp_path: Path) -> None:
 def small_demo(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     options = cli.parse_train(SMALL)
     config = pipeline.RunConfig(**cli.vars_of(options))
-    monkeypatch.setattr(commands, "PRESETS", {"default": commands.PRESETS["default"], "digits": config})
+    monkeypatch.setattr(demo, "PRESETS", {"default": demo.PRESETS["default"], "digits": config})
     monkeypatch.chdir(folder)
 
 
@@ -312,9 +313,9 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
     def unreachable(root: str | None) -> None:
         raise DataUnavailableError("mnist could not be fetched")
 
-    monkeypatch.setitem(commands.DATASETS, "mnist", unreachable)
+    monkeypatch.setitem(DATASETS, "mnist", unreachable)
     small_demo(monkeypatch, tmp_path)
-    assert commands.demo(cli.Demo(normal="5")) == 0
+    assert demo.run(cli.Demo(normal="5")) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "reports/demo/index.html"
     assert "scikit-learn's 1,797 small digits instead" in captured.err
@@ -324,11 +325,11 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
 
     # Again: nothing is trained or scored anew. With another digit: the demo's own folder is replaced.
     monkeypatch.setattr(pipeline, "train_gan", lambda *_: pytest.fail("trained again"))
-    assert commands.demo(cli.Demo(normal="5")) == 0
+    assert demo.run(cli.Demo(normal="5")) == 0
     monkeypatch.undo()
-    monkeypatch.setitem(commands.DATASETS, "mnist", unreachable)
+    monkeypatch.setitem(DATASETS, "mnist", unreachable)
     small_demo(monkeypatch, tmp_path)
-    assert commands.demo(cli.Demo(normal="6")) == 0
+    assert demo.run(cli.Demo(normal="6")) == 0
     assert json.loads((tmp_path / "runs/demo/results.json").read_text())["normal"] == "6"
 
 
@@ -336,13 +337,13 @@ def test_train_without_data_stops_and_says_how_to_get_the_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     nowhere = replace(idx.MNIST, fetchers=())
-    monkeypatch.setitem(commands.DATASETS, "mnist", lambda root: idx.load_idx(nowhere, str(tmp_path)))
+    monkeypatch.setitem(DATASETS, "mnist", lambda root: idx.load_idx(nowhere, str(tmp_path)))
     assert "Put train-images-idx3-ubyte.gz and its three companions into" in refusal("train", cwd=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_data_shows_what_is_in_a_set(capsys: pytest.CaptureFixture) -> None:
-    assert commands.data(cli.Data("digits")) == 0
+    assert data.run(cli.Data("digits")) == 0
     assert "1198   599" in capsys.readouterr().out
 
 

@@ -72,8 +72,8 @@ def test_an_interruption_loses_no_row_and_nothing_is_scored_twice(
     (partial,) = tmp_path.glob("out.csv.*.part")
     partial.write_bytes(partial.read_bytes() + b"20,1.5,0.")  # half a row: the power went
     explained: list[int] = []
-    real = type(detector).explain
-    monkeypatch.setattr(type(detector), "explain", lambda self, x: explained.append(len(x)) or real(self, x))
+    real = type(detector).compare
+    monkeypatch.setattr(type(detector), "compare", lambda self, x: explained.append(len(x)) or real(self, x))
     told: list[int] = []
     stream(detector, source, out, told.append)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -166,3 +166,14 @@ def test_erasing_blanks_about_the_share_asked_for_and_nothing_else() -> None:
 def test_bad_settings_say_what_was_expected(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GANConfig(**changes)
+
+
+def test_bfloat16_is_for_products_alone_and_for_training_alone() -> None:
+    exact, rough = gan(steps=5), gan(steps=5, precision="bfloat16")
+    one, two = train_gan(X, exact), train_gan(X, rough)
+    assert all(parameter.dtype == torch.float32 for parameter in rough.gan.parameters())
+    assert not torch.equal(weights(one), weights(two))
+    assert torch.allclose(weights(one), weights(two), atol=5e-3)
+    found = train_encoder(X, EncoderTraining(two, dataclasses.replace(QUICK_ENCODER, steps=5), 0))
+    assert found.encoder is not None
+    assert found.encoder(X).dtype == found.generator(torch.zeros(1, QUICK_GAN.latent_dim)).dtype == torch.float32

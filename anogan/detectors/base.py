@@ -9,12 +9,11 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from anogan.calibration import Floats, hold_out, p_values, threshold_at
 from anogan.config import EncoderConfig, GANConfig
+from anogan.estimator import OutlierEstimator
 from anogan.inversion import OnRows, chunks
 from anogan.networks import GAN, Shape, check_shape
 from anogan.scoring import Score, blur
@@ -50,14 +49,15 @@ def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
     if x.ndim < 3 or len(x) == 0 or (shape and x.shape[1:] != shape):
         raise ValueError(f"expected samples of shape {expected}, got {x.shape}")
     check_shape(x.shape[1:])
-    if not np.isfinite(x).all():
-        raise ValueError(f"expected finite numbers, got NaN or infinity in {int((~np.isfinite(x)).sum())} places")
-    if x.min() < -1 or x.max() > 1:
-        raise ValueError(f"expected values in [-1, 1], got [{x.min():.4g}, {x.max():.4g}]")
+    low, high = x.min(), x.max()  # NaN where there is one
+    if not (low >= -1 and high <= 1):
+        if not np.isfinite(x).all():
+            raise ValueError(f"expected finite numbers, got NaN or infinity in {int((~np.isfinite(x)).sum())} places")
+        raise ValueError(f"expected values in [-1, 1], got [{low:.4g}, {high:.4g}]")
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 
 
-class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class Detector(OutlierEstimator):
     """Base of the GAN detectors. After `fit`: `gan_` (shared networks), `calibration_scores_`, `threshold_`,
     `offset_` (= -threshold_), `map_scale_`, `memory_`.
 
@@ -130,27 +130,37 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     # Scoring.
 
     @torch.no_grad()
-    def _explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[Explanation]:
-        check_is_fitted(self, "gan_")
+    def _passes(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, Tensor, Score]]:
+        """x, x_hat and score of one chunk after another, without padding."""
+        self.check_fitted("gan_")
         x_all = check_samples(X, self.gan_.shape)
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
             x_hat = self.gan_.generator(z)
-            score = self._score(x, z, x_hat)
-            maps = blur((x - x_hat).abs()) / self.map_scale_
-            terms = {name: term[:count].double().cpu().numpy() for name, term in score.terms.items()}
-            total = score.total[:count].double().cpu().numpy()
-            yield Explanation(total, terms, *(a[:count].cpu().numpy() for a in (x_hat, maps)))
+            total, terms = self._score(x, z, x_hat)
+            yield x[:count], x_hat[:count], Score(total[:count], {name: term[:count] for name, term in terms.items()})
 
     def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
         """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
-        parts = list(self._explain(X, on_rows))
-        score, terms, x_hat, maps = zip(*parts, strict=True)
-        joined = {name: np.concatenate([part[name] for part in terms]) for name in terms[0]}
-        return Explanation(np.concatenate(score), joined, np.concatenate(x_hat), np.concatenate(maps))
+        scores, x_hats, maps = [], [], []
+        for x, x_hat, score in self._passes(X, on_rows):
+            scores.append(score)
+            x_hats.append(x_hat.cpu().numpy())
+            maps.append((blur((x - x_hat).abs()) / self.map_scale_).cpu().numpy())
+        return Explanation(*self._joined(scores), np.concatenate(x_hats), np.concatenate(maps))
+
+    def compare(self, X: ArrayLike) -> tuple[Floats, dict[str, Floats]]:
+        """A(x) (n,) and its terms by name, each (n,)."""
+        return self._joined([score for _, _, score in self._passes(X)])
+
+    def _joined(self, scores: list[Score]) -> tuple[Floats, dict[str, Floats]]:
+        def join(parts: list[Tensor]) -> Floats:
+            return torch.cat(parts).double().cpu().numpy()
+
+        return join([s.total for s in scores]), {name: join([s.terms[name] for s in scores]) for name in self.terms}
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """A(x) (n,), higher = more anomalous."""
-        return np.concatenate([part.score for part in self._explain(X)])
+        return self.compare(X)[0]
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """-A(x) (n,), scikit-learn's sign: higher = more normal."""

@@ -1,0 +1,27 @@
+"""Scores of a labelled test set, as a table on the terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from anogan import pipeline
+from anogan.commands.progress import bar
+from anogan.data import Split
+from anogan.runs import Run
+
+
+def evaluate(run: Run, split: Split, subset: int, device: str, notice: str = "") -> None:
+    summary = pipeline.evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice)
+    rows = {
+        name: {
+            "images": f"{result['n_test']}",
+            "AUROC": "{:.4f} [{:.4f}, {:.4f}]".format(result["auroc"], *result["auroc_ci"]),
+            "AUPRC": f"{result['auprc']:.4f}",
+            "FPR at 95 % TPR": f"{result['fpr95']:.4f}",
+            "false alarms": f"{result['false_alarm_rate']['achieved']:.2%}",
+            "caught": f"{result['detection_rate']:.1%}",
+            "ms/image": f"{1000 * result['seconds_per_image']:.2f}",
+        }
+        for name, result in summary["detectors"].items()
+    }
+    print(pd.DataFrame(rows).T.to_string())

@@ -1,0 +1,73 @@
+"""`anogan score`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from anogan import bundle, cli, parallel
+from anogan.commands.progress import bar, get
+from anogan.data import DATASETS, one_vs_rest
+from anogan.data.photos import find_images
+from anogan.errors import SampleError
+from anogan.files import write_bytes
+from anogan.images import heatmap, png
+from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
+
+
+def run(options: cli.Score) -> int:
+    if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
+        return 0 if parallel.rank() else _score_dataset(options)
+    return _score_files(options)
+
+
+def _score_dataset(options: cli.Score) -> int:
+    from anogan.commands.evaluate import evaluate  # what it needs takes long to import
+    from anogan.runs import Run
+
+    run, name = Run(options.run), options.inputs[0]
+    if name != run.config.data:
+        raise ValueError(f"{options.run} was trained on {run.config.data}; its test split is the one to evaluate on")
+    split = one_vs_rest(get(name, options.data_root), run.config.normal)
+    evaluate(run, split, options.subset, options.device)
+    print(run.path / "scores.csv")
+    table = pd.read_csv(run.path / "scores.csv")
+    return int(options.fail_on_anomaly and (table["verdict"] == "anomaly").any())
+
+
+def _score_files(options: cli.Score) -> int:
+    inputs = [Path(name) for name in options.inputs]
+    array = inputs[0] if len(inputs) == 1 and inputs[0].suffix == ".npy" and inputs[0].is_file() else None
+    files = [] if array else find_images(inputs)
+    detector = bundle.load(options.run, options.detector, options.device)
+    model = bundle.read_manifest(options.run)["files"] | {"detector": options.detector}
+    shape, out = detector.gan_.shape, options.out or options.run / "scores-files.csv"
+    source: Source = (
+        ArrayFile(array, shape) if array else ImageFiles([path for path, _ in files], shape, options.resize)
+    )
+
+    def tell(name: str, error: SampleError) -> None:
+        tqdm.write(f"anogan: {name}: {error}", file=sys.stderr)
+
+    def draw(row: int, anomaly_map: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+        assert options.maps is not None
+        name = files[row][1] if files else f"row-{row:07d}"
+        write_bytes(options.maps / f"{name}.map.png", png(heatmap(anomaly_map), zoom=4))
+
+    with bar("score", len(source)) as update:
+
+        def on_block(rows: int) -> None:
+            update(rows * parallel.size(), "")
+
+        counts = score_stream(detector, source, out, model, on_block, tell, draw if options.maps else None)
+    if parallel.rank():
+        return 0
+    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))
+    print(out)
+    if counts["error"]:
+        return 2
+    return int(options.fail_on_anomaly and counts["anomaly"] > 0)
