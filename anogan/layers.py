@@ -76,6 +76,18 @@ class FromVector(nn.Module):
         return sample
 
 
+class _Total(torch.autograd.Function):
+    """Sum over processes; gradients flow through it to all of them."""
+
+    @staticmethod
+    def forward(ctx: object, values: Tensor) -> Tensor:
+        return parallel.total(values)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return parallel.total(gradient)
+
+
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation (Ioffe & Szegedy 2015) over the whole batch, on however many processes its rows are."""
 
@@ -92,7 +104,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             normalised: Tensor = super().forward(x)
             return normalised
         dims, count = [0, *range(2, x.dim())], x.numel() / x.shape[1] * parallel.size()
-        mean, square = parallel.total(torch.stack([x.sum(dims), x.square().sum(dims)])) / count
+        mean, square = _Total.apply(torch.stack([x.sum(dims), x.square().sum(dims)])) / count
         variance = (square - mean.square()).clamp_min(0)
         with torch.no_grad():
             self.num_batches_tracked += 1

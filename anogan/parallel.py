@@ -44,6 +44,7 @@ def group() -> Iterator[None]:
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
         _rank, _size = distributed.get_rank(), distributed.get_world_size()
         yield
+        distributed.barrier()  # who leaves early takes the connections of the others along
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "peer" not in str(error):
             raise
@@ -77,12 +78,13 @@ def share(batch: Tensor) -> Tensor:
 
 
 def total(values: Tensor) -> Tensor:
-    """Sum over processes; gradients flow through it to all of them."""
+    """Sum over processes, without gradient."""
     if _size == 1:
         return values
-    from torch.distributed.nn.functional import all_reduce
+    from torch import distributed
 
-    summed: Tensor = all_reduce(values)
+    summed = values.detach().clone()
+    distributed.all_reduce(summed)
     return summed
 
 
