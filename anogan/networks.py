@@ -34,10 +34,9 @@ def _channels(shape: Shape, width: int) -> list[int]:
 
 
 def _init(module: nn.Module) -> None:
-    if isinstance(module, BatchNorm):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-    elif isinstance(getattr(module, "weight", None), Tensor):
-        nn.init.normal_(module.weight, 0.0, 0.02)  # type: ignore[arg-type]
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor) and not weight.is_meta:  # on meta, "random" takes seconds of imports to do nothing
+        nn.init.normal_(weight, float(isinstance(module, BatchNorm)), 0.02)
 
 
 class Generator(nn.Module):
