@@ -11,7 +11,7 @@ from anogan.config import SearchConfig
 from anogan.networks import GAN
 from anogan.scoring import anogan_score
 
-CHUNK = 64  # rows per forward pass; fixed and padded, because float kernels differ with the batch size
+CHUNK = 128  # rows per forward pass; fixed and padded, because float kernels differ with the batch size
 OnRows = Callable[[int], None]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual constants

@@ -32,6 +32,7 @@ from anogan.data import load_dataset
 from anogan.detectors import AnoGAN, FAnoGAN, Hybrid
 from anogan.evaluation import auroc
 from anogan.files import write_json, write_text
+from anogan.inversion import CHUNK
 from anogan.networks import GAN
 from anogan.streaming import ArrayFile, ImageFiles, score_stream
 from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
@@ -191,7 +192,7 @@ def raw_passes(detector: FAnoGAN, x: Tensor) -> None:
     """The forward passes that scoring cannot do without."""
     gan = detector.gan_
     assert gan.encoder is not None
-    for part in x.split(64):
+    for part in x.split(CHUNK):
         x_hat = gan.generator(gan.encoder(part))
         gan.discriminator.features(part)
         gan.discriminator.features(x_hat)
@@ -217,7 +218,7 @@ def scoring(data_root: str | None, n: int = 4096) -> Iterator[Row]:
             "from PNG files to CSV": lambda: rate(n, from_files),
             "decoding the PNG files alone": lambda: rate(n, lambda: [np.asarray(Image.open(file)) for file in files]),
         }
-        yield from rows("scoring by the encoder", "images/s", alternate(variants, 5))
+        yield from rows("scoring by the encoder", "images/s", alternate(variants, 11))
 
 
 def memory(data_root: str | None, n: int = 1_000_000) -> Iterator[Row]:
