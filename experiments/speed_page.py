@@ -92,17 +92,18 @@ def gains(results: pd.DataFrame) -> pd.DataFrame:
     part = results[timed & results["measured"].isin(["training", "convergence", "search", "inversion"])]
     part = part[part["ratio"] != 1]
     gain = part["ratio"].where(~part["unit"].isin(SLOWER_IS_MORE), 1 / part["ratio"])
-    return pd.DataFrame({"label": part["part"] + "\n" + part["variant"], "gain": gain})
+    return pd.DataFrame({"label": part["part"] + ": " + part["variant"], "gain": gain})
 
 
 def draw_gains(table: pd.DataFrame, figure: Figure) -> None:
+    figure.set_size_inches(8.5, 0.8 + 0.25 * len(table))
     axes = figure.subplots()
     labels, values = table["label"][::-1], table["gain"][::-1]
     axes.barh(range(len(values)), values, color=COLOURS[0], height=0.6)
     for place, value in enumerate(values):
-        axes.text(value * 1.05, place, f"{value:.3g}", va="center", fontsize=7)
+        axes.text(value * 1.05, place, number(value), va="center", fontsize=7)
     axes.axvline(1, color=QUIET, linestyle=":")
-    axes.set_yticks(range(len(values)), labels, fontsize=6)
+    axes.set_yticks(range(len(values)), labels, fontsize=7)
     axes.set(xscale="log", xlabel="times as fast as the tutorial's loop", xlim=(0.8, values.max() * 2.5))
     axes.grid(axis="y", visible=False)
 
