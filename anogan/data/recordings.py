@@ -1,0 +1,223 @@
+"""Sensor recordings: tables of one row per moment, read as they come out of a plant."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anogan.errors import SampleError
+
+DELIMITERS = ";\t,|"
+SNIFFED = 64  # lines looked at
+GAP = 10  # steps without a row that end a segment
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Rows of one recording, in the order of the file.
+
+    values (n, channels), NaN where missing; time (n,) in seconds, or the row number where there is no time column;
+    stamps (n,), the time as it stands in the file; notes, what was found odd, a sentence each.
+    """
+
+    values: NDArray[np.float64]
+    time: NDArray[np.float64]
+    stamps: NDArray[Any]
+    channels: tuple[str, ...]
+    step: float
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def read_recording(
+    path: Path, time_column: str = "", channels: Sequence[str] = (), day_first: bool = False
+) -> Recording:
+    """A table of numbers: delimited text (plain or .gz; any delimiter, decimal comma or point), Parquet or NumPy.
+
+    `time_column` is a name or a position counted from 0; its numbers are seconds, its text is a date. `channels` are
+    the columns to take, all with numbers unless given. Cells that hold no number are missing values. Raises
+    `SampleError` saying what cannot be read.
+    """
+    try:
+        table = _read_table(path)
+    except (OSError, ValueError, EOFError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
+        raise SampleError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
+    if table.empty:
+        raise SampleError(f"{path} holds no row")
+    notes: list[str] = []
+    name = _column(table, time_column, path)
+    time, stamps = _times(table.pop(name), name, day_first, notes) if name is not None else _row_numbers(len(table))
+    values, names = _numbers(table, channels, path, notes)
+    step = _look_at(time, notes) if name is not None else 1.0
+    return Recording(values, time, stamps, names, step, tuple(notes))
+
+
+# Files.
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return pd.read_parquet(path).reset_index(drop=False) if _has_index(path) else pd.read_parquet(path)
+    if name.endswith((".npy", ".npz")):
+        return _from_numpy(path)
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        head = [line for _, line in zip(range(SNIFFED), stream, strict=False)]
+    if not any(line.strip() for line in head):
+        raise ValueError("it is empty")
+    delimiter = _delimiter(head)
+    first = next(csv.reader(head, delimiter=delimiter))
+    header: int | None = None if any(_is_number(cell) for cell in first) else 0
+    read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
+    decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."
+    table: pd.DataFrame = pd.read_csv(path, decimal=decimal, low_memory=False, **read)
+    table.columns = [str(column).strip() for column in table.columns]
+    return table
+
+
+def _has_index(path: Path) -> bool:
+    return pd.read_parquet(path, columns=[]).index.name is not None
+
+
+def _from_numpy(path: Path) -> pd.DataFrame:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        array = loaded[:, None] if loaded.ndim == 1 else loaded
+        if array.ndim != 2:
+            raise ValueError(f"shape {array.shape}, expected (rows, channels)")
+        return pd.DataFrame(array, columns=[str(i) for i in range(array.shape[1])])
+    with loaded:
+        columns = {name: loaded[name] for name in loaded.files}
+    if any(column.ndim != 1 for column in columns.values()) or len({len(c) for c in columns.values()}) != 1:
+        raise ValueError("expected one array (rows,) for every channel, all of one length")
+    return pd.DataFrame(columns)
+
+
+def _delimiter(head: list[str]) -> str:
+    """The mark that stands equally often, and oftest, in every line; a comma where there is one column only."""
+    counts = {mark: {line.count(mark) for line in head if line.strip()} for mark in DELIMITERS}
+    steady = [mark for mark in DELIMITERS if len(counts[mark]) == 1 and counts[mark] != {0}]
+    likely = steady or [mark for mark in DELIMITERS if min(counts[mark]) > 0] or [","]
+    return max(likely, key=lambda mark: min(counts[mark], default=0)) if ";" not in likely else ";"
+
+
+def _decimal_commas(head: list[str], delimiter: str) -> bool:
+    cells = [cell for row in csv.reader(head[1:], delimiter=delimiter) for cell in row]
+    return any(_is_number(cell.replace(",", ".")) and not _is_number(cell) for cell in cells)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.strip().lower() not in ("nan", "inf", "-inf", "infinity")
+
+
+# Columns.
+
+
+def _column(table: pd.DataFrame, wanted: str, path: Path) -> str | None:
+    if not wanted:
+        return None
+    if wanted in table.columns:
+        return wanted
+    if wanted.isdecimal() and int(wanted) < table.shape[1]:
+        return str(table.columns[int(wanted)])
+    raise SampleError(f"{path} has no column {wanted!r}; choose from {', '.join(map(str, table.columns))}")
+
+
+def _row_numbers(n: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    return np.arange(n, dtype=np.float64), np.arange(n)
+
+
+def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Seconds (n,), and the stamps as they stand in the file; an unreadable one takes the time of the row before."""
+    if pd.api.types.is_numeric_dtype(column):
+        seconds = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        seconds = _dates(column, day_first)
+    bad = ~np.isfinite(seconds)
+    if bad.all():
+        raise SampleError(f"column {name!r} holds no time, but for example {column.iloc[0]!r}")
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        notes.append(
+            f"{int(bad.sum())} rows without a readable time (the first is row {row}, {column.iloc[row]!r}) "
+            "took that of the row before"
+        )
+        seconds = pd.Series(seconds).ffill().bfill().to_numpy()
+    return seconds, column.to_numpy()
+
+
+def _dates(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
+    """Seconds since 1970, UTC where no zone is given; NaN where unreadable."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the format is guessed
+        dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first)
+        if dates.isna().mean() > 0.1:  # more than one way to write a date in this file
+            dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first, format="mixed")
+    seconds: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return np.array(seconds, dtype=np.float64)
+
+
+def _numbers(
+    table: pd.DataFrame, channels: Sequence[str], path: Path, notes: list[str]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    unknown = [name for name in channels if name not in table.columns]
+    if unknown:
+        raise SampleError(f"{path} has no column {unknown[0]!r}; choose from {', '.join(map(str, table.columns))}")
+    taken: dict[str, NDArray[np.float64]] = {}
+    for name in channels or table.columns:
+        column = table[name]
+        numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+        numbers[~np.isfinite(numbers)] = np.nan
+        missing = np.isnan(numbers)
+        if missing.all():
+            notes.append(f"column {name!r} holds no number" + ("" if channels else " and is left out"))
+            if not channels:
+                continue
+        elif missing.any():
+            odd = column[missing & column.notna().to_numpy()]
+            example = f", for example {odd.iloc[0]!r}" if len(odd) else ""
+            notes.append(f"{int(missing.sum())} of {len(numbers)} values of {name!r} are missing{example}")
+        taken[str(name)] = numbers
+    if not taken:
+        raise SampleError(f"{path} holds no column of numbers beside the time")
+    return np.stack(list(taken.values()), axis=1), tuple(taken)
+
+
+# Time.
+
+
+def _look_at(time: NDArray[np.float64], notes: list[str]) -> float:
+    """The usual step in seconds; repeated stamps, jumps back and gaps go into the notes."""
+    steps = np.diff(time)
+    forward = steps[steps > 0]
+    if len(time) < 2:
+        return 1.0
+    if not len(forward):
+        raise SampleError("the time never goes forward; is it the right column?")
+    step = float(np.median(forward))
+    for rows, what in ((steps == 0, "repeat the time before"), (steps < 0, "go back in time")):
+        if rows.any():
+            notes.append(f"{int(rows.sum())} rows {what}, the first is row {int(np.argmax(rows)) + 1}")
+    gaps = steps > GAP * step
+    if gaps.any():
+        notes.append(
+            f"{int(gaps.sum())} gaps of more than {GAP} steps of {step:g} s, the longest {steps.max():g} s; "
+            "no window spans a gap"
+        )
+    return step

@@ -1,0 +1,41 @@
+"""Measurements of any unit -> [-1, 1], by what the training rows of each channel say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+REACH = 3.0  # spreads from the centre at which the curve bends
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Centre and spread of each channel (channels,), in its own unit."""
+
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, rows: Rows) -> Self:
+        """Mean and standard deviation of training rows (n, channels), without the missing values.
+
+        A channel that never changes has a spread of a thousandth of its value, or of 1 where it is zero: it counts for
+        nothing while it stays where it is, and for a lot as soon as it moves.
+        """
+        centre, spread = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+        still = spread <= 1e-9 * np.maximum(np.abs(centre), 1e-300)
+        spread = np.where(still, np.where(centre == 0, 1.0, np.abs(centre) / 1000), spread)
+        return cls(tuple(map(float, centre)), tuple(map(float, spread)))
+
+    def apply(self, rows: Rows) -> Rows:
+        """Rows (n, channels) in units of spread from the centre."""
+        scaled: Rows = (rows - np.array(self.centre)) / np.array(self.spread)
+        return scaled
+
+    def to_unit(self, rows: Rows) -> NDArray[np.float32]:
+        """Rows in units of spread -> (-1, 1): tanh leaves what is usual nearly as it is and bounds the rest."""
+        return np.tanh(rows / REACH).astype(np.float32)
