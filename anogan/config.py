@@ -175,6 +175,58 @@ class RunConfig:
         _require(self.seed >= 0, "seed", self.seed, ">= 0")
 
 
+@dataclass(frozen=True)
+class SignalConfig:
+    """How a recording of sensors becomes samples (chosen on healthy rows with injected faults: experiments/LOG.md)."""
+
+    time_column: str = ""
+    """Column of the time, by name or by position counted from 0; without one, a row is a step."""
+    channels: tuple[str, ...] = ()
+    """Columns to watch; all that hold numbers unless given."""
+    day_first: bool = False
+    """Dates such as 03/02/2024 begin with the day."""
+    window: int = 20
+    """Rows that are looked at together, the newest one last."""
+    smoothing: float = 20.0
+    """Rows over which the score is averaged, the older the less (exponential moving average)."""
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 2, "window", self.window, ">= 2 rows")
+        _require(self.smoothing >= 1, "smoothing", self.smoothing, ">= 1 row")
+
+
+@dataclass(frozen=True)
+class AlarmConfig:
+    """What an alarm is and how many false ones are borne."""
+
+    budget: str = "1/week"
+    """False alarms at most: 1/week, '2 per 30 days', 0.5/day."""
+    persist: int = 3
+    """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
+    block: int = 0
+    """Rows of a held-out healthy block, of whose highest scores the threshold is made; 0 = ten windows."""
+
+    def __post_init__(self) -> None:
+        _require(self.persist >= 1, "persist", self.persist, ">= 1 row")
+        _require(self.block >= 0, "block", self.block, ">= 0 rows")
+
+
+@dataclass(frozen=True)
+class SignalRunConfig(RunConfig):
+    """One training run on a recording of healthy operation; `data` is its file."""
+
+    signal: SignalConfig = field(default_factory=SignalConfig)
+    alarm: AlarmConfig = field(default_factory=AlarmConfig)
+
+
+RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
+
+
+def is_recording(name: str) -> bool:
+    """Whether the name ends like that of a table of sensor rows."""
+    return name.lower().endswith(RECORDINGS)
+
+
 # The classes above default to the papers' formulas; these settings were chosen on training images (experiments/LOG.md).
 DEFAULT = RunConfig(
     gan=GANConfig(steps=2500),
@@ -193,6 +245,13 @@ PRESETS: dict[str, RunConfig] = {
         normal="all", holdout=0.0, detectors=(), gan=GANConfig(width=128, steps=23_438, batch_size=128)
     ),
 }
+SENSORS = SignalRunConfig(
+    normal="all",
+    holdout=0.3,
+    detectors=("fanogan",),
+    gan=GANConfig(latent_dim=16, width=16, steps=500, batch_size=32),
+    encoder=EncoderConfig(residual="mse", feature_weight=0.1, steps=500, batch_size=32),
+)
 
 T = TypeVar("T")
 
