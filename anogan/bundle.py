@@ -109,6 +109,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return typing.cast(dict[str, Any], manifest)
 
 
+def is_of_signals(path: Path) -> bool:
+    """Whether the model looks at recordings of sensors."""
+    return "signal" in read_manifest(path)["about"]
+
+
 def _read_file(folder: Path, manifest: dict[str, Any], file: str) -> bytes:
     try:
         content = (folder / file).read_bytes()

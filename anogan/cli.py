@@ -10,13 +10,23 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from anogan.config import PRESETS, DetectorName, RunConfig
+from anogan.config import (
+    DEFAULT,
+    PRESETS,
+    SENSORS,
+    AlarmConfig,
+    DetectorName,
+    RunConfig,
+    SignalConfig,
+    SignalRunConfig,
+    is_recording,
+)
 from anogan.errors import AnoganError
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
@@ -43,19 +53,39 @@ class Train(RunConfig):
 
 
 @dataclass(frozen=True)
+class TrainSignals(SignalRunConfig):
+    """Train a GAN on windows of a recording of healthy operation, train the encoder, calibrate scores and alarms."""
+
+    signal: tyro.conf.OmitArgPrefixes[SignalConfig] = field(default_factory=SignalConfig)
+    alarm: tyro.conf.OmitArgPrefixes[AlarmConfig] = field(default_factory=AlarmConfig)
+    out: Path | None = None
+    """Run directory; runs/FILE-seedSEED unless given."""
+    resume: bool = False
+    """Continue an interrupted run from its last checkpoint, with its own settings."""
+    checkpoint_seconds: float = 20.0
+    """Time between checkpoints: the most that an interruption can lose."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
+
+
+@dataclass(frozen=True)
 class Score:
-    """Score image files, folders of them, a NumPy file, or the test split of a data set."""
+    """Score image files, folders of them, a NumPy file, a recording of sensors, or the test split of a data set."""
 
     run: tyro.conf.Positional[Path]
     """Run directory or bundle."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Image files, folders, one NumPy file (.npy) of samples (n, channels, height, width), bytes or floats in [-1, 1],
     or the name of a data set (mnist, fashion-mnist, digits): its test split is scored by all detectors, and
-    results.json and scores.csv are written into the run."""
+    results.json and scores.csv are written into the run. For a model of sensors, recordings (.csv, .csv.gz, .parquet,
+    .npy, ...): each gets scores.csv, alarms.csv and a page."""
     detector: DetectorName | None = None
     """Detector for files; the run's first one unless given."""
     out: Path | None = None
-    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was."""
+    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was. For a recording,
+    the folder; RUN/scored/FILE unless given."""
     maps: Path | None = None
     """Folder for one heatmap per image, on one fixed scale."""
     resize: bool = False
@@ -70,6 +100,22 @@ class Score:
     """auto, cpu, cuda, ..."""
     threads: int = 0
     """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
+
+
+@dataclass(frozen=True)
+class Recalibrate:
+    """Set the thresholds of a model of sensors anew from another healthy recording, without training."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory or bundle; its thresholds are replaced."""
+    recording: tyro.conf.Positional[Path]
+    """Rows of healthy operation that the model was not trained on."""
+    budget: str = ""
+    """False alarms at most, such as 1/week; as before unless given."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +208,7 @@ COMMANDS: dict[str, type] = {
     "demo": Demo,
     "train": Train,
     "score": Score,
+    "recalibrate": Recalibrate,
     "report": Report,
     "sample": Sample,
     "data": Data,
@@ -178,8 +225,10 @@ def parse(command: str, args: list[str], default: Any = None) -> Any:
     kept = io.StringIO()
     try:
         with redirect_stderr(kept):
-            given = {} if default is None else {"default": default}
-            return tyro.cli(COMMANDS[command], args=args, prog=f"anogan {command}", **given)
+            prog = f"anogan {command}"
+            if default is None:
+                return tyro.cli(COMMANDS[command], args=args, prog=prog)
+            return tyro.cli(type(default), args=args, prog=prog, default=default)
     except SystemExit as error:
         if error.code == 0:
             raise
@@ -194,35 +243,52 @@ def one_line(message: str) -> str:
     return " ".join(first.split()) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
 
 
-def parse_train(args: list[str]) -> Train:
+def parse_train(args: list[str]) -> Train | TrainSignals:
     """Options on top of the preset's settings or, with --resume, on top of the run's own."""
-    with_preset: Train = parse("train", args, Train(**vars_of(PRESETS[named_preset(args)])))
-    path = run_path(with_preset)
-    if with_preset.resume and (path / "config.json").exists():
+    preset = PRESETS.get(named(args, "--preset", "default"), DEFAULT)  # the parser will complain of a wrong one
+    options: Train | TrainSignals = parse("train", args, _train_default(named(args, "--data", preset.data), preset))
+    path = run_path(options)
+    if options.resume and (path / "config.json").exists():
         from anogan.runs import Run
 
-        with_preset = parse("train", args, Train(**vars_of(Run(path).config)))
-    return dataclasses.replace(with_preset, out=path)
+        saved = Run(path).config
+        options = parse("train", args, _train_default(saved.data, saved))
+    return replace(options, out=path)
 
 
-def named_preset(args: list[str]) -> str:
-    """The value of --preset; its default where it is missing or wrong, which the parser will say."""
-    words = " ".join(args).replace("--preset=", "--preset ").split()
-    name = words[words.index("--preset") + 1] if "--preset" in words[:-1] else "default"
-    return name if name in PRESETS else "default"
+def _train_default(data: str, config: RunConfig) -> Train | TrainSignals:
+    """The options of a run on images, or of one on a recording of sensors, with a config's settings."""
+    if not is_recording(data):
+        return Train(**vars_of(config))
+    return TrainSignals(**vars_of(config if isinstance(config, SignalRunConfig) else replace(SENSORS, data=data)))
+
+
+def named(args: list[str], option: str, otherwise: str) -> str:
+    """The value that an option is given, before the options are known by name."""
+    words = [part for word in args for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
+    return words[words.index(option) + 1] if option in words[:-1] else otherwise
 
 
 def vars_of(config: RunConfig) -> dict[str, Any]:
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)}
+    """The settings of a run, by name; those that are not the run's are left out."""
+    kind = SignalRunConfig if isinstance(config, SignalRunConfig) else RunConfig
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(kind)}
 
 
-def run_path(options: Train) -> Path:
+def run_path(options: Train | TrainSignals) -> Path:
     name = f"{options.data}-{options.normal}-seed{options.seed}".replace(",", "+")
+    if is_recording(options.data):
+        name = f"{recording_name(options.data)}-seed{options.seed}"
     return options.out or Path("runs") / name
 
 
+def recording_name(file: str) -> str:
+    """pump.csv.gz -> pump."""
+    return Path(file).name.split(".")[0]
+
+
 def usage() -> str:
-    rows = [f"  {name:9} {cls.__doc__}" for name, cls in COMMANDS.items()]
+    rows = [f"  {name:11} {cls.__doc__}" for name, cls in COMMANDS.items()]
     head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
     tail = ["", "anogan COMMAND --help shows a command's options; anogan --version the version."]
     return "\n".join([*head, *rows, *tail])

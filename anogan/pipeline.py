@@ -95,36 +95,55 @@ class _Trainer:
         return self.monitor.measure(gan)
 
 
+def train_networks(
+    run: Run,
+    x: torch.Tensor,
+    x_held_out: torch.Tensor,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
+) -> tuple[GAN, dict[DetectorName, Detector]]:
+    """Train GAN and encoder on x (n, *shape) from wherever the run stands; also the run's detectors, not yet fitted.
+
+    Held-out samples are watched, never trained on. Warns `TrainingWarning` when the GAN looks unhealthy; raises
+    `TrainingDivergedError`.
+    """
+    config, x = run.config, x.to(resolve_device(device))
+    monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
+    train = _Trainer(run, monitor, stage, checkpoint_seconds)
+    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, x.device), x)
+    for sentence in health_warnings(run.metrics):
+        warnings.warn(sentence, TrainingWarning, stacklevel=3)
+    detectors = {name: make_detector(name, config, device) for name in config.detectors}
+    if any(detector.encoder is not None for detector in detectors.values()):
+        gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
+    return gan, detectors
+
+
 def train_run(
     run: Run, split: Split, *, device: str = "auto", checkpoint_seconds: float = 20.0, stage: Stage = silent
 ) -> Mapping[DetectorName, Detector]:
     """Train GAN and encoder from wherever the run stands, calibrate its detectors, write the bundle.
 
-    Of several processes all train and the first does the rest. Warns `TrainingWarning` when the GAN looks unhealthy;
-    raises `TrainingDivergedError`.
+    Of several processes all train and the first does the rest. Warnings and errors as in `train_networks`.
     """
     config = run.config
     x, x_held_out = normal_rows(config, split)
-    x = x.to(resolve_device(device))
-    monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
-    train = _Trainer(run, monitor, stage, checkpoint_seconds)
-    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, x.device), x)
-    for sentence in health_warnings(run.metrics):
-        warnings.warn(sentence, TrainingWarning, stacklevel=2)
-    detectors = {name: make_detector(name, config, device) for name in config.detectors}
-    if any(detector.encoder is not None for detector in detectors.values()):
-        gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
+    gan, detectors = train_networks(
+        run, x, x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
+    )
     if parallel.rank():
         return {}
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", starts(detector) * len(x_held_out)) as update:
-            detector.adopt(gan, x.cpu().numpy(), x_held_out.numpy(), _row_counter(update))
+            detector.adopt(gan, x.numpy(), x_held_out.numpy(), row_counter(update))
     about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
     bundle.save(run.path / "bundle", gan, detectors, about)
     return detectors
 
 
-def _row_counter(update: Update) -> Callable[[int], None]:
+def row_counter(update: Update) -> Callable[[int], None]:
     return lambda rows: update(rows, "")
 
 
@@ -179,7 +198,7 @@ def evaluate_run(
             rows = balanced_subset(split.label_test, split.y_test, subset, run.config.seed)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", starts(detector) * len(rows)) as update:
-            found = detector.explain(split.x_test[rows], _row_counter(update))
+            found = detector.explain(split.x_test[rows], row_counter(update))
         seconds = time.monotonic() - begin
         table = _score_table(name, detector, found, split, rows)
         tables.append(table)

@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 
 from anogan import parallel
 from anogan.bundle import MANIFEST
-from anogan.config import RunConfig, differing_keys, from_dict, to_dict
+from anogan.config import RunConfig, SignalRunConfig, differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.training import EncoderTraining, GANTraining
@@ -53,10 +53,11 @@ class Run:
         """Open an existing run; raises `RunError` if there is none."""
         self.path = path
         try:
-            self.config = from_dict(RunConfig, json.loads((path / "config.json").read_text()))
+            saved = json.loads((path / "config.json").read_text())
+            self.config: RunConfig = from_dict(SignalRunConfig if "signal" in list(saved) else RunConfig, saved)
         except OSError as error:
             raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise RunError(f"{path / 'config.json'} cannot be read: {error}") from error
 
     @classmethod

@@ -11,8 +11,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
 LAYERS = """errors estimator config parallel files data layers networks losses scoring neighbours training inversion
-calibration health detectors evaluation comparison quality baselines bundle runs images pipeline
-streaming benchmark reporting cli commands __main__"""
+calibration alarms health detectors evaluation comparison quality baselines bundle signals runs images pipeline
+maintenance machine streaming benchmark reporting cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,15 +11,18 @@ from tqdm import tqdm
 
 from anogan import bundle, cli, parallel
 from anogan.commands.progress import bar, get
+from anogan.config import is_recording
 from anogan.data import DATASETS, one_vs_rest
 from anogan.data.photos import find_images
 from anogan.errors import SampleError
-from anogan.files import write_bytes
+from anogan.files import write_bytes, write_text
 from anogan.images import heatmap, png
 from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
 
 
 def run(options: cli.Score) -> int:
+    if any(map(is_recording, options.inputs)) and bundle.is_of_signals(options.run):
+        return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
         return 0 if parallel.rank() else _score_dataset(options)
     return _score_files(options)
@@ -37,6 +40,36 @@ def _score_dataset(options: cli.Score) -> int:
     print(run.path / "scores.csv")
     table = pd.read_csv(run.path / "scores.csv")
     return int(options.fail_on_anomaly and (table["verdict"] == "anomaly").any())
+
+
+def _score_recordings(options: cli.Score) -> int:
+    from anogan.maintenance import alarm_table, score_recording  # what they need takes long to import
+    from anogan.reporting.signals import write_recording_page
+    from anogan.signals import SignalModel
+
+    model = SignalModel.load(options.run, options.detector, options.device)
+    if options.out and len(options.inputs) > 1:
+        raise ValueError("--out is the folder of one recording; leave it out to score several")
+    alarms = errors = 0
+    for name in options.inputs:
+        try:
+            recording = model.read(Path(name))
+        except SampleError as error:
+            print(f"anogan: {error}", file=sys.stderr)
+            errors += 1
+            continue
+        for note in recording.notes:
+            print(f"anogan: {name}: {note}", file=sys.stderr)
+        with bar("score", len(recording)) as update:
+            watched = score_recording(model, recording, lambda rows: update(rows, ""))
+        out = options.out or options.run / "scored" / cli.recording_name(name)
+        write_text(out / "scores.csv", watched.table.to_csv(index=False, float_format="%.6g"))
+        write_text(out / "alarms.csv", alarm_table(watched.alarms).to_csv(index=False, float_format="%.6g"))
+        page = write_recording_page(out, Path(name).name, recording, model, watched.table, watched.alarms)
+        alarms += len(watched.alarms)
+        print(f"{name}: {len(watched.alarms)} alarms in {len(recording)} rows")
+        print(page)
+    return 2 if errors else int(options.fail_on_anomaly and alarms > 0)
 
 
 def _score_files(options: cli.Score) -> int:

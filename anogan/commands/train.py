@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from anogan import bundle, cli, parallel, pipeline
+import sys
+from pathlib import Path
+
+from anogan import bundle, cli, maintenance, parallel, pipeline
+from anogan.alarms import in_words
 from anogan.commands.progress import bar, get
-from anogan.config import RunConfig
+from anogan.config import RunConfig, SignalRunConfig
 from anogan.data import DATASETS, one_vs_rest
+from anogan.data.recordings import read_recording
 from anogan.errors import RunError
 from anogan.runs import Run
 
 
-def run(options: cli.Train) -> int:
+def run(options: cli.Train | cli.TrainSignals) -> int:
     path = cli.run_path(options)
-    config = RunConfig(**cli.vars_of(options))
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
         raise RunError(f"{path} holds an unfinished run; continue it with --resume, or choose another --out")
+    return _train_signals(options, path) if isinstance(options, cli.TrainSignals) else _train_images(options, path)
+
+
+def _start(path: Path, config: RunConfig) -> Run:
+    """The run directory, made by the first process."""
+    if not parallel.rank():
+        Run.create(path, config)
+    parallel.wait_for_all()
+    return Run(path)
+
+
+def _train_images(options: cli.Train, path: Path) -> int:
+    config = RunConfig(**cli.vars_of(options))
     if config.data not in DATASETS:
         raise ValueError(f"unknown data set {config.data!r}; choose from {', '.join(DATASETS)}")
     split = one_vs_rest(get(config.data, options.data_root), config.normal)
     pipeline.normal_rows(config, split)  # says what is wrong before anything is written
-    if not parallel.rank():
-        Run.create(path, config)
-    parallel.wait_for_all()
-    started = Run(path)
+    started = _start(path, config)
     if started.finished:
         print(f"{path} is already trained")
         return 0
@@ -36,4 +50,34 @@ def run(options: cli.Train) -> int:
             f"from {len(detector.calibration_scores_)} held-out images"
         )
     print(path / "bundle")
+    return 0
+
+
+def _train_signals(options: cli.TrainSignals, path: Path) -> int:
+    config = SignalRunConfig(**cli.vars_of(options))
+    signal = config.signal
+    recording = read_recording(Path(config.data), signal.time_column, signal.channels, signal.day_first)
+    healthy = maintenance.prepare(config, recording)
+    for note in recording.notes:
+        print(f"anogan: {config.data}: {note}", file=sys.stderr)
+    started = _start(path, config)
+    if started.finished:
+        print(f"{path} is already trained")
+        return 0
+    models = maintenance.train_recording(
+        started,
+        recording,
+        healthy,
+        device=options.device,
+        checkpoint_seconds=options.checkpoint_seconds,
+        stage=bar,
+    )
+    for name, model in models.items():
+        rule = model.rule
+        print(
+            f"{name}: alarm above {rule.threshold:.4g}, at most one false alarm in {in_words(1 / rule.promised)}, "
+            f"from {len(rule.peaks)} held-out blocks of {in_words(rule.block * rule.step)}"
+        )
+    if models:
+        print(path / "bundle")
     return 0

@@ -39,16 +39,16 @@ WIDTH, HEIGHT = 4.4, 3.3  # inches
 Drawing = Callable[[Figure], None]
 
 
-def render(draw: Drawing, height: float = HEIGHT) -> tuple[str, bytes]:
-    """One figure as SVG for the page, and as PNG on white for slides and papers."""
+def render(draw: Drawing) -> tuple[str, bytes, bool]:
+    """One figure as SVG for the page, and as PNG on white for slides and papers; and whether it takes a whole line."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(WIDTH, HEIGHT))
         draw(figure)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None})
         figure.savefig(png, format="png", dpi=160, transparent=False, metadata={"Software": None})
     text = svg.getvalue()
-    return text[text.index("<svg") :].replace(TEXT, "currentColor"), png.getvalue()
+    return text[text.index("<svg") :].replace(TEXT, "currentColor"), png.getvalue(), figure.get_figwidth() > WIDTH
 
 
 def _by_detector(scores: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:

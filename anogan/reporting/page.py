@@ -24,16 +24,17 @@ class Drawn:
     name: str
     caption: str
     svg: Markup
+    wide: bool
 
 
 def draw(out: Path, drawings: Sequence[Captioned]) -> list[Drawn]:
     """Write figures/NAME.svg and .png into `out`."""
     drawn = []
     for name, caption, drawing in drawings:
-        svg, picture = figures.render(drawing)
+        svg, picture, wide = figures.render(drawing)
         write_text(out / "figures" / f"{name}.svg", svg)
         write_bytes(out / "figures" / f"{name}.png", picture)
-        drawn.append(Drawn(name, caption, Markup(svg)))
+        drawn.append(Drawn(name, caption, Markup(svg), wide))
     return drawn
 
 

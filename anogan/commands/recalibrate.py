@@ -1,0 +1,24 @@
+"""`anogan recalibrate`."""
+
+from __future__ import annotations
+
+from anogan import bundle, cli, maintenance
+from anogan.alarms import in_words
+from anogan.signals import SignalModel, about_signals
+
+
+def run(options: cli.Recalibrate) -> int:
+    manifest = bundle.read_manifest(options.run)
+    models = {}
+    for name in manifest["detectors"]:
+        model = SignalModel.load(options.run, name, options.device)
+        models[name] = maintenance.recalibrate(model, model.read(options.recording), options.budget)
+        old, new = model.rule, models[name].rule
+        print(
+            f"{name}: alarm above {new.threshold:.4g} (before: {old.threshold:.4g}), at most one false alarm in "
+            f"{in_words(1 / new.promised)}, from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
+        )
+    detectors = {name: model.detector for name, model in models.items()}
+    about = manifest["about"] | {"signal": about_signals(models), "recalibrated": str(options.recording)}
+    bundle.save(bundle.find(options.run), next(iter(detectors.values())).gan_, detectors, about)
+    return 0

@@ -1,0 +1,225 @@
+"""The main job on a recording of sensors: train on healthy operation, score another one, adapt to a new day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from anogan import bundle, parallel
+from anogan.alarms import Alarm, AlarmRule, AlarmTracker
+from anogan.calibration import Floats, p_values
+from anogan.config import AlarmConfig, SignalRunConfig
+from anogan.data.recordings import Recording
+from anogan.data.scaling import Scaling
+from anogan.data.windows import cut_windows
+from anogan.detectors import Detector
+from anogan.detectors.base import FEWEST
+from anogan.errors import SampleError
+from anogan.pipeline import Stage, row_counter, silent, starts, train_networks
+from anogan.runs import Run
+from anogan.signals import Clock, RowScorer, SignalModel, Usual, about_signals, channel_residuals, fill
+
+WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
+PARTS = 5  # stretches of the recording whose ends are held out
+BLOCK_WINDOWS = 10
+Rows = NDArray[np.float64]
+Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """A healthy recording made ready: windows (n, channels, window) to train on and held-out ones, disjoint in rows."""
+
+    x: torch.Tensor
+    x_held_out: torch.Tensor
+    held_out: list[Stretch]
+    scaling: Scaling
+
+
+def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
+    """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
+    channel without numbers in the training rows."""
+    training, held_out = hold_out_stretches(recording, config.holdout, config.signal.window)
+    for i, name in enumerate(recording.channels):
+        if all(np.isnan(values[:, i]).all() for _, values in training):
+            raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
+    scaling = Scaling.fit(np.concatenate([values for _, values in training]))
+    x, x_held_out = (_windows(part, scaling, recording.step, config.signal.window) for part in (training, held_out))
+    if min(len(x), len(x_held_out)) < FEWEST:
+        raise SampleError(
+            f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {config.signal.window} rows to "
+            f"train on and {len(x_held_out)} to hold out; expected at least {FEWEST} of each"
+        )
+    return Healthy(x, x_held_out, held_out, scaling)
+
+
+def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple[list[Stretch], list[Stretch]]:
+    """The last `share` of each of up to PARTS parts of the recording is held out."""
+    n = len(recording)
+    parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
+    training, held_out = [], []
+    for begin, end in zip(
+        *(np.linspace(0, n, parts + 1).astype(int)[s] for s in (slice(0, -1), slice(1, None))), strict=True
+    ):
+        cut = end - round(share * (end - begin))
+        training.append((recording.time[begin:cut], recording.values[begin:cut]))
+        held_out.append((recording.time[cut:end], recording.values[cut:end]))
+    return training, held_out
+
+
+def _windows(stretches: list[Stretch], scaling: Scaling, step: float, window: int) -> torch.Tensor:
+    """Windows (n, channels, window) that span no gap, WINDOWS at most."""
+    segments = []
+    for time, values in stretches:
+        if len(time):
+            begins, late = Clock(step).push(time)
+            kept = values[~late]
+            segments += np.split(kept, np.flatnonzero(begins[~late])[1:])
+    rows = [fill(scaling.apply(segment), np.zeros(len(scaling.centre))) for segment in segments]
+    cut = [cut_windows(scaling.to_unit(segment).T, window) for segment in rows if len(segment) >= window]
+    if not cut:
+        return torch.empty(0, len(scaling.centre), window)
+    stride = -(-sum(map(len, cut)) // WINDOWS)
+    return torch.from_numpy(np.concatenate([windows[::stride] for windows in cut]))
+
+
+def train_recording(
+    run: Run,
+    recording: Recording,
+    healthy: Healthy,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
+) -> dict[str, SignalModel]:
+    """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
+
+    Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `pipeline.train_networks`.
+    """
+    config = run.config
+    assert isinstance(config, SignalRunConfig)
+    gan, detectors = train_networks(
+        run, healthy.x, healthy.x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
+    )
+    if parallel.rank():
+        return {}
+    models = {}
+    x_held_out = healthy.x_held_out.numpy()
+    for name, detector in detectors.items():
+        total = starts(detector) * len(x_held_out)
+        with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
+            detector.adopt(gan, healthy.x.numpy(), x_held_out, row_counter(update))
+            usual = usual_of(detector, x_held_out)
+            scorers = [
+                RowScorer(detector, healthy.scaling, recording.step, config.signal.smoothing, usual)
+                for _ in healthy.held_out
+            ]
+            scores = [
+                scorer.push(time, values).score
+                for scorer, (time, values) in zip(scorers, healthy.held_out, strict=True)
+            ]
+            rule = calibrate(detector, scores, config.signal.window, recording.step, config.alarm)
+        models[str(name)] = SignalModel(
+            detector,
+            recording.channels,
+            healthy.scaling,
+            recording.step,
+            config.signal.smoothing,
+            usual,
+            rule,
+            config.signal.time_column,
+            config.signal.day_first,
+        )
+    about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
+    bundle.save(run.path / "bundle", gan, detectors, about | {"signal": about_signals(models)})
+    return models
+
+
+def usual_of(detector: Detector, x: NDArray[np.float32]) -> Usual:
+    """From windows x (n, channels, window) of healthy operation that nothing was trained on."""
+    found = detector.explain(x)
+    residual = channel_residuals(found.anomaly_map).mean(0)
+    return Usual(float(found.score.mean()), tuple(map(float, np.maximum(residual, 1e-12))))
+
+
+def calibrate(detector: Detector, scores: list[Floats], window: int, step: float, config: AlarmConfig) -> AlarmRule:
+    """Thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
+    scored = [part[np.argmax(np.isfinite(part)) :] for part in scores if np.isfinite(part).any()]
+    if not scored:
+        raise SampleError(f"no healthy stretch is longer than a window of {window} rows")
+    rows = np.concatenate(scored)
+    detector.restore(detector.gan_, rows[np.isfinite(rows)], detector.map_scale_, detector.memory_)
+    longest = max(map(len, scored))
+    block = config.block or max(config.persist, min(BLOCK_WINDOWS * window, longest // 3))
+    return AlarmRule.calibrate(scored, block, step, config)
+
+
+# Scoring.
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A recording scored: a table with a row per row, and the alarms in it."""
+
+    table: pd.DataFrame
+    alarms: list[Alarm]
+    scorer: RowScorer
+
+
+def score_recording(
+    model: SignalModel, recording: Recording, on_rows: Callable[[int], None] = lambda n: None
+) -> Watched:
+    """Score every row and follow the alarms, exactly as live monitoring would."""
+    scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
+    stamps = recording.stamps.tolist()
+    scores, shares, active, alarms = [], [], [], []
+    for begin in range(0, len(recording), BATCH):
+        rows = slice(begin, begin + BATCH)
+        found = scorer.push(recording.time[rows], recording.values[rows])
+        before = tracker.current.number if tracker.current else 0
+        changes = tracker.push(stamps[rows], recording.time[rows], found.score, found.shares)
+        active.append(_active(len(found.score), before, changes))
+        alarms += [alarm for _, alarm in changes if alarm.end is not None]
+        scores.append(found.score)
+        shares.append(found.shares)
+        on_rows(len(found.score))
+    if tracker.current:
+        alarms.append(tracker.current)
+    score = np.concatenate(scores)
+    table = pd.DataFrame({"time": stamps, "score": score})
+    known = np.isfinite(score)
+    table["p_value"] = np.nan
+    table.loc[known, "p_value"] = p_values(model.detector.calibration_scores_, score[known])
+    table["alarm"] = np.concatenate(active)
+    return Watched(table.join(pd.DataFrame(np.concatenate(shares), columns=list(model.channels))), alarms, scorer)
+
+
+BATCH = 8192  # rows between two looks at the progress bar
+
+
+def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np.int64]:
+    """The number of the alarm that each row belongs to (n,), 0 = none; `before` is that of the row before them."""
+    active = np.full(n, before)
+    for row, alarm in changes:
+        active[row:] = alarm.number if alarm.end is None else 0
+    return active
+
+
+def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> SignalModel:
+    """The same networks with thresholds from another healthy recording: the machine, its load or its surroundings have
+    changed for good. An empty `budget` keeps the model's."""
+    window, rule = model.detector.gan_.shape[1], model.rule
+    scores = model.scorer().push(recording.time, recording.values).score
+    config = AlarmConfig(budget or rule.budget, rule.persist)
+    return replace(model, rule=calibrate(model.detector, [scores], window, model.step, config))
+
+
+def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:
+    """A row per alarm, its channels in words."""
+    rows = [alarm.to_dict() | {"shares": alarm.named()} for alarm in alarms]
+    return pd.DataFrame(rows, columns=[f.name for f in fields(Alarm)]).rename(columns={"shares": "channels"})

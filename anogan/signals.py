@@ -1,0 +1,240 @@
+"""From rows to scores, causally: a file and a live stream take the same steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from anogan import bundle
+from anogan.alarms import AlarmRule
+from anogan.calibration import Floats
+from anogan.data.recordings import GAP, Recording, read_recording
+from anogan.data.scaling import Scaling
+from anogan.data.windows import cut_windows
+from anogan.detectors import Detector
+from anogan.errors import BundleError
+
+BLOCK = 1024  # windows in memory at once
+
+
+class Usual(NamedTuple):
+    """What is usual while healthy: the mean score of a window, and each channel's mean squared residual (channels,)."""
+
+    score: float
+    residual: tuple[float, ...]
+
+
+class ScoredRows(NamedTuple):
+    """Score (n,), NaN where there is none yet, and each channel's share in it (n, channels), which adds up to 1."""
+
+    score: Floats
+    shares: NDArray[np.float64]
+
+
+class Clock:
+    """Tells where a segment begins and which rows are late, from their times alone."""
+
+    def __init__(self, step: float) -> None:
+        self.longest = GAP * step
+        self.last, self.late_run = -np.inf, 0
+        self.late, self.gaps = 0, 0  # so far
+
+    def push(self, time: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of the next rows start a segment, and which are older than the one before and are left out.
+
+        GAP late rows in a row say that the clock was set back: a segment begins.
+        """
+        starts, late = np.zeros(len(time), bool), np.zeros(len(time), bool)
+        steps = np.diff(time, prepend=self.last)
+        if not self.late_run and (steps >= 0).all() and (steps <= self.longest).all():
+            self.last = float(time[-1])
+            return starts, late
+        for i, now in enumerate(time.tolist()):
+            back = now < self.last
+            if back and self.late_run < GAP:
+                self.late_run += 1
+                late[i] = True
+                continue
+            starts[i] = back or now - self.last > self.longest
+            self.gaps += int(starts[i] and np.isfinite(self.last))
+            self.last, self.late_run = now, 0
+        self.late += int(late.sum())
+        return starts, late
+
+
+def fill(rows: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows (n, channels) in which a missing value is the channel's last one; `before` (channels,) came before them."""
+    missing = np.isnan(rows)
+    if not missing.any():
+        return rows
+    filled = np.concatenate([before[None], rows])
+    known = np.concatenate([np.ones((1, rows.shape[1]), bool), ~missing])
+    last = np.maximum.accumulate(np.where(known, np.arange(len(filled))[:, None], 0), axis=0)
+    filled_up: NDArray[np.float64] = np.take_along_axis(filled, last, axis=0)[1:]
+    return filled_up
+
+
+class RowScorer:
+    """Scores rows as they come; row t's score uses rows <= t alone. What it remembers is bounded and can be saved.
+
+    A missing value is the channel's last one, or its training mean where there is none. A late row has no score. After
+    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score.
+    """
+
+    def __init__(self, detector: Detector, scaling: Scaling, step: float, smoothing: float, usual: Usual) -> None:
+        self.detector, self.scaling, self.usual = detector, scaling, usual
+        self.window = detector.gan_.shape[1]
+        self.weight = 1 / smoothing  # of the newest score in the moving average
+        self.clock = Clock(step)
+        self.seen, self.missing = 0, 0  # rows and values so far
+        self._forget()
+
+    def _forget(self) -> None:
+        self.average = self.usual.score
+        self.rows = np.empty((0, len(self.usual.residual)))  # the last ones of this segment, in units of spread
+
+    def push(self, time: NDArray[np.float64], values: NDArray[np.float64]) -> ScoredRows:
+        """Score rows at time (n,), in seconds, with values (n, channels) in their own units, NaN where missing."""
+        score, shares = np.full(len(time), np.nan), np.full(values.shape, np.nan)
+        if not len(time):
+            return ScoredRows(score, shares)
+        starts, late = self.clock.push(time)
+        self.seen += len(time)
+        self.missing += int(np.isnan(values).sum())
+        kept = np.flatnonzero(~late)
+        for part in np.split(kept, np.flatnonzero(starts[kept])):
+            if len(part) and starts[part[0]]:
+                self._forget()
+            for begin in range(0, len(part), BLOCK):
+                block = part[begin : begin + BLOCK]
+                score[block], shares[block] = self._score(values[block])
+        return ScoredRows(score, shares)
+
+    def _score(self, values: NDArray[np.float64]) -> ScoredRows:
+        """Scores of up to BLOCK rows that follow the remembered ones without a gap."""
+        mean = np.zeros(len(self.usual.residual))  # of the training rows, in units of spread
+        new = fill(self.scaling.apply(values), self.rows[-1] if len(self.rows) else mean)
+        rows = np.concatenate([self.rows, new])
+        score, shares = np.full(len(values), np.nan), np.full(values.shape, np.nan)
+        if len(rows) >= self.window:
+            windows = cut_windows(self.scaling.to_unit(rows).T, self.window)
+            found = self.detector.explain(windows)
+            score[-len(windows) :] = self._smoothed(found.score)
+            shares[-len(windows) :] = channel_shares(found.anomaly_map, self.usual)
+        self.rows = rows[max(0, len(rows) - self.window + 1) :]
+        return ScoredRows(score, shares)
+
+    def _smoothed(self, score: Floats) -> Floats:
+        """Exponential moving average."""
+        keep = 1 - self.weight
+        smooth, _ = lfilter([self.weight], [1, -keep], score, zi=[keep * self.average])
+        self.average = float(smooth[-1])
+        return np.asarray(smooth, dtype=np.float64)
+
+    # State, as JSON.
+
+    def state(self) -> dict[str, Any]:
+        clock = self.clock
+        return {
+            "last": clock.last if np.isfinite(clock.last) else None,
+            "late_run": clock.late_run,
+            "late": clock.late,
+            "gaps": clock.gaps,
+            "seen": self.seen,
+            "missing": self.missing,
+            "average": self.average,
+            "rows": self.rows.tolist(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        clock = self.clock
+        clock.last = -np.inf if state["last"] is None else float(state["last"])
+        clock.late_run, clock.late, clock.gaps = state["late_run"], state["late"], state["gaps"]
+        self.seen, self.missing = state["seen"], state["missing"]
+        self.average = float(state["average"])
+        self.rows = np.array(state["rows"], dtype=np.float64).reshape(-1, len(self.usual.residual))
+
+
+def channel_residuals(anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean squared residual of each channel (n, channels) from maps (n, channels, window)."""
+    return np.asarray(np.square(anomaly_map, dtype=np.float64).mean(2), dtype=np.float64)
+
+
+def channel_shares(anomaly_map: NDArray[np.float32], usual: Usual) -> NDArray[np.float64]:
+    """Each channel's share (n, channels) in the residual, measured by what is usual for it."""
+    found = channel_residuals(anomaly_map) / np.array(usual.residual)
+    return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-12), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SignalModel:
+    """A calibrated detector of windows, and what a row must go through before and after it."""
+
+    detector: Detector
+    channels: tuple[str, ...]
+    scaling: Scaling
+    step: float  # seconds between rows
+    smoothing: float  # rows
+    usual: Usual
+    rule: AlarmRule
+    time_column: str
+    day_first: bool
+
+    @classmethod
+    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> SignalModel:
+        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
+        manifest = bundle.read_manifest(path)
+        about = manifest["about"].get("signal")
+        if about is None:
+            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a recording of sensors")
+        name = detector or next(iter(manifest["detectors"]))
+        fitted = bundle.load(path, name, device)
+        try:
+            own = about["detectors"][name]
+            return cls(
+                fitted,
+                tuple(about["channels"]),
+                Scaling(tuple(about["centre"]), tuple(about["spread"])),
+                float(about["step"]),
+                float(about["smoothing"]),
+                Usual(float(own["usual_score"]), tuple(own["usual_residual"])),
+                AlarmRule.from_dict(own["rule"]),
+                about["time_column"],
+                about["day_first"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path}: what it says of its signals cannot be used ({error!r})") from error
+
+    def scorer(self) -> RowScorer:
+        return RowScorer(self.detector, self.scaling, self.step, self.smoothing, self.usual)
+
+    def read(self, path: Path) -> Recording:
+        """A recording with the channels of training; raises `SampleError` where one is missing."""
+        return read_recording(path, self.time_column, self.channels, self.day_first)
+
+
+def about_signals(models: dict[str, SignalModel]) -> dict[str, Any]:
+    """What the bundle's manifest says of its signals; the inverse of `SignalModel.load`."""
+    first = next(iter(models.values()))
+    return {
+        "channels": list(first.channels),
+        "centre": list(first.scaling.centre),
+        "spread": list(first.scaling.spread),
+        "step": first.step,
+        "smoothing": first.smoothing,
+        "time_column": first.time_column,
+        "day_first": first.day_first,
+        "detectors": {
+            name: {
+                "usual_score": model.usual.score,
+                "usual_residual": list(model.usual.residual),
+                "rule": model.rule.to_dict(),
+            }
+            for name, model in models.items()
+        },
+    }

@@ -1,0 +1,265 @@
+"""From a healthy recording to a model, and from the model to scores: causal, live equal to batch, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anogan import cli
+from anogan.config import SENSORS, AlarmConfig, SignalConfig, SignalRunConfig
+from anogan.data.recordings import GAP, Recording, read_recording
+from anogan.errors import BundleError, CalibrationWarning, SampleError
+from anogan.maintenance import hold_out_stretches, prepare, recalibrate, score_recording
+from anogan.runs import Run
+from anogan.signals import Clock, SignalModel, fill
+
+CONFIG = replace(
+    SENSORS,
+    signal=SignalConfig(time_column="t", window=12, smoothing=8),
+    alarm=AlarmConfig(budget="1/hour", block=60),
+)
+
+
+def recording(n: int, seed: int = 0) -> pd.DataFrame:
+    """Two channels that follow one load, a third of noise around 50, and a fourth that never changes."""
+    stream = np.random.default_rng(seed)
+    load = np.sin(np.arange(n) / 9) + 0.3 * np.sin(np.arange(n) / 31 + seed)
+    values = {
+        "flow": 100 + 10 * load + stream.standard_normal(n),
+        "pressure": 3 - 0.5 * load + 0.05 * stream.standard_normal(n),
+        "noise": 50 + 2 * stream.standard_normal(n),
+        "still": np.full(n, 7.0),
+    }
+    return pd.DataFrame({"t": np.arange(n)} | values)
+
+
+def read(table: pd.DataFrame, folder: Path) -> Recording:
+    table.to_csv(folder / "rows.csv", index=False)
+    return read_recording(folder / "rows.csv", "t")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on healthy rows, trained by the command."""
+    folder = tmp_path_factory.mktemp("trained")
+    recording(3000).to_csv(folder / "pump.csv", index=False)
+    words = f"train --data {folder / 'pump.csv'} --time-column t --window 12 --smoothing 8 --budget 1/hour --block 60"
+    words += f" --out {folder / 'run'} --threads 1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cli.run_command(words.split()) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> SignalModel:
+    return SignalModel.load(trained)
+
+
+def faulty(seed: int = 5) -> pd.DataFrame:
+    """From row 400 to 599 the pressure no longer follows the load."""
+    table = recording(1000, seed)
+    table.loc[400:599, "pressure"] = 6 - table.loc[400:599, "pressure"]
+    return table
+
+
+def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, model: SignalModel) -> None:
+    config = Run(trained).config
+    assert isinstance(config, SignalRunConfig)
+    assert (config.gan, config.signal, config.alarm) == (CONFIG.gan, CONFIG.signal, CONFIG.alarm)
+    assert model.channels == ("flow", "pressure", "noise", "still")
+    assert (model.step, model.smoothing, model.time_column) == (1.0, 8.0, "t")
+    assert model.rule.block == 60
+
+
+def test_a_fault_raises_one_alarm_that_names_its_channel(model: SignalModel, tmp_path: Path) -> None:
+    watched = score_recording(model, read(faulty(), tmp_path))
+    inside = [alarm for alarm in watched.alarms if 400 <= alarm.start < 430]
+    assert len(inside) == 1
+    assert inside[0].end is not None
+    assert 580 <= inside[0].end < 640
+    assert next(iter(inside[0].shares)) in ("pressure", "flow")
+    assert inside[0].kind == "sudden"
+    flagged = watched.table["alarm"].to_numpy() > 0
+    assert flagged[430:580].all()
+    assert flagged[:400].mean() < 0.1
+    assert watched.table["p_value"].iloc[430:580].max() < 0.05
+    assert watched.table["score"].isna().to_numpy()[:11].all()
+    assert watched.table[list(model.channels)].sum(axis=1).iloc[20:].to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_live_and_batch_scores_are_equal_bit_for_bit(model: SignalModel, tmp_path: Path, seed: int) -> None:
+    """However the rows arrive, and though the monitor is stopped and started again between any two of them."""
+    table = faulty(seed + 20).astype({"t": float})
+    stream = np.random.default_rng(seed)
+    table.loc[stream.integers(0, 1000, 30), "flow"] = np.nan
+    table.loc[700:, "t"] += 500  # a gap
+    table.loc[[300, 301, 900], "t"] -= 50  # late
+    rows = read(table, tmp_path)
+    whole = model.scorer().push(rows.time, rows.values)
+    cuts = np.sort(stream.integers(0, 1000, 40))
+    scorer, scores, shares = model.scorer(), [], []
+    for time, values in zip(np.split(rows.time, cuts), np.split(rows.values, cuts), strict=True):
+        successor = model.scorer()
+        successor.restore(json.loads(json.dumps(scorer.state(), allow_nan=False)))
+        scorer = successor
+        part = scorer.push(time, values)
+        scores.append(part.score)
+        shares.append(part.shares)
+    assert np.array_equal(np.concatenate(scores), whole.score, equal_nan=True)
+    assert np.array_equal(np.concatenate(shares), whole.shares, equal_nan=True)
+    assert np.isnan(whole.score[[300, 301, 900]]).all()
+    assert np.isnan(whole.score[700:711]).all()
+    assert np.isfinite(whole.score[711])
+    assert (scorer.clock.late, scorer.clock.gaps, scorer.seen) == (3, 1, 1000)
+    assert scorer.missing == int(np.isnan(rows.values).sum())
+
+
+@pytest.mark.parametrize("t", [11, 200, 450, 998])
+def test_a_score_does_not_know_the_rows_after_it(model: SignalModel, tmp_path: Path, t: int) -> None:
+    rows = read(faulty(), tmp_path)
+    changed = rows.values.copy()
+    changed[t + 1 :] += 1e6
+    before, after = model.scorer().push(rows.time, rows.values), model.scorer().push(rows.time, changed)
+    assert np.array_equal(before.score[: t + 1], after.score[: t + 1], equal_nan=True)
+    assert before.score[-1] != after.score[-1]
+
+
+def test_a_clock_that_is_set_back_is_believed_after_a_while() -> None:
+    clock = Clock(1.0)
+    starts, late = clock.push(np.concatenate([np.arange(100.0), np.arange(50.0, 80.0)]))
+    assert starts[0]
+    assert starts.sum() == 2
+    assert np.flatnonzero(late).tolist() == list(range(100, 100 + GAP))
+    assert np.flatnonzero(starts).tolist() == [0, 100 + GAP]
+
+
+def test_missing_values_take_the_last_one() -> None:
+    rows = np.array([[np.nan, 1.0], [2.0, np.nan], [np.nan, np.nan], [3.0, 4.0]])
+    assert fill(rows, np.array([9.0, 8.0])).tolist() == [[9, 1], [2, 1], [2, 1], [3, 4]]
+
+
+def test_held_out_rows_come_after_those_trained_on_in_every_part() -> None:
+    rows = Recording(np.arange(3000.0)[:, None], np.arange(3000.0), np.arange(3000), ("a",), 1.0, ())
+    training, held_out = hold_out_stretches(rows, 0.3, 20)
+    assert len(training) == len(held_out) == 2
+    trained_on, kept = (np.concatenate([time for time, _ in part]) for part in (training, held_out))
+    assert sorted([*trained_on, *kept]) == list(range(3000))
+    assert len(kept) == 900
+    assert kept.max() == 2999
+
+
+def test_a_window_spans_no_gap_and_no_held_out_row(tmp_path: Path) -> None:
+    table = recording(1200)
+    table.loc[500:, "t"] += 100
+    config = replace(CONFIG, signal=replace(CONFIG.signal, window=20))
+    healthy = prepare(config, read(table, tmp_path))
+    assert len(healthy.x) == 840 - 2 * 19
+    assert len(healthy.x_held_out) == 360 - 19
+    assert healthy.x.shape[1:] == (4, 20)
+    assert float(healthy.x[:, 3].abs().max()) == 0  # a channel that never changes
+
+
+def test_recalibration_moves_the_thresholds_and_nothing_else(model: SignalModel, tmp_path: Path) -> None:
+    shifted = recording(2000, 9)
+    shifted["noise"] += 5  # a warmer day
+    rows = read(shifted, tmp_path)
+    assert score_recording(model, rows).alarms
+    before = model.scorer().push(rows.time, rows.values).score
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        adapted = recalibrate(model, rows)
+    assert adapted.rule.threshold > model.rule.threshold
+    assert adapted.rule.budget == model.rule.budget
+    assert np.array_equal(adapted.scorer().push(rows.time, rows.values).score, before, equal_nan=True)
+    assert len(score_recording(adapted, rows).alarms) <= 1
+
+
+def test_score_and_recalibrate_as_commands(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faulty().to_csv(tmp_path / "day2.csv", index=False)
+    recording(2000, 9).to_csv(tmp_path / "day3.csv", index=False)
+    assert cli.run_command(["score", str(trained), str(tmp_path / "day2.csv"), "--fail-on-anomaly"]) == 1
+    out = trained / "scored" / "day2"
+    page = (out / "index.html").read_text()
+    assert "pressure" in page
+    assert "<svg" in page
+    alarms = pd.read_csv(out / "alarms.csv")
+    scores = pd.read_csv(out / "scores.csv")
+    assert len(scores) == 1000
+    assert set(scores["alarm"].unique()) == {0, *alarms["number"]}
+    assert "alarms in 1000 rows" in capsys.readouterr().out
+    old = SignalModel.load(trained).rule
+    with pytest.warns(CalibrationWarning):
+        assert cli.run_command(["recalibrate", str(trained), str(tmp_path / "day3.csv"), "--budget", "1/day"]) == 0
+    assert SignalModel.load(trained).rule.budget == "1/day" != old.budget
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="pressure"), "no column 'pressure'"),
+        (lambda table: table.iloc[:0], "holds no row"),
+        (lambda table: table.assign(t="yesterday"), "holds no time"),
+    ],
+)
+def test_a_recording_that_cannot_be_scored_is_told_in_one_line(
+    trained: Path, tmp_path: Path, change: object, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(recording(100)).to_csv(tmp_path / "bad.csv", index=False)  # type: ignore[operator]
+    recording(100).to_csv(tmp_path / "good.csv", index=False)
+    assert cli.run_command(["score", str(trained), str(tmp_path / "bad.csv"), str(tmp_path / "good.csv")]) == 2
+    error = capsys.readouterr().err
+    assert any(pd.Series(error.splitlines()).str.contains(message))
+    assert (trained / "scored" / "good" / "scores.csv").exists()
+
+
+def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SignalModel, tmp_path: Path) -> None:
+    recording(300).assign(flow=np.nan).to_csv(tmp_path / "dead.csv", index=False)
+    rows = model.read(tmp_path / "dead.csv")
+    assert rows.notes == ("column 'flow' holds no number",)
+    assert np.isfinite(score_recording(model, rows).table["score"]).sum() == 289
+
+
+def test_one_row_or_rows_out_of_order_are_scored_as_far_as_they_can_be(model: SignalModel, tmp_path: Path) -> None:
+    one = score_recording(model, read(recording(1), tmp_path))
+    assert one.table["score"].isna().all()
+    shuffled = read(recording(300).sample(frac=1, random_state=0), tmp_path)
+    assert any("go back in time" in note for note in shuffled.notes)
+    assert len(score_recording(model, shuffled).table) == 300
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (recording(1), "has 1 rows, which leave 0 windows"),
+        (recording(60), "which leave"),
+        (recording(300).assign(flow=[np.nan] * 299 + [1.0]), "'flow' holds no number in the training rows"),
+    ],
+)
+def test_too_little_to_train_on_is_told_before_anything_is_written(
+    table: pd.DataFrame, message: str, tmp_path: Path
+) -> None:
+    table.to_csv(tmp_path / "few.csv", index=False)
+    with pytest.raises(SampleError, match=message):
+        cli.run_command(
+            ["train", "--data", str(tmp_path / "few.csv"), "--time-column", "t", "--out", str(tmp_path / "r")]
+        )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_model_of_images_is_not_one_of_signals(tmp_path: Path) -> None:
+    from conftest import quick, stripes
+
+    from anogan import bundle
+
+    detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
+    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, {"data": "stripes"})
+    with pytest.raises(BundleError, match="trained on stripes, not on a recording"):
+        SignalModel.load(tmp_path)
