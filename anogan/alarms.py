@@ -156,21 +156,19 @@ class AlarmTracker:
     alarms: int = 0  # so far
     current: Alarm | None = None
     run: int = 0  # rows in a row above the threshold or, during an alarm, below the release level
-    calm_at: float | None = None  # last time the score was persistently below the release level
+    calm: int = 0  # rows in a row below the release level
+    since_calm: int = 0  # rows since there were enough of them
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (channels,), scores times shares
-    calm: int = 0
 
-    def push(
-        self, stamps: Sequence[Any], time: Floats, score: Floats, shares: NDArray[np.float64]
-    ) -> list[tuple[int, Alarm]]:
-        """Rows with their time (n,), score (n,), NaN where none, and shares (n, channels) -> changes: the row and the
-        alarm as it stood then. A row without a score changes nothing."""
+    def push(self, stamps: Sequence[Any], score: Floats, shares: NDArray[np.float64]) -> list[tuple[int, Alarm]]:
+        """Rows with their time as it was given, score (n,), NaN where none, and shares (n, channels) -> changes: the
+        row and the alarm as it stood then. A row without a score changes nothing."""
         changes = []
         for i in np.flatnonzero(np.isfinite(score)).tolist():
             if self.current is None:
-                self._watch(float(time[i]), float(score[i]))
+                self._watch(float(score[i]))
                 if self.run == self.rule.persist:
-                    self._begin(stamps[i], float(time[i]))
+                    self._begin(stamps[i])
                     self._add(float(score[i]), shares[i])
                     changes.append((i, self._copy()))
             else:
@@ -179,20 +177,18 @@ class AlarmTracker:
                 if self.run == self.rule.persist:
                     self.current.end = stamps[i]
                     changes.append((i, self._copy()))
-                    self.current, self.run, self.calm_at = None, 0, float(time[i])
+                    self.current, self.run, self.since_calm = None, 0, 0
         return changes
 
-    def _watch(self, time: float, score: float) -> None:
+    def _watch(self, score: float) -> None:
         self.run = self.run + 1 if score > self.rule.threshold else 0
         self.calm = self.calm + 1 if score < self.rule.release else 0
-        if self.calm >= self.rule.persist or self.calm_at is None:
-            self.calm_at = time
+        self.since_calm = 0 if self.calm >= self.rule.persist else self.since_calm + 1
 
-    def _begin(self, stamp: Any, time: float) -> None:
-        assert self.calm_at is not None
-        rise = time - self.calm_at
-        kind = "slow" if rise >= SLOW * self.rule.block * self.rule.step else "sudden"
-        self.alarms, self.run, self.weights = self.alarms + 1, 0, np.zeros(len(self.channels))
+    def _begin(self, stamp: Any) -> None:
+        kind = "slow" if self.since_calm >= SLOW * self.rule.block else "sudden"
+        rise = self.since_calm * self.rule.step
+        self.alarms, self.run, self.calm, self.weights = self.alarms + 1, 0, 0, np.zeros(len(self.channels))
         self.current = Alarm(self.alarms, stamp, None, -np.inf, 1.0, kind, rise, {})
 
     def _add(self, score: float, shares: NDArray[np.float64]) -> None:
@@ -217,11 +213,12 @@ class AlarmTracker:
             "current": current,
             "run": self.run,
             "calm": self.calm,
-            "calm_at": self.calm_at,
+            "since_calm": self.since_calm,
             "weights": self.weights.tolist(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.alarms, self.run, self.calm, self.calm_at = (state[k] for k in ("alarms", "run", "calm", "calm_at"))
+        self.alarms, self.run = state["alarms"], state["run"]
+        self.calm, self.since_calm = state["calm"], state["since_calm"]
         self.current = Alarm(**state["current"]) if state["current"] else None
         self.weights = np.array(state["weights"], dtype=np.float64)

@@ -182,7 +182,7 @@ def score_recording(
         rows = slice(begin, begin + BATCH)
         found = scorer.push(recording.time[rows], recording.values[rows])
         before = tracker.current.number if tracker.current else 0
-        changes = tracker.push(stamps[rows], recording.time[rows], found.score, found.shares)
+        changes = tracker.push(stamps[rows], found.score, found.shares)
         active.append(_active(len(found.score), before, changes))
         alarms += [alarm for _, alarm in changes if alarm.end is not None]
         scores.append(found.score)

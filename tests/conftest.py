@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from anogan import cli
 from anogan.config import EncoderConfig, GANConfig, SearchConfig
 from anogan.detectors import DETECTORS, Detector
 
@@ -63,3 +67,36 @@ def fitted(request: pytest.FixtureRequest, shape: tuple[int, ...]) -> Detector:
     if key not in _fitted:
         _fitted[key] = quick(request.param).fit(stripes(64, shape))
     return _fitted[key]
+
+
+def recording(n: int, seed: int = 0) -> pd.DataFrame:
+    """Two channels that follow one load, a third of noise around 50, and a fourth that never changes."""
+    stream = np.random.default_rng(seed)
+    load = np.sin(np.arange(n) / 9) + 0.3 * np.sin(np.arange(n) / 31 + seed)
+    values = {
+        "flow": 100 + 10 * load + stream.standard_normal(n),
+        "pressure": 3 - 0.5 * load + 0.05 * stream.standard_normal(n),
+        "noise": 50 + 2 * stream.standard_normal(n),
+        "still": np.full(n, 7.0),
+    }
+    return pd.DataFrame({"t": np.arange(n)} | values)
+
+
+def faulty(seed: int = 5) -> pd.DataFrame:
+    """From row 400 to 599 the pressure no longer follows the load."""
+    table = recording(1000, seed)
+    table.loc[400:599, "pressure"] = 6 - table.loc[400:599, "pressure"]
+    return table
+
+
+@pytest.fixture(scope="session")
+def pump_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on healthy rows of a pump, trained by the command; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("pump")
+    recording(3000).to_csv(folder / "pump.csv", index=False)
+    words = f"train --data {folder / 'pump.csv'} --time-column t --window 12 --smoothing 8 --budget 1/hour --block 60"
+    words += f" --out {folder / 'run'} --threads 1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cli.run_command(words.split()) == 0
+    return folder / "run"

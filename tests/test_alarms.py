@@ -23,9 +23,7 @@ def tracked(score: list[float], rule: AlarmRule = RULE, parts: int = 1) -> list[
         successor = AlarmTracker(rule, ("a", "b"))
         successor.restore(json.loads(json.dumps(tracker.state())))
         tracker = successor
-        found = tracker.push(
-            part.tolist(), part.astype(float), np.array(score)[part], np.tile([0.25, 0.75], (len(part), 1))
-        )
+        found = tracker.push(part.tolist(), np.array(score)[part], np.tile([0.25, 0.75], (len(part), 1)))
         changes += [(int(part[row]), alarm.start, alarm.end) for row, alarm in found]
     return changes
 
@@ -72,7 +70,7 @@ def test_an_alarm_tells_its_peak_its_rarity_and_its_channels() -> None:
     tracker = AlarmTracker(RULE, ("a", "b"))
     score = np.array([0, 3, 3, 3, 9, 0, 0, 0.0])
     shares = np.tile([0.25, 0.75], (8, 1))
-    (_, begun), (_, ended) = tracker.push(list("abcdefgh"), np.arange(8.0), score, shares)
+    (_, begun), (_, ended) = tracker.push(list("abcdefgh"), score, shares)
     assert (begun.peak, ended.peak) == (3, 9)
     assert ended.p_value == 1 / 5
     assert (ended.start, ended.end) == ("d", "h")
@@ -86,7 +84,7 @@ def test_a_rise_over_many_blocks_is_slow() -> None:
     kinds = []
     for score in (sudden, slow):
         tracker = AlarmTracker(RULE, ("a",))
-        changes = tracker.push(list(range(len(score))), np.arange(float(len(score))), score, np.ones((len(score), 1)))
+        changes = tracker.push(list(range(len(score))), score, np.ones((len(score), 1)))
         kinds.append(changes[0][1].kind)
     assert kinds == ["sudden", "slow"]
 
@@ -100,9 +98,7 @@ def test_on_healthy_rows_that_are_alike_alarms_keep_the_promise(seed: int) -> No
     config = AlarmConfig(budget="1/hour", block=200)
     rule = AlarmRule.calibrate([score[:100_000]], 200, 1.0, config)
     test = score[100_000:]
-    changes = AlarmTracker(rule, ("a",)).push(
-        list(range(len(test))), np.arange(float(len(test))), test, np.ones((len(test), 1))
-    )
+    changes = AlarmTracker(rule, ("a",)).push(list(range(len(test))), test, np.ones((len(test), 1)))
     begun = sum(alarm.end is None for _, alarm in changes)
     achieved = begun / len(test)
     assert rule.promised <= per_second("1/hour") * 1.001

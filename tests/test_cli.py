@@ -25,6 +25,7 @@ from anogan.commands import data, demo
 from anogan.data import DATASETS, idx, load_dataset, one_vs_rest
 from anogan.detectors import NeighbourGAN
 from anogan.errors import DataUnavailableError
+from anogan.options import Data, Demo, vars_of
 
 WORDS = """--preset digits --gan.width 8 --gan.steps 100 --gan.batch-size 32 --gan.latent-dim 16 --encoder.steps 50
 --encoder.batch-size 32 --search.steps 10 --hybrid.steps 3"""
@@ -300,7 +301,7 @@ def test_a_diverging_training_is_one_line(tmp_path: Path) -> None:
 
 def small_demo(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     options = cli.parse_train(SMALL)
-    config = pipeline.RunConfig(**cli.vars_of(options))
+    config = pipeline.RunConfig(**vars_of(options))
     monkeypatch.setattr(demo, "PRESETS", {"default": demo.PRESETS["default"], "digits": config})
     monkeypatch.chdir(folder)
 
@@ -315,7 +316,7 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
 
     monkeypatch.setitem(DATASETS, "mnist", unreachable)
     small_demo(monkeypatch, tmp_path)
-    assert demo.run(cli.Demo(normal="5")) == 0
+    assert demo.run(Demo(normal="5")) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "reports/demo/index.html"
     assert "scikit-learn's 1,797 small digits instead" in captured.err
@@ -325,11 +326,11 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
 
     # Again: nothing is trained or scored anew. With another digit: the demo's own folder is replaced.
     monkeypatch.setattr(pipeline, "train_gan", lambda *_: pytest.fail("trained again"))
-    assert demo.run(cli.Demo(normal="5")) == 0
+    assert demo.run(Demo(normal="5")) == 0
     monkeypatch.undo()
     monkeypatch.setitem(DATASETS, "mnist", unreachable)
     small_demo(monkeypatch, tmp_path)
-    assert demo.run(cli.Demo(normal="6")) == 0
+    assert demo.run(Demo(normal="6")) == 0
     assert json.loads((tmp_path / "runs/demo/results.json").read_text())["normal"] == "6"
 
 
@@ -343,7 +344,7 @@ def test_train_without_data_stops_and_says_how_to_get_the_files(
 
 
 def test_data_shows_what_is_in_a_set(capsys: pytest.CaptureFixture) -> None:
-    assert data.run(cli.Data("digits")) == 0
+    assert data.run(Data("digits")) == 0
     assert "1198   599" in capsys.readouterr().out
 
 

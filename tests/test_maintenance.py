@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import faulty, quick, recording, stripes
 
-from anogan import cli
+from anogan import bundle, cli
 from anogan.config import SENSORS, AlarmConfig, SignalConfig, SignalRunConfig
 from anogan.data.recordings import GAP, Recording, read_recording
 from anogan.errors import BundleError, CalibrationWarning, SampleError
@@ -26,47 +28,20 @@ CONFIG = replace(
 )
 
 
-def recording(n: int, seed: int = 0) -> pd.DataFrame:
-    """Two channels that follow one load, a third of noise around 50, and a fourth that never changes."""
-    stream = np.random.default_rng(seed)
-    load = np.sin(np.arange(n) / 9) + 0.3 * np.sin(np.arange(n) / 31 + seed)
-    values = {
-        "flow": 100 + 10 * load + stream.standard_normal(n),
-        "pressure": 3 - 0.5 * load + 0.05 * stream.standard_normal(n),
-        "noise": 50 + 2 * stream.standard_normal(n),
-        "still": np.full(n, 7.0),
-    }
-    return pd.DataFrame({"t": np.arange(n)} | values)
-
-
 def read(table: pd.DataFrame, folder: Path) -> Recording:
     table.to_csv(folder / "rows.csv", index=False)
     return read_recording(folder / "rows.csv", "t")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on healthy rows, trained by the command."""
-    folder = tmp_path_factory.mktemp("trained")
-    recording(3000).to_csv(folder / "pump.csv", index=False)
-    words = f"train --data {folder / 'pump.csv'} --time-column t --window 12 --smoothing 8 --budget 1/hour --block 60"
-    words += f" --out {folder / 'run'} --threads 1"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert cli.run_command(words.split()) == 0
-    return folder / "run"
+@pytest.fixture
+def trained(pump_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(pump_run, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="module")
-def model(trained: Path) -> SignalModel:
-    return SignalModel.load(trained)
-
-
-def faulty(seed: int = 5) -> pd.DataFrame:
-    """From row 400 to 599 the pressure no longer follows the load."""
-    table = recording(1000, seed)
-    table.loc[400:599, "pressure"] = 6 - table.loc[400:599, "pressure"]
-    return table
+def model(pump_run: Path) -> SignalModel:
+    return SignalModel.load(pump_run)
 
 
 def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, model: SignalModel) -> None:
@@ -255,9 +230,6 @@ def test_too_little_to_train_on_is_told_before_anything_is_written(
 
 
 def test_a_model_of_images_is_not_one_of_signals(tmp_path: Path) -> None:
-    from conftest import quick, stripes
-
-    from anogan import bundle
 
     detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
     bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, {"data": "stripes"})

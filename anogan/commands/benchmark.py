@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import joblib
 from tqdm import tqdm
 
-from anogan import cli
 from anogan.benchmark import choose_methods, run_benchmark
 from anogan.commands.progress import ticking
 from anogan.comparison import compare, summarise
 from anogan.files import write_text
+from anogan.options import Benchmark
 
 TIMEOUT = 10  # seconds to reach a scheduler
 
 
-def run(options: cli.Benchmark) -> int:
+def run(options: Benchmark) -> int:
     methods = choose_methods(options.detectors)
     try:
         seeds = list(dict.fromkeys(int(seed) for seed in options.seeds.split(",")))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from anogan import cli
 from anogan.commands.progress import get
+from anogan.options import Data
 
 
-def run(options: cli.Data) -> int:
+def run(options: Data) -> int:
     images = get(options.name, options.data_root)
     print(f"{images.name}: {'x'.join(map(str, images.x_train.shape[1:]))} from {images.source}")
     table = pd.DataFrame(

@@ -7,19 +7,20 @@ import shutil
 import sys
 from pathlib import Path
 
-from anogan import cli, pipeline
+from anogan import pipeline
 from anogan.commands import report
 from anogan.commands.evaluate import evaluate
 from anogan.commands.progress import bar, get
 from anogan.config import PRESETS
 from anogan.data import one_vs_rest
 from anogan.errors import DataUnavailableError, RunError
+from anogan.options import Demo, Report
 from anogan.runs import Run
 
 DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
 
 
-def run(options: cli.Demo) -> int:
+def run(options: Demo) -> int:
     config, notice = dataclasses.replace(PRESETS["default"], normal=options.normal, seed=options.seed), ""
     try:
         images = get(config.data, options.data_root)
@@ -39,4 +40,4 @@ def run(options: cli.Demo) -> int:
         pipeline.train_run(found, split, device=options.device, stage=bar)
     if not (DEMO_RUN / "results.json").exists():
         evaluate(found, split, subset=306, device=options.device, notice=notice)
-    return report.run(cli.Report(DEMO_RUN, DEMO_REPORT))
+    return report.run(Report(DEMO_RUN, DEMO_REPORT))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from anogan import bundle, cli, maintenance
+from anogan import bundle, maintenance
 from anogan.alarms import in_words
+from anogan.options import Recalibrate
 from anogan.signals import SignalModel, about_signals
 
 
-def run(options: cli.Recalibrate) -> int:
+def run(options: Recalibrate) -> int:
     manifest = bundle.read_manifest(options.run)
     models = {}
     for name in manifest["detectors"]:

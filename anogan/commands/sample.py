@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from anogan import bundle, cli
+from anogan import bundle
 from anogan.files import write_bytes
 from anogan.images import picture, png, tile
+from anogan.options import Sample
 from anogan.training import latents, random_stream
 
 BLOCK = 1024  # images in memory at once
 WALK = 10  # pictures between two latents
 
 
-def run(options: cli.Sample) -> int:
+def run(options: Sample) -> int:
     manifest = bundle.read_manifest(options.run)
     gan = bundle.load_gan(options.run, options.device)
     if len(gan.shape) != 3:

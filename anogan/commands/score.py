@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from anogan import bundle, cli, parallel
+from anogan import bundle, parallel
 from anogan.commands.progress import bar, get
 from anogan.config import is_recording
 from anogan.data import DATASETS, one_vs_rest
@@ -17,10 +17,11 @@ from anogan.data.photos import find_images
 from anogan.errors import SampleError
 from anogan.files import write_bytes, write_text
 from anogan.images import heatmap, png
+from anogan.options import Score, recording_name
 from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
 
 
-def run(options: cli.Score) -> int:
+def run(options: Score) -> int:
     if any(map(is_recording, options.inputs)) and bundle.is_of_signals(options.run):
         return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
@@ -28,7 +29,7 @@ def run(options: cli.Score) -> int:
     return _score_files(options)
 
 
-def _score_dataset(options: cli.Score) -> int:
+def _score_dataset(options: Score) -> int:
     from anogan.commands.evaluate import evaluate  # what it needs takes long to import
     from anogan.runs import Run
 
@@ -42,7 +43,7 @@ def _score_dataset(options: cli.Score) -> int:
     return int(options.fail_on_anomaly and (table["verdict"] == "anomaly").any())
 
 
-def _score_recordings(options: cli.Score) -> int:
+def _score_recordings(options: Score) -> int:
     from anogan.maintenance import alarm_table, score_recording  # what they need takes long to import
     from anogan.reporting.signals import write_recording_page
     from anogan.signals import SignalModel
@@ -62,7 +63,7 @@ def _score_recordings(options: cli.Score) -> int:
             print(f"anogan: {name}: {note}", file=sys.stderr)
         with bar("score", len(recording)) as update:
             watched = score_recording(model, recording, lambda rows: update(rows, ""))
-        out = options.out or options.run / "scored" / cli.recording_name(name)
+        out = options.out or options.run / "scored" / recording_name(name)
         write_text(out / "scores.csv", watched.table.to_csv(index=False, float_format="%.6g"))
         write_text(out / "alarms.csv", alarm_table(watched.alarms).to_csv(index=False, float_format="%.6g"))
         page = write_recording_page(out, Path(name).name, recording, model, watched.table, watched.alarms)
@@ -72,7 +73,7 @@ def _score_recordings(options: cli.Score) -> int:
     return 2 if errors else int(options.fail_on_anomaly and alarms > 0)
 
 
-def _score_files(options: cli.Score) -> int:
+def _score_files(options: Score) -> int:
     inputs = [Path(name) for name in options.inputs]
     array = inputs[0] if len(inputs) == 1 and inputs[0].suffix == ".npy" and inputs[0].is_file() else None
     files = [] if array else find_images(inputs)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from anogan import bundle, cli, maintenance, parallel, pipeline
+from anogan import bundle, maintenance, parallel, pipeline
 from anogan.alarms import in_words
 from anogan.commands.progress import bar, get
 from anogan.config import RunConfig, SignalRunConfig
 from anogan.data import DATASETS, one_vs_rest
 from anogan.data.recordings import read_recording
 from anogan.errors import RunError
+from anogan.options import Train, TrainSignals, run_path, vars_of
 from anogan.runs import Run
 
 
-def run(options: cli.Train | cli.TrainSignals) -> int:
-    path = cli.run_path(options)
+def run(options: Train | TrainSignals) -> int:
+    path = run_path(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
         raise RunError(f"{path} holds an unfinished run; continue it with --resume, or choose another --out")
-    return _train_signals(options, path) if isinstance(options, cli.TrainSignals) else _train_images(options, path)
+    return _train_signals(options, path) if isinstance(options, TrainSignals) else _train_images(options, path)
 
 
 def _start(path: Path, config: RunConfig) -> Run:
@@ -30,8 +31,8 @@ def _start(path: Path, config: RunConfig) -> Run:
     return Run(path)
 
 
-def _train_images(options: cli.Train, path: Path) -> int:
-    config = RunConfig(**cli.vars_of(options))
+def _train_images(options: Train, path: Path) -> int:
+    config = RunConfig(**vars_of(options))
     if config.data not in DATASETS:
         raise ValueError(f"unknown data set {config.data!r}; choose from {', '.join(DATASETS)}")
     split = one_vs_rest(get(config.data, options.data_root), config.normal)
@@ -53,8 +54,8 @@ def _train_images(options: cli.Train, path: Path) -> int:
     return 0
 
 
-def _train_signals(options: cli.TrainSignals, path: Path) -> int:
-    config = SignalRunConfig(**cli.vars_of(options))
+def _train_signals(options: TrainSignals, path: Path) -> int:
+    config = SignalRunConfig(**vars_of(options))
     signal = config.signal
     recording = read_recording(Path(config.data), signal.time_column, signal.channels, signal.day_first)
     healthy = maintenance.prepare(config, recording)

@@ -1,0 +1,89 @@
+"""`anogan monitor`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from anogan.monitor.sources import GrowingFile, Source, Stdin
+from anogan.monitor.watch import LiveMonitor
+from anogan.options import Monitor
+
+SHOWN = 5  # complaints about rows, after which they are counted only
+EVERY = 0.5  # seconds between two status lines
+
+
+def run(options: Monitor) -> int:
+    folder = options.state or options.run / "monitor"
+    monitor = LiveMonitor(options.run, folder, options.source, options.detector, options.device)
+    source = _source(options, monitor)
+    if monitor.notice:
+        _say(monitor.notice)
+    with _stopped_politely():
+        _watch(monitor, source)
+    return 0
+
+
+def _source(options: Monitor, monitor: LiveMonitor) -> Source:
+    if options.source == "-":
+        return Stdin()
+    if "://" in options.source:
+        try:
+            from anogan.monitor.mqtt import Address, Topic
+        except ImportError:
+            raise ValueError("MQTT needs the extra 'mqtt': pip install 'anogan[mqtt]'") from None
+        name = options.client_id or f"anogan-{monitor.name}"
+        return Topic(Address.parse(options.source), options.publish, name, options.ca_file)
+    position = monitor.position if isinstance(monitor.position, int) else 0
+    return GrowingFile(Path(options.source), position, options.follow)
+
+
+def _watch(monitor: LiveMonitor, source: Source) -> None:
+    complaints, shown = 0, time.monotonic()
+    for change in monitor.outbox:  # of an earlier process
+        source.send(change)
+    try:
+        for messages in source.batches():
+            if messages:
+                for change in monitor.handle(messages):
+                    print(json.dumps(change), flush=True)
+                    source.send(change)
+                source.done(messages)
+            monitor.confirm(source.confirmed())
+            for complaint in monitor.complaints[: max(0, SHOWN - complaints)]:
+                _say(f"left out: {complaint}")
+            complaints += len(monitor.complaints)
+            monitor.complaints.clear()
+            if sys.stderr.isatty() and time.monotonic() - shown > EVERY:
+                print(f"\r\x1b[K{monitor.status()}", end="", file=sys.stderr, flush=True)
+                shown = time.monotonic()
+    except KeyboardInterrupt:
+        pass  # everything is saved after every batch
+    finally:
+        monitor.confirm(source.close())
+        _say(monitor.status())
+
+
+def _say(line: str) -> None:
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{clear}anogan: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _stopped_politely() -> Iterator[None]:
+    """A service manager's SIGTERM ends the monitor like Ctrl-C."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
