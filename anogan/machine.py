@@ -1,0 +1,177 @@
+"""A simulated machine: a fixed-speed pump lifts water into a tank whose level a controller holds with a valve.
+
+Demos and tests need recordings that nobody has to download, with faults whose beginning is known. Consumers draw from
+the tank as they please; the pump's flow follows by the valve behind the pump. The equations are the usual lumped ones
+(pump and pipe curves, Torricelli's outlet, first-order lags), the figures those of a 1.1 kW pump for 8 m3/h. Faults
+act inside the loop, so that the controller answers them. Lengths of time are in seconds, flows in litres per minute,
+heads in metres of water, levels and openings between 0 and 1; sensors are in the units of CHANNELS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+FaultName = Literal["bearing wear", "leak", "blocked inlet", "stuck valve", "flow sensor drift"]
+CHANNELS = {
+    "speed": "rpm",
+    "current": "A",
+    "pressure": "bar",
+    "flow": "l/min",
+    "level": "%",
+    "valve": "%",
+    "temperature": "degC",
+    "vibration": "mm/s",
+}
+NOISE = np.array([1.5, 0.02, 0.01, 0.6, 0.15, 0.2, 0.1, 0.03])  # standard deviation of each sensor, in its unit
+
+# Water: heads in m; what a flow q loses is a factor (m per (l/min)2) times q2.
+HEAD_CLOSED, HEAD_STATIC = 24.0, 4.0  # the pump's at no flow; the tank's height
+PUMP_LOSS, PIPE_LOSS, VALVE_LOSS = 3e-4, 1.5e-4, 1.5e-4  # the valve's when it is open
+INLET_LOSS, LEAK, DRIFT = 1e-3, 0.3, -15.0  # at severity 1: inlet's factor, share lost, l/min
+METRES_PER_BAR = 10.2
+TANK = 1000.0  # l
+
+# Control of the level by the valve.
+SET_POINT = 0.5
+GAIN, RESET = 4.0, 300.0  # opening per level, s
+STROKE = 8.0  # s, the valve's lag
+CLOSEST = 0.05  # the valve never shuts, so that the pump always has some flow
+
+# Power in W, from 400 V and three phases.
+WATT_PER_FLOW = 9.81 / 60  # of 1 l/min lifted by 1 m
+EFFICIENCY = 0.55
+FRICTION, WORN = 60.0, 120.0  # the bearings', and what wear of severity 1 adds
+DISC = 90.0  # the impeller's friction in water
+RATED, RATED_SLIP, SYNCHRONOUS = 1100.0, 100.0, 3000.0  # W, rpm, rpm
+WATT_PER_AMPERE, MAGNETISING = 568.0, 1.2  # W/A of the active current at sqrt(3) 400 V 0.82; A
+MOTOR_LOSS = 0.15  # share of the power that heats the motor
+HEATING, WARM_UP = 0.15, 1200.0  # K/W, s
+VIBRATION, OFF_BEST, BEST_FLOW = 1.1, 0.6, 110.0  # mm/s at the best flow; growth away from it; l/min
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: from `start` to `end` (s), growing to its `severity` (0 none ... 1 grave) in `ramp` s."""
+
+    name: FaultName
+    start: float
+    end: float
+    severity: float = 1.0
+    ramp: float = 0.0
+
+    def at(self, time: Values) -> Values:
+        """Severity (n,) at times (n,)."""
+        grown = np.clip((time - self.start) / self.ramp, 0, 1) if self.ramp else 1.0
+        return np.where((self.start <= time) & (time < self.end), self.severity * grown, 0.0)
+
+
+class Water(NamedTuple):
+    """Level, opening of the valve and the pump's flow, each (n,)."""
+
+    level: Values
+    valve: Values
+    flow: Values
+
+
+def simulate(seconds: int, seed: int = 0, faults: Sequence[Fault] = (), every: int = 1) -> pd.DataFrame:
+    """Column `time` (s) and the CHANNELS, a row every `every` seconds. The seed decides consumers, weather and noise,
+    whatever the faults."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(seconds, dtype=np.float64)
+    consumers, air = _consumers(time, rng), _air(time, rng)
+    severity = {name: np.zeros(seconds) for name in get_args(FaultName)}
+    for fault in faults:
+        severity[fault.name] = np.maximum(severity[fault.name], fault.at(time))
+    water = _water(consumers, severity)
+    rows = _sensors(water, air, severity)[::every]
+    rows[:, -1] *= 1 + 0.05 * rng.standard_normal(len(rows))  # a root mean square of something random
+    table = pd.DataFrame((rows + NOISE * rng.standard_normal(rows.shape)).round(3), columns=list(CHANNELS))
+    table.insert(0, "time", np.arange(0, seconds, every))
+    return table
+
+
+def _consumers(time: Values, rng: np.random.Generator) -> Values:
+    """What consumers draw (n,), l/min, at the level's set point: more by day than by night, and every one to ten
+    minutes another part of the consumers opens or closes within a minute or two."""
+    changes = np.cumsum(rng.integers(60, 600, len(time) // 60 + 1))
+    steps = rng.uniform(-25, 25, len(changes) + 1)[np.searchsorted(changes, time, side="right")]
+    daily = 20 * np.sin(2 * math.pi * (time / 86_400 - 0.25))
+    return 100 + daily + _lag(steps, 30.0)
+
+
+def _air(time: Values, rng: np.random.Generator) -> Values:
+    """Air in the pump room (n,), degC: warmest in the afternoon, a little different every day."""
+    days = int(time[-1] // 86_400) + 2 if len(time) else 2
+    mean = np.interp(time / 86_400, np.arange(days), 22 + rng.uniform(-1.5, 1.5, days))
+    return np.asarray(mean + 2 * np.sin(2 * math.pi * (time / 86_400 - 0.4)), dtype=np.float64)
+
+
+def _water(consumers: Values, severity: dict[str, Values]) -> Water:
+    """The loop, second by second, from its steady state.
+
+    Flow q where the pump's head equals what the circuit needs: HEAD_CLOSED - PUMP_LOSS q2 = HEAD_STATIC +
+    (PIPE_LOSS + VALVE_LOSS / valve2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve
+    follows GAIN (error + 1/RESET integral of error) with the lag STROKE; a stuck one moves (1 - severity) as fast.
+    """
+    lift = HEAD_CLOSED - HEAD_STATIC
+    fixed = (PUMP_LOSS + PIPE_LOSS + INLET_LOSS * severity["blocked inlet"]).tolist()
+    kept = (1 - LEAK * severity["leak"]).tolist()
+    move = ((1 - severity["stuck valve"]) / STROKE).tolist()
+    drawn = (consumers / math.sqrt(SET_POINT)).tolist()
+    level = SET_POINT
+    valve = reset = _opening(float(consumers[0])) if len(consumers) else 0.5
+    rows = []
+    for t, draw in enumerate(drawn):
+        error = SET_POINT - level
+        reset = min(1.0, max(CLOSEST, reset + GAIN / RESET * error))
+        command = min(1.0, max(CLOSEST, reset + GAIN * error))
+        valve += (command - valve) * move[t]
+        flow = math.sqrt(lift / (fixed[t] + VALVE_LOSS / (valve * valve)))
+        level += (flow * kept[t] - draw * math.sqrt(level)) / 60 / TANK
+        level = min(1.0, max(0.0, level))  # it overflows, or runs dry
+        rows.append((level, valve, flow))
+    return Water(*np.array(rows).reshape(-1, 3).T)
+
+
+def _opening(flow: float) -> float:
+    """Opening of the valve at which the healthy pump gives this flow."""
+    return math.sqrt(VALVE_LOSS / ((HEAD_CLOSED - HEAD_STATIC) / flow**2 - PUMP_LOSS - PIPE_LOSS))
+
+
+def _sensors(water: Water, air: Values, severity: dict[str, Values]) -> Values:
+    """What perfect sensors show (n, CHANNELS).
+
+    Power = WATT_PER_FLOW q head / EFFICIENCY + friction; the motor slips in proportion to it; the current adds the
+    magnetising one at a right angle; the losses heat the bearing housing with the lag WARM_UP. Vibration grows away
+    from the pump's best flow, with wear, and with the bubbles of a blocked inlet. A leak is before the flow meter.
+    """
+    wear, blocked, flow = severity["bearing wear"], severity["blocked inlet"], water.flow
+    head = HEAD_CLOSED - (PUMP_LOSS + INLET_LOSS * blocked) * flow**2
+    friction = FRICTION + WORN * wear
+    power = WATT_PER_FLOW * flow * head / EFFICIENCY + DISC + friction
+    speed = SYNCHRONOUS - RATED_SLIP * power / RATED
+    current = np.hypot(MAGNETISING, power / WATT_PER_AMPERE)
+    temperature = _lag(air + HEATING * (MOTOR_LOSS * power + friction), WARM_UP)
+    shaking = VIBRATION * (1 + OFF_BEST * (flow / BEST_FLOW - 1) ** 2)
+    vibration = shaking * (1 + 1.5 * wear + blocked)
+    metered = flow * (1 - LEAK * severity["leak"]) + DRIFT * severity["flow sensor drift"]
+    pressure = head / METRES_PER_BAR
+    columns = speed, current, pressure, metered, 100 * water.level, 100 * water.valve, temperature, vibration
+    return np.stack(columns, axis=1)
+
+
+def _lag(values: Values, seconds: float) -> Values:
+    """First-order lag of values (n,), from the steady state of the first."""
+    keep = math.exp(-1 / seconds)
+    begin = keep * values[:1]
+    return np.asarray(lfilter([1 - keep], [1, -keep], values, zi=begin)[0] if len(values) else values)

@@ -1,0 +1,141 @@
+"""The simulated machine is sane while healthy, decided by its seed, and its faults act as their names say."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anogan.machine import CHANNELS, NOISE, SET_POINT, Fault, FaultName, simulate
+
+SECONDS, ONSET = 7200, 3600
+NAMES = get_args(FaultName)
+
+
+@pytest.fixture(scope="module")
+def healthy() -> pd.DataFrame:
+    return simulate(SECONDS)
+
+
+def with_fault(name: FaultName, severity: float = 1.0, ramp: float = 0.0) -> pd.DataFrame:
+    return simulate(SECONDS, faults=[Fault(name, ONSET, SECONDS, severity, ramp)])
+
+
+def distance(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Between the rows after the onset, in units of the sensors' noise."""
+    return float((np.abs((a - b)[list(CHANNELS)].iloc[ONSET:]) / NOISE).mean().mean())
+
+
+def late(table: pd.DataFrame, channel: str) -> float:
+    """Mean over the last half hour."""
+    return float(table[channel].iloc[-1800:].mean())
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_one_others(healthy: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(simulate(SECONDS), healthy)
+    assert not simulate(SECONDS, seed=1)["flow"].equals(healthy["flow"])
+    assert list(healthy.columns) == ["time", *CHANNELS]
+    assert healthy["time"].tolist() == list(range(SECONDS))
+
+
+def test_rows_can_be_farther_apart_without_another_machine(healthy: pd.DataFrame) -> None:
+    sparse = simulate(SECONDS, every=10)
+    assert sparse["time"].tolist() == list(range(0, SECONDS, 10))
+    difference = sparse[list(CHANNELS)] - healthy[list(CHANNELS)].iloc[::10].reset_index(drop=True)
+    assert (difference.std()[:-1] < 2 * NOISE[:-1]).all()  # nothing but the sensors' noise; vibration is rough
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_healthy_week_stays_where_an_engineer_wants_it(seed: int) -> None:
+    table = simulate(7 * 86_400, seed, every=30)
+    ranges = {
+        "speed": (2890, 2980),
+        "current": (1.3, 2.3),
+        "pressure": (1.6, 2.4),
+        "flow": (40, 160),
+        "level": (44, 56),
+        "valve": (10, 70),
+        "temperature": (38, 60),
+        "vibration": (0.7, 1.8),  # ISO 10816-1: satisfactory in class I
+    }
+    assert np.isfinite(table).all(axis=None)
+    for name, (low, high) in ranges.items():
+        assert table[name].between(low, high).all(), name
+    assert table["level"].mean() == pytest.approx(100 * SET_POINT, abs=0.1)
+    assert table["level"].std() < 1.5
+    assert table["flow"].std() > 10  # the load varies
+
+
+def test_the_pump_obeys_its_curve(healthy: pd.DataFrame) -> None:
+    head = 24 - 3e-4 * healthy["flow"] ** 2
+    assert np.abs(healthy["pressure"] - head / 10.2).mean() < 0.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_severity_zero_changes_nothing(healthy: pd.DataFrame, name: FaultName) -> None:
+    pd.testing.assert_frame_equal(with_fault(name, 0.0), healthy)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_before_the_onset_know_nothing_of_the_fault(healthy: pd.DataFrame, name: FaultName) -> None:
+    table = with_fault(name)
+    pd.testing.assert_frame_equal(table.iloc[:ONSET], healthy.iloc[:ONSET])
+    assert distance(table, healthy) > 0.3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_effect_grows_with_the_severity(healthy: pd.DataFrame, name: FaultName) -> None:
+    effects = [distance(with_fault(name, severity), healthy) for severity in (0.1, 0.5, 1.0)]
+    assert effects == sorted(effects)
+    assert effects[0] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_severe_fault_leaves_numbers(name: FaultName) -> None:
+    assert np.isfinite(with_fault(name)).all(axis=None)
+
+
+def test_severity_ramps_up_and_ends() -> None:
+    fault = Fault("leak", 100, 300, severity=0.8, ramp=100)
+    at = fault.at(np.array([99.0, 100, 150, 200, 299, 300]))
+    assert at == pytest.approx([0, 0, 0.4, 0.8, 0.8, 0])
+
+
+def test_a_worn_bearing_shakes_draws_more_and_runs_hot(healthy: pd.DataFrame) -> None:
+    worn = with_fault("bearing wear")
+    assert late(worn, "vibration") > 2 * late(healthy, "vibration")
+    assert late(worn, "current") > late(healthy, "current") + 0.1
+    assert 8 < late(worn, "temperature") - late(healthy, "temperature") < 25
+    assert late(worn, "flow") == pytest.approx(late(healthy, "flow"))  # the controller sees to it
+
+
+def test_a_stuck_valve_stands_still_while_the_level_wanders(healthy: pd.DataFrame) -> None:
+    stuck = with_fault("stuck valve").iloc[ONSET:]
+    assert stuck["valve"].std() < 0.3 < healthy["valve"].iloc[ONSET:].std()
+    assert stuck["level"].std() > 4 * healthy["level"].iloc[ONSET:].std()
+
+
+def test_the_controller_makes_up_for_a_leak(healthy: pd.DataFrame) -> None:
+    leaking = with_fault("leak")
+    assert late(leaking, "valve") > late(healthy, "valve") + 5
+    assert late(leaking, "level") == pytest.approx(late(healthy, "level"), abs=1.5)
+    assert late(leaking, "current") > late(healthy, "current")
+
+
+def test_a_blocked_inlet_costs_pressure(healthy: pd.DataFrame) -> None:
+    blocked = with_fault("blocked inlet")
+    assert late(blocked, "pressure") < late(healthy, "pressure") - 0.1
+    assert late(blocked, "vibration") > 1.5 * late(healthy, "vibration")
+
+
+def test_a_drifting_flow_meter_misleads_nobody_but_its_reader(healthy: pd.DataFrame) -> None:
+    drifted = with_fault("flow sensor drift")
+    assert late(drifted, "flow") == pytest.approx(late(healthy, "flow") - 15, abs=0.01)
+    pd.testing.assert_frame_equal(drifted.drop(columns="flow"), healthy.drop(columns="flow"))
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 2])
+def test_very_short_recordings_are_possible(seconds: int) -> None:
+    assert len(simulate(seconds)) == seconds
