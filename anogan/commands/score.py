@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,10 @@ from anogan.files import write_bytes, write_text
 from anogan.images import heatmap, png
 from anogan.options import Score, recording_name
 from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
+
+if TYPE_CHECKING:
+    from anogan.reporting.truth import Truth
+    from anogan.signals import SignalModel
 
 
 def run(options: Score) -> int:
@@ -44,33 +50,38 @@ def _score_dataset(options: Score) -> int:
 
 
 def _score_recordings(options: Score) -> int:
-    from anogan.maintenance import alarm_table, score_recording  # what they need takes long to import
-    from anogan.reporting.signals import write_recording_page
-    from anogan.signals import SignalModel
+    from anogan.signals import SignalModel  # what it needs takes long to import
 
     model = SignalModel.load(options.run, options.detector, options.device)
     if options.out and len(options.inputs) > 1:
         raise ValueError("--out is the folder of one recording; leave it out to score several")
     alarms = errors = 0
     for name in options.inputs:
+        out = options.out or options.run / "scored" / recording_name(name)
         try:
-            recording = model.read(Path(name))
+            alarms += score_recording_file(model, Path(name), out, Path(name).name)
         except SampleError as error:
             print(f"anogan: {error}", file=sys.stderr)
             errors += 1
-            continue
-        for note in recording.notes:
-            print(f"anogan: {name}: {note}", file=sys.stderr)
-        with bar("score", len(recording)) as update:
-            watched = score_recording(model, recording, lambda rows: update(rows, ""))
-        out = options.out or options.run / "scored" / recording_name(name)
-        write_text(out / "scores.csv", watched.table.to_csv(index=False, float_format="%.6g"))
-        write_text(out / "alarms.csv", alarm_table(watched.alarms).to_csv(index=False, float_format="%.6g"))
-        page = write_recording_page(out, Path(name).name, recording, model, watched.table, watched.alarms)
-        alarms += len(watched.alarms)
-        print(f"{name}: {len(watched.alarms)} alarms in {len(recording)} rows")
-        print(page)
     return 2 if errors else int(options.fail_on_anomaly and alarms > 0)
+
+
+def score_recording_file(model: SignalModel, file: Path, out: Path, title: str, truth: Sequence[Truth] = ()) -> int:
+    """Write scores.csv, alarms.csv and the page of a recording into `out`; how many alarms there are."""
+    from anogan.maintenance import alarm_table, score_recording
+    from anogan.reporting.signals import write_recording_page
+
+    recording = model.read(file)
+    for note in recording.notes:
+        print(f"anogan: {file}: {note}", file=sys.stderr)
+    with bar("score", len(recording)) as update:
+        watched = score_recording(model, recording, lambda rows: update(rows, ""))
+    write_text(out / "scores.csv", watched.table.to_csv(index=False, float_format="%.6g"))
+    write_text(out / "alarms.csv", alarm_table(watched.alarms).to_csv(index=False, float_format="%.6g"))
+    page = write_recording_page(out, title, recording, model, watched.table, watched.alarms, truth)
+    print(f"{file}: {len(watched.alarms)} alarms in {len(recording)} rows")
+    print(page)
+    return len(watched.alarms)
 
 
 def _score_files(options: Score) -> int:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -18,38 +20,54 @@ from anogan.alarms import UNITS, Alarm, in_words
 from anogan.data.recordings import Recording
 from anogan.reporting.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
 from anogan.reporting.page import Section, write_tables
+from anogan.reporting.truth import Found, Truth, compare, find, names
 from anogan.signals import SignalModel
 
+Times = NDArray[np.float64] | NDArray[np.datetime64]
 POINTS = 1200  # of a drawn line; each stands for the lowest and highest of its rows
 SHOWN = 12  # channels, those with the largest shares in the alarms
 NEAR = 3  # lengths of the first alarm drawn around it
 
 
 def write_recording_page(
-    out: Path, title: str, recording: Recording, model: SignalModel, table: pd.DataFrame, alarms: list[Alarm]
+    out: Path,
+    title: str,
+    recording: Recording,
+    model: SignalModel,
+    table: pd.DataFrame,
+    alarms: list[Alarm],
+    truth: Sequence[Truth] = (),
 ) -> Path:
-    """Write index.html, figures and tables of a recording that `score_recording` has scored into `out`."""
+    """Write index.html, figures and tables of a recording that `score_recording` has scored into `out`; where faults
+    are known to be in it, the alarms are compared with them."""
     rule, rows = model.rule, len(recording)
     span = rows * model.step
     score = table["score"].to_numpy()
+    found = find(truth, recording, table, alarms)
     caption = "The score, its threshold, and every channel; alarms are shaded"
-    drawings = [("overview", caption, timeline(recording, model, table, alarms, slice(0, rows)))]
-    if alarms and (near := around(table, alarms[0])) != slice(0, rows):
-        drawings.append(("first-alarm", "The first alarm from near", timeline(recording, model, table, alarms, near)))
+    views = [("overview", caption, slice(0, rows))]
+    views += [(f"fault-{i}", f"{fault.name.capitalize()} from near", fault.near) for i, fault in enumerate(found, 1)]
+    if not truth and alarms and (near := around(table, alarms[0])) != slice(0, rows):
+        views.append(("first-alarm", "The first alarm from near", near))
+    drawings = [(name, text, timeline(recording, model, table, alarms, view, found)) for name, text, view in views]
     intro = [
         f"{rows:,} rows in steps of {in_words(model.step)}: {in_words(span)}. "
         f"{np.isfinite(score).sum():,} of them have a score; the first {model.detector.gan_.shape[1] - 1} rows of "
         "every stretch fill the window. A score looks at its own row and those before it, never ahead.",
         f"An alarm begins when the score has been above {rule.threshold:.4g} for {rule.persist} rows and ends when it "
         f"has been below {rule.release:.4g} for as many. While the machine is healthy: at most one alarm in "
-        f"{in_words(1 / rule.promised)} (asked for: {rule.budget}), from {len(rule.peaks)} healthy blocks of "
-        f"{in_words(rule.block * rule.step)} that nothing was trained on.",
+        f"{in_words(1 / rule.promised)} on average (asked for: {rule.budget}), from {len(rule.peaks)} healthy blocks "
+        f"of {in_words(rule.block * rule.step)} that nothing was trained on.",
         *recording.notes,
     ]
     share = float(np.nanmean(table["alarm"].to_numpy() > 0)) if rows else 0.0
-    found = f"{len(alarms)} alarm{'s' * (len(alarms) != 1)} in {in_words(span)}, {share:.1%} of the rows"
-    section = Section("Alarms", (found + ".",), shown(alarms), tuple(drawings))
-    return write_tables(out, "recording", title, intro, [section])
+    count = f"{len(alarms)} alarm{'s' * (len(alarms) != 1)} in {in_words(span)}, {share:.1%} of the rows."
+    listed = shown(alarms)
+    if truth:
+        listed.insert(1, "fault", names(found, alarms))
+    sections = [compare(found, recording, model, table, alarms)] if truth else []
+    sections.append(Section("Alarms", (count,), listed, tuple(drawings)))
+    return write_tables(out, "recording", title, intro, sections)
 
 
 def shown(alarms: Sequence[Alarm]) -> pd.DataFrame:
@@ -77,9 +95,14 @@ def around(table: pd.DataFrame, alarm: Alarm) -> slice:
 
 
 def timeline(
-    recording: Recording, model: SignalModel, table: pd.DataFrame, alarms: Sequence[Alarm], rows: slice
+    recording: Recording,
+    model: SignalModel,
+    table: pd.DataFrame,
+    alarms: Sequence[Alarm],
+    rows: slice,
+    found: Sequence[Found] = (),
 ) -> Drawing:
-    """The score and every channel on one time axis."""
+    """The score and every channel on one time axis, with known faults as bars above."""
     order = _by_share(recording.channels, alarms)
     times, label = _axis(recording, rows)
     score, active = table["score"].to_numpy()[rows], table["alarm"].to_numpy()[rows]
@@ -104,6 +127,7 @@ def timeline(
             for begin, end in _spans(active):
                 axes.axvspan(times[begin], times[end], color=ANOMALOUS, alpha=0.18, linewidth=0)
             axes.set_xlim(times[0], times[-1])
+        _mark(figure, (top, *others), times, found, rows)
         last = others[-1] if others else top
         if label is None:
             locator = AutoDateLocator()  # type: ignore[no-untyped-call]
@@ -115,6 +139,21 @@ def timeline(
     return draw
 
 
+def _mark(figure: Figure, every: Sequence[Axes], times: Times, found: Sequence[Found], rows: slice) -> None:
+    """A bar above the uppermost axes for every known fault in these rows, a line where it begins, and a legend."""
+    handles: list[Artist] = [Patch(color=ANOMALOUS, alpha=0.18, label="alarm")]
+    for fault, colour in zip(found, itertools.cycle(COLOURS[3:])):
+        begin, end = (int(np.clip(row - rows.start, 0, len(times) - 1)) for row in (fault.rows.start, fault.rows.stop))
+        if begin == end:
+            continue
+        handles.append(Patch(color=colour, label=fault.name))
+        every[0].axvspan(times[begin], times[end], 1.04, 1.12, color=colour, linewidth=0, clip_on=False)
+        for axes in every if begin else ():
+            axes.axvline(times[begin], color=colour, linewidth=1, linestyle="--")
+    if found:
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), fontsize=8)
+
+
 def _by_share(channels: Sequence[str], alarms: Sequence[Alarm]) -> list[int]:
     """Numbers of the channels, in their order, without those that matter least where there are more than SHOWN."""
     weight = {name: sum(alarm.shares.get(name, 0.0) for alarm in alarms) for name in channels}
@@ -122,7 +161,7 @@ def _by_share(channels: Sequence[str], alarms: Sequence[Alarm]) -> list[int]:
     return sorted(kept)
 
 
-def _axis(recording: Recording, rows: slice) -> tuple[NDArray[np.float64] | NDArray[np.datetime64], str | None]:
+def _axis(recording: Recording, rows: slice) -> tuple[Times, str | None]:
     """Times to draw at, and what they are called unless they are dates."""
     time = recording.time[rows]
     if len(recording) and isinstance(recording.stamps[0], str):
@@ -134,9 +173,7 @@ def _axis(recording: Recording, rows: slice) -> tuple[NDArray[np.float64] | NDAr
     return time / UNITS[unit], f"{unit}s"
 
 
-def _line(
-    axes: Axes, times: NDArray[np.float64] | NDArray[np.datetime64], values: NDArray[np.float64], colour: str
-) -> None:
+def _line(axes: Axes, times: Times, values: NDArray[np.float64], colour: str) -> None:
     """A line through all rows or, where there are many, the band between the lowest and highest of each few."""
     each = len(values) // POINTS
     if each < 3:
