@@ -205,14 +205,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole job on MNIST in a few minutes: runs/demo and reports/demo."""
+    """The whole job in a few minutes, on MNIST (runs/demo, reports/demo) or on sensors of a simulated machine."""
 
+    what: tyro.conf.Positional[Literal["digits", "sensors"]] = "digits"
+    """sensors: a simulated pump, with a bearing that wears out and a valve that sticks; runs/demo-sensors and
+    reports/demo-sensors."""
     normal: str = "3"
-    """Normal digit; the other nine are anomalies."""
+    """Normal digit; the other nine are anomalies. Digits only."""
     seed: int = 0
-    """Decides weights, batches, latents and subsets."""
+    """Decides weights, batches, latents and subsets, and what the simulated machine does."""
     data_root: str | None = None
-    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's. Digits only."""
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0

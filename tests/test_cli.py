@@ -97,6 +97,8 @@ def refusal(*args: object, cwd: Path) -> str:
         (["train", "--data", "cifar"], "choose from mnist, fashion-mnist, digits"),
         (["train", "--data", "digits", "--normal", "x"], "unknown normal class 'x'"),
         (["data", "cifar"], "choose from mnist, fashion-mnist, digits"),
+        (["demo", "cats"], "'cats'"),
+        (["demo", "sensors", "--normal", "5"], "--normal and --data-root are for the demo of digits"),
         (["score"], "PATH"),
         (["score", "nowhere", "nothing.png"], "neither a file, a folder nor a data set"),
         (["report", "nowhere"], "is no run directory"),

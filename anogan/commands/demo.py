@@ -21,6 +21,16 @@ DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
 
 
 def run(options: Demo) -> int:
+    if options.what == "digits":
+        return _digits(options)
+    if (options.normal, options.data_root) != (Demo.normal, Demo.data_root):
+        raise ValueError("--normal and --data-root are for the demo of digits; the one of sensors needs no data")
+    from anogan.commands import demo_sensors
+
+    return demo_sensors.run(options)
+
+
+def _digits(options: Demo) -> int:
     config, notice = dataclasses.replace(PRESETS["default"], normal=options.normal, seed=options.seed), ""
     try:
         images = get(config.data, options.data_root)
