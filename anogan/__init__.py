@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anogan.bundle import load
-    from anogan.config import EncoderConfig, GANConfig, NeighbourConfig, SearchConfig
-    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, NeighbourGAN
+    from anogan.config import EncoderConfig, GANConfig, NeighbourConfig, SearchConfig, SubspaceConfig
+    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, NeighbourGAN, SubspaceGAN
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,8 @@ _HOME = {
     "FAnoGAN": "anogan.detectors",
     "Hybrid": "anogan.detectors",
     "NeighbourGAN": "anogan.detectors",
+    "SubspaceConfig": "anogan.config",
+    "SubspaceGAN": "anogan.detectors",
 }
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "NeighbourConfig",
     "NeighbourGAN",
     "SearchConfig",
+    "SubspaceConfig",
+    "SubspaceGAN",
     "load",
 ]
 

@@ -12,7 +12,7 @@ NormName = Literal["none", "batch", "spectral"]
 ResidualName = Literal["l1", "mse", "relative", "cosine", "blurred_cosine"]
 PrecisionName = Literal["float32", "bfloat16"]
 EncoderMode = Literal["izi", "ziz", "izi_f"]
-DetectorName = Literal["neighbourgan", "fanogan", "anogan", "hybrid"]
+DetectorName = Literal["neighbourgan", "subspacegan", "fanogan", "anogan", "hybrid"]
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
@@ -142,6 +142,20 @@ class NeighbourConfig:
             _require(getattr(self, name) >= 0, f"neighbour.{name}", getattr(self, name), ">= 0")
 
 
+@dataclass(frozen=True)
+class SubspaceConfig:
+    """SubspaceGAN: its two views of a window of signals (chosen on healthy rows with injected faults)."""
+
+    variance: float = 0.9
+    """Share of the variance of training windows that the principal components hold."""
+    residual_weight: float = 0.5
+    """Weight of what the GAN cannot draw beside the components' 1; 0 = without the GAN."""
+
+    def __post_init__(self) -> None:
+        _require(0 < self.variance < 1, "subspace.variance", self.variance, "in (0, 1)")
+        _require(self.residual_weight >= 0, "subspace.residual_weight", self.residual_weight, ">= 0")
+
+
 HYBRID_SEARCH = SearchConfig(steps=20)
 
 
@@ -187,7 +201,7 @@ class SignalConfig:
     """Dates such as 03/02/2024 begin with the day."""
     window: int = 20
     """Rows that are looked at together, the newest one last."""
-    smoothing: float = 20.0
+    smoothing: float = 10.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
     def __post_init__(self) -> None:
@@ -217,6 +231,7 @@ class SignalRunConfig(RunConfig):
 
     signal: SignalConfig = field(default_factory=SignalConfig)
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
+    subspace: SubspaceConfig = field(default_factory=SubspaceConfig)
 
 
 RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
@@ -248,7 +263,7 @@ PRESETS: dict[str, RunConfig] = {
 SENSORS = SignalRunConfig(
     normal="all",
     holdout=0.3,
-    detectors=("fanogan",),
+    detectors=("subspacegan",),
     gan=GANConfig(latent_dim=16, width=16, steps=500, batch_size=32),
     encoder=EncoderConfig(residual="mse", feature_weight=0.1, steps=500, batch_size=32),
 )

@@ -20,12 +20,15 @@ from anogan.data.windows import cut_windows
 from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
+from anogan.inversion import OnRows
+from anogan.networks import GAN
 from anogan.pipeline import Stage, row_counter, silent, starts, train_networks
 from anogan.runs import Run
 from anogan.signals import Clock, RowScorer, SignalModel, Usual, about_signals, channel_residuals, fill
 
 WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
 PARTS = 5  # stretches of the recording whose ends are held out
+FOLDS = 3  # held-out stretches of a short recording
 BLOCK_WINDOWS = 10
 Rows = NDArray[np.float64]
 Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
@@ -33,33 +36,47 @@ Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy recording made ready: windows (n, channels, window) to train on and held-out ones, disjoint in rows."""
+    """A healthy recording made ready: windows (n, channels, window) to train on, and held-out stretches, disjoint in
+    rows from those and from each other, each with its windows."""
 
     x: torch.Tensor
-    x_held_out: torch.Tensor
-    held_out: list[Stretch]
+    folds: list[tuple[Stretch, torch.Tensor]]
     scaling: Scaling
+
+    @property
+    def x_held_out(self) -> torch.Tensor:
+        return torch.cat([windows for _, windows in self.folds])
+
+    def without(self, fold: int | None) -> NDArray[np.float32]:
+        """All windows, or all but those of one held-out stretch."""
+        held_out = [windows for i, (_, windows) in enumerate(self.folds) if i != fold]
+        return torch.cat([self.x, *held_out]).numpy()
 
 
 def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
     """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
     channel without numbers in the training rows."""
-    training, held_out = hold_out_stretches(recording, config.holdout, config.signal.window)
+    window = config.signal.window
+    training, held_out = hold_out_stretches(recording, config.holdout, window)
     for i, name in enumerate(recording.channels):
         if all(np.isnan(values[:, i]).all() for _, values in training):
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
-    scaling = Scaling.fit(np.concatenate([values for _, values in training]))
-    x, x_held_out = (_windows(part, scaling, recording.step, config.signal.window) for part in (training, held_out))
-    if min(len(x), len(x_held_out)) < FEWEST:
+    scaling = Scaling.fit(recording.values)
+    x = _windows(training, scaling, recording.step, window, WINDOWS)
+    most = WINDOWS // len(held_out)
+    folds = [(stretch, _windows([stretch], scaling, recording.step, window, most)) for stretch in held_out]
+    count = sum(len(windows) for _, windows in folds)
+    if min(len(x), count) < FEWEST:
         raise SampleError(
-            f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {config.signal.window} rows to "
-            f"train on and {len(x_held_out)} to hold out; expected at least {FEWEST} of each"
+            f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {window} rows to "
+            f"train on and {count} to hold out; expected at least {FEWEST} of each"
         )
-    return Healthy(x, x_held_out, held_out, scaling)
+    return Healthy(x, folds, scaling)
 
 
 def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple[list[Stretch], list[Stretch]]:
-    """The last `share` of each of up to PARTS parts of the recording is held out."""
+    """The last `share` of each of up to PARTS parts of the recording is held out; of a short recording, which is one
+    part, in FOLDS stretches."""
     n = len(recording)
     parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
     training, held_out = [], []
@@ -68,12 +85,13 @@ def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple
     ):
         cut = end - round(share * (end - begin))
         training.append((recording.time[begin:cut], recording.values[begin:cut]))
-        held_out.append((recording.time[cut:end], recording.values[cut:end]))
+        stretches = np.array_split(np.arange(cut, end), FOLDS if parts == 1 else 1)
+        held_out += [(recording.time[rows], recording.values[rows]) for rows in stretches]
     return training, held_out
 
 
-def _windows(stretches: list[Stretch], scaling: Scaling, step: float, window: int) -> torch.Tensor:
-    """Windows (n, channels, window) that span no gap, WINDOWS at most."""
+def _windows(stretches: list[Stretch], scaling: Scaling, step: float, window: int, most: int) -> torch.Tensor:
+    """Windows (n, channels, window) that span no gap, `most` of them."""
     segments = []
     for time, values in stretches:
         if len(time):
@@ -84,7 +102,7 @@ def _windows(stretches: list[Stretch], scaling: Scaling, step: float, window: in
     cut = [cut_windows(scaling.to_unit(segment).T, window) for segment in rows if len(segment) >= window]
     if not cut:
         return torch.empty(0, len(scaling.centre), window)
-    stride = -(-sum(map(len, cut)) // WINDOWS)
+    stride = -(-sum(map(len, cut)) // most)
     return torch.from_numpy(np.concatenate([windows[::stride] for windows in cut]))
 
 
@@ -109,39 +127,55 @@ def train_recording(
     if parallel.rank():
         return {}
     models = {}
-    x_held_out = healthy.x_held_out.numpy()
     for name, detector in detectors.items():
-        total = starts(detector) * len(x_held_out)
+        total = starts(detector) * len(healthy.x_held_out)
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
-            detector.adopt(gan, healthy.x.numpy(), x_held_out, row_counter(update))
-            usual = usual_of(detector, x_held_out)
-            scorers = [
-                RowScorer(detector, healthy.scaling, recording.step, config.signal.smoothing, usual)
-                for _ in healthy.held_out
-            ]
-            scores = [
-                scorer.push(time, values).score
-                for scorer, (time, values) in zip(scorers, healthy.held_out, strict=True)
-            ]
-            rule = calibrate(detector, scores, config.signal.window, recording.step, config.alarm)
-        models[str(name)] = SignalModel(
-            detector,
-            recording.channels,
-            healthy.scaling,
-            recording.step,
-            config.signal.smoothing,
-            usual,
-            rule,
-            config.signal.time_column,
-            config.signal.day_first,
-        )
+            models[str(name)] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
     about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
     bundle.save(run.path / "bundle", gan, detectors, about | {"signal": about_signals(models)})
     return models
 
 
+def calibrated(
+    detector: Detector,
+    gan: GAN,
+    healthy: Healthy,
+    recording: Recording,
+    config: SignalRunConfig,
+    on_rows: OnRows | None = None,
+) -> SignalModel:
+    """A detector with the trained networks, and alarms.
+
+    What a detector remembers comes from all healthy rows, for a machine changes slowly and the last rows are the most
+    like tomorrow's. Scores for the thresholds come from held-out stretches, each scored while the detector remembers
+    all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
+    """
+    x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
+    detector.adopt(gan, healthy.without(None), x_held_out, on_rows)
+    usual = usual_of(detector, x_held_out)
+    scores = []
+    for i, ((time, values), windows) in enumerate(healthy.folds):
+        if detector.remembered and len(windows):
+            detector.adopt(gan, healthy.without(i), windows.numpy())
+        scorer = RowScorer(detector, healthy.scaling, recording.step, smoothing, usual)
+        scores.append(scorer.push(time, values).score)
+    if detector.remembered:
+        detector.adopt(gan, healthy.without(None), x_held_out)
+    return SignalModel(
+        detector,
+        recording.channels,
+        healthy.scaling,
+        recording.step,
+        smoothing,
+        usual,
+        calibrate(detector, scores, config.signal.window, recording.step, config.alarm),
+        config.signal.time_column,
+        config.signal.day_first,
+    )
+
+
 def usual_of(detector: Detector, x: NDArray[np.float32]) -> Usual:
-    """From windows x (n, channels, window) of healthy operation that nothing was trained on."""
+    """From windows x (n, channels, window) of healthy operation that the networks were not trained on."""
     found = detector.explain(x)
     residual = channel_residuals(found.anomaly_map).mean(0)
     return Usual(float(found.score.mean()), tuple(map(float, np.maximum(residual, 1e-12))))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anogan import bundle, parallel
 from anogan.calibration import hold_out, p_values
-from anogan.config import DetectorName, RunConfig
+from anogan.config import DetectorName, RunConfig, SignalRunConfig
 from anogan.data import Split
 from anogan.detectors import DETECTORS, AnoGAN, Detector, Explanation
 from anogan.detectors.base import FEWEST, resolve_device
@@ -155,11 +155,13 @@ def starts(detector: Detector) -> int:
 def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
     """The detector of this name with the run's settings, not yet fitted."""
     cls: Any = DETECTORS[name]
-    settings = {
+    settings: dict[str, Any] = {
         "encoder": config.encoder,
         "search": config.hybrid if name == "hybrid" else config.search,
         "neighbour": config.neighbour,
     }
+    if isinstance(config, SignalRunConfig):
+        settings["subspace"] = config.subspace
     taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
     detector: Detector = cls(
         config.gan,

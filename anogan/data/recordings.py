@@ -6,7 +6,7 @@ import csv
 import gzip
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class Recording:
     def __len__(self) -> int:
         return len(self.time)
 
+    def rows(self, rows: slice) -> Recording:
+        """Some of its rows."""
+        return replace(self, values=self.values[rows], time=self.time[rows], stamps=self.stamps[rows])
+
 
 def read_recording(
     path: Path, time_column: str = "", channels: Sequence[str] = (), day_first: bool = False
@@ -53,9 +57,16 @@ def read_recording(
         table = _read_table(path)
     except (OSError, ValueError, EOFError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
         raise SampleError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
+    return from_table(table, str(path), time_column, channels, day_first)
+
+
+def from_table(
+    table: pd.DataFrame, path: str, time_column: str = "", channels: Sequence[str] = (), day_first: bool = False
+) -> Recording:
+    """The same from a table that `path` is the name of in errors."""
     if table.empty:
         raise SampleError(f"{path} holds no row")
-    notes: list[str] = []
+    table, notes = table.copy(deep=False), list[str]()
     name = _column(table, time_column, path)
     time, stamps = _times(table.pop(name), name, day_first, notes) if name is not None else _row_numbers(len(table))
     values, names = _numbers(table, channels, path, notes)
@@ -129,7 +140,7 @@ def _is_number(text: str) -> bool:
 # Columns.
 
 
-def _column(table: pd.DataFrame, wanted: str, path: Path) -> str | None:
+def _column(table: pd.DataFrame, wanted: str, path: str) -> str | None:
     if not wanted:
         return None
     if wanted in table.columns:
@@ -174,7 +185,7 @@ def _dates(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
 
 
 def _numbers(
-    table: pd.DataFrame, channels: Sequence[str], path: Path, notes: list[str]
+    table: pd.DataFrame, channels: Sequence[str], path: str, notes: list[str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     unknown = [name for name in channels if name not in table.columns]
     if unknown:

@@ -6,12 +6,14 @@ from anogan.detectors.base import Detector, Explanation
 from anogan.detectors.fanogan import FAnoGAN
 from anogan.detectors.hybrid import Hybrid
 from anogan.detectors.neighbourgan import NeighbourGAN
+from anogan.detectors.subspacegan import SubspaceGAN
 
 DETECTORS: dict[DetectorName, type[Detector]] = {
     "neighbourgan": NeighbourGAN,
+    "subspacegan": SubspaceGAN,
     "fanogan": FAnoGAN,
     "anogan": AnoGAN,
     "hybrid": Hybrid,
 }
 
-__all__ = ["DETECTORS", "AnoGAN", "Detector", "Explanation", "FAnoGAN", "Hybrid", "NeighbourGAN"]
+__all__ = ["DETECTORS", "AnoGAN", "Detector", "Explanation", "FAnoGAN", "Hybrid", "NeighbourGAN", "SubspaceGAN"]

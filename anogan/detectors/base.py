@@ -66,6 +66,7 @@ class Detector(OutlierEstimator):
     """
 
     terms: tuple[str, ...] = ("residual", "discrimination")  # of the score, by name
+    remembered: frozenset[str] = frozenset()  # names of what `_remember` returns
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     gan: GANConfig
     false_alarm_rate: float
@@ -116,6 +117,9 @@ class Detector(OutlierEstimator):
 
     def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""
+        if set(memory) != self.remembered or not all(tensor.isfinite().all() for tensor in memory.values()):
+            expected, got = ", ".join(sorted(self.remembered)), ", ".join(sorted(memory))
+            raise ValueError(f"expected a memory of finite {expected}; got {got}")
         if calibration_scores.ndim != 1 or not len(calibration_scores) or not np.isfinite(calibration_scores).all():
             raise ValueError("calibration scores must be finite numbers (n,)")
         self.gan_ = gan.frozen()

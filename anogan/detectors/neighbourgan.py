@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from anogan.calibration import Floats
 from anogan.config import DEFAULT, EncoderConfig, GANConfig, NeighbourConfig
 from anogan.detectors.base import Detector, Memory
 from anogan.inversion import OnRows, chunks, encode
 from anogan.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
-from anogan.networks import GAN
 from anogan.scoring import Score
 
 SMALLEST = 1e-6  # spread of a view
-MEMORY = {"gradients", "codes", "spacing", "centre", "spread"}
 
 
 class NeighbourGAN(Detector):
@@ -34,6 +30,7 @@ class NeighbourGAN(Detector):
     """
 
     terms = ("gradients", "code")
+    remembered = frozenset({"gradients", "codes", "spacing", "centre", "spread"})
     encoder: EncoderConfig
 
     def __init__(
@@ -57,12 +54,6 @@ class NeighbourGAN(Detector):
 
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
         return encode(self.gan_, x_all, on_rows)
-
-    def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
-        if set(memory) != MEMORY or not all(tensor.isfinite().all() for tensor in memory.values()):
-            expected, got = ", ".join(sorted(MEMORY)), ", ".join(sorted(memory))
-            raise ValueError(f"expected a memory of finite {expected}; got {got}")
-        return super().restore(gan, calibration_scores, map_scale, memory)
 
     @torch.no_grad()
     def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:

@@ -1,0 +1,111 @@
+"""SubspaceGAN: how far a window of signals leaves what is usual, by a linear model and by what the GAN cannot draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anogan.config import SENSORS, EncoderConfig, GANConfig, SubspaceConfig
+from anogan.detectors.base import Detector, Memory
+from anogan.inversion import OnRows, chunks, encode
+from anogan.scoring import Score
+
+LIMIT = 0.99  # quantile of training windows that T2 and SPE are measured by
+SHRINKAGE = 0.01  # of correlations towards none, so that they can be inverted
+SMALLEST = 0.01  # standard deviation; samples lie in [-1, 1]
+SMALLEST_DISTANCE = 1e-6
+
+
+class Subspace(NamedTuple):
+    """The principal components of windows as vectors (n, d): what is usual, and how T2 and SPE usually are."""
+
+    mean: Tensor  # (d,)
+    spread: Tensor  # (d,)
+    components: Tensor  # (d, k)
+    variance: Tensor  # (k,), of each component
+    limits: Tensor  # (2,), of T2 and SPE
+
+    @classmethod
+    def fit(cls, x: Tensor, share: float) -> Subspace:
+        """As many components as hold a `share` of the variance of standardised x."""
+        mean, spread = x.mean(0), x.std(0, correction=0).clamp_min(SMALLEST)
+        _, values, rows = torch.linalg.svd((x - mean) / spread, full_matrices=False)
+        variance = values.square() / len(x)
+        held = variance.cumsum(0) / variance.sum().clamp_min(SMALLEST_DISTANCE)
+        k = min(int((held < share).sum()) + 1, len(variance))
+        found = cls(mean, spread, rows[:k].T.contiguous(), variance[:k].clamp_min(SMALLEST_DISTANCE), torch.ones(2))
+        limits = torch.stack([part.quantile(LIMIT) for part in found.distances(x)]).clamp_min(SMALLEST_DISTANCE)
+        return found._replace(limits=limits)
+
+    def distances(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Hotelling's T2 within the subspace and the squared error beside it (Jackson & Mudholkar 1979), each (n,)."""
+        z = (x - self.mean) / self.spread
+        code = z @ self.components
+        return (code.square() / self.variance).sum(1), (z - code @ self.components.T).square().sum(1)
+
+
+class SubspaceGAN(Detector):
+    """x -> z = E(x); A(x) is the weighted geometric mean of two distances, each near 1 where x is usual:
+
+    - linear: T2 and SPE of the window against the principal components of training windows, by their limits;
+    - residual: the mean of x - G(E(x)) per channel, by Mahalanobis' distance from that of training windows. The
+      channels move together in ways that G has learnt, so what it cannot draw tells which of them no longer follow.
+
+    Components, and mean and precision of the residual, are part of the model.
+    """
+
+    terms = ("linear", "residual")
+    remembered = frozenset({*Subspace._fields, "residual_mean", "residual_precision"})
+    encoder: EncoderConfig
+
+    def __init__(
+        self,
+        gan: GANConfig = SENSORS.gan,
+        encoder: EncoderConfig = SENSORS.encoder,
+        subspace: SubspaceConfig = SubspaceConfig(),
+        *,
+        false_alarm_rate: float = 0.01,
+        holdout: float = 0.3,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.gan = gan
+        self.encoder = encoder
+        self.subspace = subspace
+        self.false_alarm_rate = false_alarm_rate
+        self.holdout = holdout
+        self.random_state = random_state
+        self.device = device
+
+    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
+        return encode(self.gan_, x_all, on_rows)
+
+    @torch.no_grad()
+    def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:
+        passes = zip(chunks(x, self.gan_.device), encode(self.gan_, x), strict=True)
+        residual = torch.cat([_residual(part, self.gan_.generator(z))[:count] for (part, count), z in passes])
+        mean, spread = residual.mean(0), residual.std(0, correction=0).clamp_min(SMALLEST)
+        standard = (residual - mean) / spread
+        correlation = standard.T @ standard / len(x)
+        correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * torch.eye(len(mean)).to(correlation)
+        precision = correlation.inverse() / spread / spread[:, None]
+        linear = Subspace.fit(x.flatten(1).to(residual), self.subspace.variance)
+        return linear._asdict() | {"residual_mean": mean, "residual_precision": precision}
+
+    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
+        memory, weight = self.memory_, self.subspace.residual_weight
+        subspace = Subspace(*(memory[name] for name in Subspace._fields))
+        linear = (torch.stack(subspace.distances(x.flatten(1))) / subspace.limits[:, None]).sum(0)
+        difference = _residual(x, x_hat) - memory["residual_mean"]
+        residual = ((difference @ memory["residual_precision"]) * difference).sum(1) / difference.shape[1]
+        logs = [part.clamp_min(SMALLEST_DISTANCE).log() for part in (linear, residual)]
+        total = ((logs[0] + weight * logs[1]) / (1 + weight)).exp()
+        return Score(total, {"linear": linear, "residual": residual})
+
+
+def _residual(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Mean of x - x_hat per channel (n, channels)."""
+    return (x - x_hat).flatten(2).mean(2)
