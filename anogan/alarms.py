@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ UNITS = {
     "year": 31_557_600.0,
 }
 BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
-RELEASE = 0.95  # quantile of healthy rows that the score must fall below before an alarm may end
+RELEASE = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
 SLOW = 10  # blocks that a rise must take to be called slow
 
 
@@ -52,6 +53,13 @@ def persistent(score: Floats, rows: int) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 
 
+def gumbel_quantile(peaks: Floats, share: float) -> float:
+    """Below which this share of the peaks of blocks stays, where they follow Gumbel's law of maxima, whose two figures
+    are found by moments (Gumbel 1958)."""
+    scale = float(peaks.std()) * math.sqrt(6) / math.pi
+    return float(peaks.mean()) - scale * (np.euler_gamma + math.log(-math.log(share)))
+
+
 @dataclass(frozen=True)
 class AlarmRule:
     """When an alarm begins and ends.
@@ -74,8 +82,8 @@ class AlarmRule:
         """The lowest threshold that keeps the budget, from scores of healthy stretches that nothing was trained on.
 
         Rows next to each other are alike, so what counts is blocks: of n healthy blocks, k have a peak above the
-        threshold; (k + 1) / (n + 1) bounds the chance of an alarm in the next one (Vovk et al. 2005). Warns
-        `CalibrationWarning`, and takes the highest peak, where there are too few blocks for the budget.
+        threshold; (k + 1) / (n + 1) bounds the chance of an alarm in the next one (Vovk et al. 2005). Where there are
+        too few blocks for the budget, warns `CalibrationWarning` and extrapolates from their peaks.
         """
         parts = [part[begin : begin + block] for part in held_out for begin in range(0, len(part) - block + 1, block)]
         usable = [part for part in parts if _usable(part, config.persist)]
@@ -83,18 +91,20 @@ class AlarmRule:
             raise ValueError(f"expected at least one healthy block of {block} rows to calibrate on, got none")
         peaks = np.array([np.nanmax(persistent(part, config.persist)) for part in usable])
         share = per_second(config.budget) * block * step  # alarms allowed per block
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CalibrationWarning)  # said below in time instead of shares
+        if share * (len(peaks) + 1) >= 1:
             threshold = threshold_at(peaks, min(share, 0.5))
-        if share * (len(peaks) + 1) < 1:
+        else:
+            threshold = max(float(peaks.max()), gumbel_quantile(peaks, 1 - share))
             warnings.warn(
-                f"{in_words(len(peaks) * block * step)} of held-out healthy rows cannot support {config.budget}; "
-                f"the threshold promises one false alarm in {in_words((len(peaks) + 1) * block * step)} instead; "
+                f"{in_words(len(peaks) * block * step)} of held-out healthy rows cannot support {config.budget} by "
+                f"themselves: they promise one false alarm in {in_words((len(peaks) + 1) * block * step)}; the "
+                "threshold is extrapolated beyond what they promise; "
                 f"hold out at least {in_words(1 / per_second(config.budget))}",
                 CalibrationWarning,
                 stacklevel=2,
             )
-        release = min(threshold, float(np.nanquantile(np.concatenate(held_out), RELEASE)))
+        usual = min(threshold, float(np.nanquantile(np.concatenate(held_out), RELEASE)))
+        release = (threshold + usual) / 2
         return cls(threshold, release, config.persist, block, step, config.budget, tuple(map(float, np.sort(peaks))))
 
     @property

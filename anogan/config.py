@@ -148,7 +148,7 @@ class SubspaceConfig:
 
     variance: float = 0.9
     """Share of the variance of training windows that the principal components hold."""
-    residual_weight: float = 0.5
+    residual_weight: float = 1.0
     """Weight of what the GAN cannot draw beside the components' 1; 0 = without the GAN."""
 
     def __post_init__(self) -> None:
@@ -264,7 +264,7 @@ SENSORS = SignalRunConfig(
     normal="all",
     holdout=0.3,
     detectors=("subspacegan",),
-    gan=GANConfig(latent_dim=16, width=16, steps=500, batch_size=32),
+    gan=GANConfig(latent_dim=8, width=16, steps=500, batch_size=32),
     encoder=EncoderConfig(residual="mse", feature_weight=0.1, steps=500, batch_size=32),
 )
 

@@ -51,8 +51,9 @@ class SubspaceGAN(Detector):
     """x -> z = E(x); A(x) is the weighted geometric mean of two distances, each near 1 where x is usual:
 
     - linear: T2 and SPE of the window against the principal components of training windows, by their limits;
-    - residual: the mean of x - G(E(x)) per channel, by Mahalanobis' distance from that of training windows. The
-      channels move together in ways that G has learnt, so what it cannot draw tells which of them no longer follow.
+    - residual: mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of
+      training windows. The channels move together in ways that G has learnt, so what it cannot draw tells which of
+      them no longer follow.
 
     Components, and mean and precision of the residual, are part of the model.
     """
@@ -107,5 +108,7 @@ class SubspaceGAN(Detector):
 
 
 def _residual(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean of x - x_hat per channel (n, channels)."""
-    return (x - x_hat).flatten(2).mean(2)
+    """x - x_hat in two figures per channel (n, 2 channels): its mean, and the logarithm of its variance."""
+    residual = (x - x_hat).flatten(2)
+    variance = residual.var(2, correction=0)
+    return torch.cat([residual.mean(2), (variance + SMALLEST_DISTANCE).log()], dim=1)
