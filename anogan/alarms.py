@@ -203,7 +203,7 @@ class AlarmTracker:
 
     def _add(self, score: float, shares: NDArray[np.float64]) -> None:
         assert self.current is not None
-        self.weights = self.weights + score * shares
+        self.weights = self.weights + max(score, 0.0) * shares
         if score > self.current.peak:
             self.current.peak, self.current.p_value = score, self.rule.p_value(score)
 

@@ -151,16 +151,16 @@ def calibrated(
     all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
     """
     x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
-    detector.adopt(gan, healthy.without(None), x_held_out, on_rows)
+    detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
     usual = usual_of(detector, x_held_out)
     scores = []
-    for i, ((time, values), windows) in enumerate(healthy.folds):
-        if detector.remembered and len(windows):
-            detector.adopt(gan, healthy.without(i), windows.numpy())
+    for i, (time, values) in enumerate(stretch for stretch, _ in healthy.folds):
+        if detector.remembered:
+            detector.remember(healthy.without(i))
         scorer = RowScorer(detector, healthy.scaling, recording.step, smoothing, usual)
         scores.append(scorer.push(time, values).score)
     if detector.remembered:
-        detector.adopt(gan, healthy.without(None), x_held_out)
+        detector.remember(healthy.without(None))
     return SignalModel(
         detector,
         recording.channels,

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 from tqdm import tqdm
 
 from anogan.alarms import per_second
@@ -28,6 +29,7 @@ from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab,
 from anogan.data.recordings import Recording, from_table
 from anogan.data.scaling import Scaling
 from anogan.data.windows import cut_windows
+from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
 from anogan.evaluation import auprc, auroc
@@ -48,10 +50,11 @@ ROW_ALONE = 170  # of the test rows: an alarm from here on without a look at the
 DAY = 86_400.0
 Predict = Callable[[LabelledRecording, int], Iterator[tuple[str, Floats, NDArray[np.bool_], float]]]
 
-# Our detector and what is left of it without each of its parts; fanogan and neighbourgan take the same windows.
+# Our detector and what is left of it without each of its parts; the others take the same windows.
 OURS: dict[str, SignalRunConfig] = {
     "subspacegan": SENSORS,
     "without the GAN": replace(SENSORS, subspace=replace(SENSORS.subspace, residual_weight=0.0)),
+    "windows in place of the GAN's residual": SENSORS,
     "without the components": replace(SENSORS, subspace=replace(SENSORS.subspace, residual_weight=1e6)),
     "without smoothing": replace(SENSORS, signal=replace(SENSORS.signal, smoothing=1.0)),
     "fanogan": replace(SENSORS, detectors=("fanogan",)),
@@ -62,15 +65,28 @@ OURS: dict[str, SignalRunConfig] = {
 # Ours.
 
 
+class WithoutReconstruction(SubspaceGAN):
+    """The same figures of the window itself: what whitening alone does."""
+
+    @staticmethod
+    def _unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
+        return SubspaceGAN._unexplained(x, torch.zeros_like(x))
+
+
+def make(name: str, config: SignalRunConfig) -> Detector:
+    detector = make_detector(config.detectors[0], config, "cpu")
+    return WithoutReconstruction(**detector.get_params()) if name.startswith("windows") else detector
+
+
 def train(config: SignalRunConfig, healthy: Healthy, seed: int) -> GAN:
     gan = train_gan(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), config.gan, seed))
     return train_encoder(healthy.x, EncoderTraining(gan, config.encoder, seed))
 
 
-def fit(config: SignalRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SignalModel:
+def fit(name: str, config: SignalRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SignalModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)  # the promise is in the table
-        return calibrated(make_detector(config.detectors[0], config, "cpu"), gan, healthy, recording, config)
+        return calibrated(make(name, config), gan, healthy, recording, config)
 
 
 def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDArray[np.bool_], float]]:
@@ -81,7 +97,7 @@ def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDAr
     trained = time.monotonic() - begin
     for name, config in OURS.items():
         begin = time.monotonic()
-        model = fit(replace(config, seed=seed), gan, healthy, case.healthy)
+        model = fit(name, replace(config, seed=seed), gan, healthy, case.healthy)
         seconds = trained + time.monotonic() - begin
         table = score_recording(model, case.recording).table
         yield name, table["score"].fillna(model.usual.score).to_numpy(), table["alarm"].to_numpy() > 0, seconds
@@ -170,7 +186,7 @@ def false_alarms(
     """Alarms that begin in the `counted` rows of `watched` beside what was promised for as many."""
     config = replace(config, seed=seed)
     healthy = prepare(config, healthy_rows)
-    model = fit(config, train(config, healthy, seed), healthy, healthy_rows)
+    model = fit("subspacegan", config, train(config, healthy, seed), healthy, healthy_rows)
     active = score_recording(model, watched).table["alarm"].to_numpy()
     begins = (np.diff(active, prepend=0) > 0) & counted
     days = float(counted.sum()) * model.step / DAY

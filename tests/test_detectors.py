@@ -90,8 +90,7 @@ def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
         weights = 1, fitted.neighbour.code_weight
         expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
     elif isinstance(fitted, SubspaceGAN):
-        weight = fitted.subspace.residual_weight
-        expected = (found.terms["linear"] * residual**weight) ** (1 / (1 + weight))
+        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual
     elif isinstance(fitted, FAnoGAN):
         expected = residual + fitted.encoder.feature_weight * discrimination
     else:
@@ -205,7 +204,7 @@ def test_a_channel_that_leaves_the_others_is_far_from_the_subspace() -> None:
     detector = quick("subspacegan").fit(line(200, 0))
     follows, leaves = (detector.explain(line(50, 1, off)).terms for off in (0.0, 0.3))
     for name in detector.terms:  # though either channel alone is within its usual range
-        assert np.median(leaves[name]) > 5 * np.median(follows[name])
+        assert np.median(leaves[name]) > np.max(follows[name])
 
 
 def test_distances_from_the_subspace_are_t2_and_spe() -> None:

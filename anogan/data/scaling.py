@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 3.0  # spreads from the centre at which the curve bends
+REACH = 6.0  # spreads from the centre at which the curve bends; at 3, strong faults look alike (experiments/LOG.md)
 Rows = NDArray[np.float64]
 
 

@@ -66,7 +66,7 @@ class Detector(OutlierEstimator):
     """
 
     terms: tuple[str, ...] = ("residual", "discrimination")  # of the score, by name
-    remembered: frozenset[str] = frozenset()  # names of what `_remember` returns
+    remembered: frozenset[str] = frozenset()  # names of what `_remember` and `_measure` return
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     gan: GANConfig
     false_alarm_rate: float
@@ -82,8 +82,12 @@ class Detector(OutlierEstimator):
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
         """Compare x with its reconstruction x_hat = G(z); every term per row (n,)."""
 
-    def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:
-        """What scoring needs beside the networks, from training and held-out samples; nothing unless overridden."""
+    def _remember(self, x: Tensor) -> Memory:
+        """What scoring needs of training samples beside the networks; nothing unless overridden."""
+        return {}
+
+    def _measure(self, x_normal: Tensor) -> Memory:
+        """What scoring needs of held-out samples, when `memory_` is there; nothing unless overridden."""
         return {}
 
     # Fitting.
@@ -110,10 +114,16 @@ class Detector(OutlierEstimator):
         if self.encoder is not None and gan.encoder is None:
             raise ValueError(f"{type(self).__name__} needs networks with a trained encoder")
         self.gan_, self.map_scale_ = gan.frozen(), 1.0
-        self.memory_ = self._remember(check_samples(X, gan.shape), check_samples(X_normal, gan.shape))
+        self.memory_: Memory = {}
+        self.remember(X)
+        self.memory_ |= self._measure(check_samples(X_normal, gan.shape))
         normal = self.explain(X_normal, on_rows)
         peaks = normal.anomaly_map.reshape(len(normal.score), -1).max(1)
         return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+
+    def remember(self, X: ArrayLike) -> None:
+        """Take what scoring needs of training samples from X (n, *shape) instead; by what it is measured stays."""
+        self.memory_ |= self._remember(check_samples(X, self.gan_.shape))
 
     def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""

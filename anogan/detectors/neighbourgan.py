@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from anogan.config import DEFAULT, EncoderConfig, GANConfig, NeighbourConfig
-from anogan.detectors.base import Detector, Memory
-from anogan.inversion import OnRows, chunks, encode
+from anogan.detectors.base import Memory
+from anogan.detectors.views import ViewsDetector
 from anogan.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
-from anogan.scoring import Score
-
-SMALLEST = 1e-6  # spread of a view
 
 
-class NeighbourGAN(Detector):
+class NeighbourGAN(ViewsDetector):
     """x -> z = E(x); A(x) is the weighted sum of two views, each the logarithm of a distance in units of its spread
     over held-out normal samples:
 
@@ -30,7 +25,7 @@ class NeighbourGAN(Detector):
     """
 
     terms = ("gradients", "code")
-    remembered = frozenset({"gradients", "codes", "spacing", "centre", "spread"})
+    remembered = ViewsDetector.remembered | {"gradients", "codes", "spacing"}
     encoder: EncoderConfig
 
     def __init__(
@@ -52,35 +47,22 @@ class NeighbourGAN(Detector):
         self.random_state = random_state
         self.device = device
 
-    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        return encode(self.gan_, x_all, on_rows)
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        return 1.0, self.neighbour.code_weight
 
     @torch.no_grad()
-    def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:
+    def _remember(self, x: Tensor) -> Memory:
         columns: tuple[list[Tensor], list[Tensor]] = ([], [])
         for chunk, z, count in self._encoded(x):
             for column, value in zip(columns, (oriented_gradients(chunk), normalize(z, dim=1)), strict=True):
                 column.append(value[:count])
         gradients, codes = map(torch.cat, columns)
-        space = spacing(codes, self.neighbour.code_neighbours)
-        self.memory_ = {"gradients": gradients, "codes": codes, "spacing": space}
-        views = torch.cat([self._views(chunk, z)[:, :count] for chunk, z, count in self._encoded(x_normal)], dim=1)
-        return self.memory_ | {"centre": views.mean(1), "spread": views.std(1, correction=0).clamp_min(SMALLEST)}
+        return {"gradients": gradients, "codes": codes, "spacing": spacing(codes, self.neighbour.code_neighbours)}
 
-    def _encoded(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Chunks of x with z, and how many of their rows count."""
-        for (chunk, count), z in zip(chunks(x, self.gan_.device), encode(self.gan_, x), strict=True):
-            yield chunk, z, count
-
-    def _views(self, x: Tensor, z: Tensor) -> Tensor:
-        """Logarithms of the two distances (2, n)."""
+    def _views(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Tensor:
         config, memory = self.neighbour, self.memory_
         gradients = neighbour_distance(oriented_gradients(x), memory["gradients"], config.neighbours)
         distance, rows = nearest(normalize(z, dim=1), memory["codes"], config.code_neighbours)
         code = distance.mean(1).log() - config.code_sparsity * memory["spacing"][rows].mean(1)
         return torch.stack([gradients, code])
-
-    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        views = (self._views(x, z) - self.memory_["centre"][:, None]) / self.memory_["spread"][:, None]
-        weights = views.new_tensor([1.0, self.neighbour.code_weight])
-        return Score(weights @ views, dict(zip(self.terms, views, strict=True)))

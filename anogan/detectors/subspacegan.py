@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from anogan.config import SENSORS, EncoderConfig, GANConfig, SubspaceConfig
-from anogan.detectors.base import Detector, Memory
-from anogan.inversion import OnRows, chunks, encode
-from anogan.scoring import Score
+from anogan.detectors.base import Memory
+from anogan.detectors.views import ViewsDetector
 
 LIMIT = 0.99  # quantile of training windows that T2 and SPE are measured by
 SHRINKAGE = 0.01  # of correlations towards none, so that they can be inverted
@@ -22,8 +20,8 @@ SMALLEST_DISTANCE = 1e-6
 class Subspace(NamedTuple):
     """The principal components of windows as vectors (n, d): what is usual, and how T2 and SPE usually are."""
 
-    mean: Tensor  # (d,)
-    spread: Tensor  # (d,)
+    window_mean: Tensor  # (d,)
+    window_spread: Tensor  # (d,)
     components: Tensor  # (d, k)
     variance: Tensor  # (k,), of each component
     limits: Tensor  # (2,), of T2 and SPE
@@ -42,13 +40,14 @@ class Subspace(NamedTuple):
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Hotelling's T2 within the subspace and the squared error beside it (Jackson & Mudholkar 1979), each (n,)."""
-        z = (x - self.mean) / self.spread
+        z = (x - self.window_mean) / self.window_spread
         code = z @ self.components
         return (code.square() / self.variance).sum(1), (z - code @ self.components.T).square().sum(1)
 
 
-class SubspaceGAN(Detector):
-    """x -> z = E(x); A(x) is the weighted geometric mean of two distances, each near 1 where x is usual:
+class SubspaceGAN(ViewsDetector):
+    """x -> z = E(x); A(x) is the weighted sum of two views, each the logarithm of a distance in units of its spread
+    over held-out normal samples:
 
     - linear: T2 and SPE of the window against the principal components of training windows, by their limits;
     - residual: mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of
@@ -59,7 +58,7 @@ class SubspaceGAN(Detector):
     """
 
     terms = ("linear", "residual")
-    remembered = frozenset({*Subspace._fields, "residual_mean", "residual_precision"})
+    remembered = ViewsDetector.remembered | {*Subspace._fields, "residual_mean", "residual_precision"}
     encoder: EncoderConfig
 
     def __init__(
@@ -81,13 +80,15 @@ class SubspaceGAN(Detector):
         self.random_state = random_state
         self.device = device
 
-    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        return encode(self.gan_, x_all, on_rows)
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        return 1.0, self.subspace.residual_weight
 
     @torch.no_grad()
-    def _remember(self, x: Tensor, x_normal: Tensor) -> Memory:
-        passes = zip(chunks(x, self.gan_.device), encode(self.gan_, x), strict=True)
-        residual = torch.cat([_residual(part, self.gan_.generator(z))[:count] for (part, count), z in passes])
+    def _remember(self, x: Tensor) -> Memory:
+        generator = self.gan_.generator
+        parts = [self._unexplained(part, generator(z))[:count] for part, z, count in self._encoded(x)]
+        residual = torch.cat(parts)
         mean, spread = residual.mean(0), residual.std(0, correction=0).clamp_min(SMALLEST)
         standard = (residual - mean) / spread
         correlation = standard.T @ standard / len(x)
@@ -96,19 +97,17 @@ class SubspaceGAN(Detector):
         linear = Subspace.fit(x.flatten(1).to(residual), self.subspace.variance)
         return linear._asdict() | {"residual_mean": mean, "residual_precision": precision}
 
-    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        memory, weight = self.memory_, self.subspace.residual_weight
+    def _views(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Tensor:
+        memory = self.memory_
         subspace = Subspace(*(memory[name] for name in Subspace._fields))
         linear = (torch.stack(subspace.distances(x.flatten(1))) / subspace.limits[:, None]).sum(0)
-        difference = _residual(x, x_hat) - memory["residual_mean"]
-        residual = ((difference @ memory["residual_precision"]) * difference).sum(1) / difference.shape[1]
-        logs = [part.clamp_min(SMALLEST_DISTANCE).log() for part in (linear, residual)]
-        total = ((logs[0] + weight * logs[1]) / (1 + weight)).exp()
-        return Score(total, {"linear": linear, "residual": residual})
+        difference = self._unexplained(x, x_hat) - memory["residual_mean"]
+        residual = ((difference @ memory["residual_precision"]) * difference).sum(1)
+        return torch.stack([linear, residual]).clamp_min(SMALLEST_DISTANCE).log()
 
-
-def _residual(x: Tensor, x_hat: Tensor) -> Tensor:
-    """x - x_hat in two figures per channel (n, 2 channels): its mean, and the logarithm of its variance."""
-    residual = (x - x_hat).flatten(2)
-    variance = residual.var(2, correction=0)
-    return torch.cat([residual.mean(2), (variance + SMALLEST_DISTANCE).log()], dim=1)
+    @staticmethod
+    def _unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
+        """x - x_hat in two figures per channel (n, 2 channels): its mean, and the logarithm of its variance."""
+        residual = (x - x_hat).flatten(2)
+        variance = residual.var(2, correction=0)
+        return torch.cat([residual.mean(2), (variance + SMALLEST_DISTANCE).log()], dim=1)

@@ -117,7 +117,6 @@ def timeline(
         top.axhline(model.rule.release, color=QUIET, linewidth=0.8, linestyle=":")
         top.text(1.005, model.rule.threshold, "alarm", transform=top.get_yaxis_transform(), va="center", fontsize=7)
         top.set_ylabel("score", rotation=0, ha="right", va="center")
-        top.set_ylim(bottom=0)
         for axes, channel in zip(others, order, strict=True):
             _line(axes, times, recording.values[rows, channel], COLOURS[2])
             axes.set_ylabel(recording.channels[channel], rotation=0, ha="right", va="center", fontsize=8)

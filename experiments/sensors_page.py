@@ -1,0 +1,163 @@
+"""The page of `experiments.sensors`: reports/sensors/index.html from the CSV files of both sensor experiments.
+
+python -m experiments.sensors_page FOLDER     draws it again; FOLDER as in `experiments.sensors`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from anogan.config import SENSORS
+from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab
+from anogan.maintenance import prepare, score_recording
+from anogan.reporting import figures
+from anogan.reporting.page import Captioned, Section, write_tables
+from anogan.reporting.signals import timeline
+from anogan.reporting.truth import Truth, find
+from experiments.sensors import CONTAMINATED, OUT, fit, train
+from experiments.sensors_development import FILE as DEVELOPMENT
+
+SHOWN = ("valve1/0", "other/7")  # experiments drawn: the first of the valves, one of the rotor's imbalance
+
+
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Mean ± standard deviation over seeds."""
+    deviation = f" ± {values.std():.{digits}f}" if len(values) > 1 and values.std() > 0 else ""
+    return f"{values.mean():.{digits}f}{deviation}"
+
+
+def skab(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean AUROC of the experiments with clean training rows; alarms of all 34 pooled, as the leaderboard does."""
+    rows = []
+    for detector, part in results.groupby("detector", sort=False):
+        clean = part[~part["experiment"].isin(CONTAMINATED)].groupby("seed")["auroc"].mean()
+        counts = part.groupby("seed")[["tp", "fp", "fn", "tn"]].sum()
+        tp, fp, fn, tn = (counts[name] for name in ("tp", "fp", "fn", "tn"))
+        alarms = {"F1": tp / (tp + (fp + fn) / 2), "false alarms": fp / (fp + tn), "missed": fn / (fn + tp)}
+        seconds = part["train_seconds"].mean()
+        rows.append(
+            {"detector": detector, "AUROC": spread(clean)}
+            | {name: spread(values) for name, values in alarms.items()}
+            | {"training, s": f"{seconds:.1f}", "order": clean.mean()}
+        )
+    return pd.DataFrame(rows).sort_values("order", ascending=False).drop(columns="order")
+
+
+def nab(results: pd.DataFrame) -> pd.DataFrame:
+    groups = results.groupby("detector", sort=False)
+    table = groups.agg(AUROC=("auroc", spread), AUPRC=("auprc", spread), order=("auroc", "mean")).reset_index()
+    return table.sort_values("order", ascending=False).drop(columns="order")
+
+
+def kept(quiet: pd.DataFrame) -> pd.DataFrame:
+    """Promised and achieved false alarms: a row per recording, the seeds' alarms added up."""
+    rows = []
+    for data, part in quiet.groupby("data", sort=False):
+        ratio = part["alarms"].sum() / part["expected"].sum()
+        by_seed = ", ".join(f"{value:.2f}" for value in part["alarms"] / part["expected"])
+        rows.append(
+            {
+                "recording": data,
+                "asked for": part["budget"].iloc[0],
+                "promised, per day": f"{part['promised_per_day'].mean():.3g}",
+                "healthy days watched": f"{part['days'].sum():.3g}",
+                "alarms promised": f"{part['expected'].sum():.1f}",
+                "alarms": int(part["alarms"].sum()),
+                "achieved / promised": f"{ratio:.2f}",
+                "by seed": by_seed,
+                "rows under alarm": f"{part['rows_under_alarm'].mean():.1%}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def development(table: pd.DataFrame) -> pd.DataFrame:
+    by_seed = table.groupby(["detector", "data", "seed"], sort=False)["auroc"].mean()
+    cells: pd.DataFrame = by_seed.groupby(level=[0, 1], sort=False).apply(spread).unstack("data")
+    return cells.reset_index()
+
+
+def drawing(case: LabelledRecording, name: str, seed: int = 0) -> Captioned:
+    """What the default detector makes of one recording, its labelled faults beside."""
+    healthy = prepare(SENSORS, case.healthy)
+    model = fit("subspacegan", SENSORS, train(SENSORS, healthy, seed), healthy, case.healthy)
+    watched = score_recording(model, case.recording)
+    time = case.recording.time - case.recording.time[0]
+    edges = np.flatnonzero(np.diff(case.anomalous, prepend=0, append=0)).reshape(-1, 2)
+    truth = [Truth("labelled fault", float(time[begin]), float(time[end - 1])) for begin, end in edges]
+    found = find(truth[:1], case.recording, watched.table, watched.alarms)
+    every = slice(0, len(case.recording))
+    view = timeline(case.recording, model, watched.table, watched.alarms, every, found)
+    return name, f"{case.name}: trained on the first {case.n_train} rows, seed {seed}", view
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    results, quiet = pd.read_csv(OUT / "results.csv"), pd.read_csv(OUT / "false_alarms.csv")
+    parts = {data: part for data, part in results.groupby("data")}
+    dots = parts["skab"][~parts["skab"]["experiment"].isin(CONTAMINATED)].rename(columns={"experiment": "class"})
+    dots = dots[~dots["detector"].str.startswith("alarm")]
+    chosen = [case for case in load_skab(folder / "skab") if case.name in SHOWN] + [
+        load_nab_machine(folder / "nab_machine")
+    ]
+    drawn = [drawing(case, case.name.replace("/", "-")) for case in tqdm(chosen, desc="draw", disable=None)]
+    first = skab(parts["skab"]).set_index("detector")
+    sections = [
+        Section(
+            "SKAB",
+            (
+                "34 experiments on a water loop: train on the first 400 rows, score the rest causally. AUROC: mean of "
+                "the 31 experiments whose training rows hold no fault. F1, false alarms and missed rows: all 34 "
+                "pooled, point by point, no adjustment. Ours alarm by thresholds from held-out training rows, "
+                "baselines above the 99 % quantile of their training rows. An alarm that never looks at a sensor "
+                "has the highest F1 of all: F1 alone proves nothing here.",
+            ),
+            first.reset_index(),
+            (("skab-spread", "SKAB: a dot for each experiment, a bar at the mean.", figures.spread(dots)), *drawn[:-1]),
+        ),
+        Section(
+            "NAB machine temperature",
+            ("One channel, a row every five minutes; trained on the rows before the first labelled window.",),
+            nab(parts["nab"]),
+            (drawn[-1],),
+        ),
+        Section(
+            "False alarms",
+            (
+                "Alarms that begin on healthy rows nothing was trained on, beside the promise. A promise holds on "
+                "average while tomorrow is like the held-out days: it does where the machine keeps its ways (the "
+                "pump), and does not where it drifts for good (NAB's machine, whose temperature moves over months); "
+                "there `anogan recalibrate` sets new thresholds.",
+            ),
+            kept(quiet),
+        ),
+        Section(
+            "Development",
+            (
+                "Where settings were chosen: SKAB's recording without faults, cut into stretches, and the built-in "
+                "pump, both with faults injected. No labelled recording was opened for it. AUROC.",
+            ),
+            development(pd.read_csv(DEVELOPMENT)),
+        ),
+    ]
+    best = first.loc["subspacegan"]
+    title = f"SubspaceGAN finds SKAB's faults with AUROC {best['AUROC']}"
+    intro = [
+        "Seeds 0, 1 and 2; ± is the standard deviation over them. One fixed setting for all recordings. What is left "
+        "of the detector without each of its parts stands in the same tables, on the same trained networks: 'without "
+        "the GAN' is the principal components alone, 'windows in place of the GAN's residual' whitens the windows "
+        "themselves.",
+    ]
+    write_tables(OUT, "sensors", title, intro, sections)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
