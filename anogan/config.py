@@ -201,7 +201,7 @@ class SignalConfig:
     """Dates such as 03/02/2024 begin with the day."""
     window: int = 20
     """Rows that are looked at together, the newest one last."""
-    smoothing: float = 10.0
+    smoothing: float = 5.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
     def __post_init__(self) -> None:

@@ -36,9 +36,10 @@ Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy recording made ready: windows (n, channels, window) to train on, and held-out stretches, disjoint in
-    rows from those and from each other, each with its windows."""
+    """A healthy recording made ready: all windows (n, channels, window) in it, those to train on, and held-out
+    stretches, disjoint in rows from those and from each other, each with its windows."""
 
+    every: torch.Tensor
     x: torch.Tensor
     folds: list[tuple[Stretch, torch.Tensor]]
     scaling: Scaling
@@ -47,8 +48,8 @@ class Healthy:
     def x_held_out(self) -> torch.Tensor:
         return torch.cat([windows for _, windows in self.folds])
 
-    def without(self, fold: int | None) -> NDArray[np.float32]:
-        """All windows, or all but those of one held-out stretch."""
+    def without(self, fold: int) -> NDArray[np.float32]:
+        """All windows but those that share rows with one held-out stretch."""
         held_out = [windows for i, (_, windows) in enumerate(self.folds) if i != fold]
         return torch.cat([self.x, *held_out]).numpy()
 
@@ -71,7 +72,8 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
             f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {window} rows to "
             f"train on and {count} to hold out; expected at least {FEWEST} of each"
         )
-    return Healthy(x, folds, scaling)
+    every = _windows([(recording.time, recording.values)], scaling, recording.step, window, WINDOWS)
+    return Healthy(every, x, folds, scaling)
 
 
 def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple[list[Stretch], list[Stretch]]:
@@ -160,7 +162,7 @@ def calibrated(
         scorer = RowScorer(detector, healthy.scaling, recording.step, smoothing, usual)
         scores.append(scorer.push(time, values).score)
     if detector.remembered:
-        detector.remember(healthy.without(None))
+        detector.remember(healthy.every.numpy())
     return SignalModel(
         detector,
         recording.channels,

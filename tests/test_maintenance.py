@@ -138,7 +138,8 @@ def test_a_window_spans_no_gap_and_no_held_out_row(tmp_path: Path) -> None:
     healthy = prepare(config, read(table, tmp_path))
     assert len(healthy.x) == 840 - 2 * 19
     assert len(healthy.x_held_out) == 360 - 3 * 19
-    assert [len(healthy.without(fold)) for fold in (None, 0, 2)] == [1105, 1004, 1004]
+    assert [len(healthy.without(fold)) for fold in (0, 2)] == [1004, 1004]
+    assert len(healthy.every) == 1200 - 2 * 19
     assert healthy.x.shape[1:] == (4, 20)
     assert float(healthy.x[:, 3].abs().max()) == 0  # a channel that never changes
 
