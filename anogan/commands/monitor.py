@@ -28,7 +28,7 @@ def run(options: Monitor) -> int:
         _say(monitor.notice)
     with _stopped_politely() as stopped:
         _watch(monitor, source, stopped)
-    return 0
+    return 2 if monitor.malformed and not monitor.reader.read else 0  # nothing that came was a row
 
 
 def _source(options: Monitor, monitor: LiveMonitor) -> Source:
@@ -60,7 +60,7 @@ def _watch(monitor: LiveMonitor, source: Source, stopped: threading.Event) -> No
                 monitor.save()
             monitor.confirm(source.confirmed())
             for complaint in monitor.complaints[: max(0, SHOWN - complaints)]:
-                _say(f"left out: {complaint}")
+                _say("left out: " + "".join(c if c.isprintable() else "?" for c in complaint))
             complaints += len(monitor.complaints)
             monitor.complaints.clear()
             if sys.stderr.isatty() and time.monotonic() - shown > EVERY:

@@ -81,7 +81,10 @@ class RowReader:
         self._places = place, [names.index(name) for name in self.model.channels]
 
     def _cells(self, line: str, delimiter: str) -> list[str]:
-        cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+        except csv.Error as error:
+            raise SampleError(f"no delimited text ({error}): {line[:80]}") from None
         return [cell.strip() for cell in cells]
 
     def _stamp(self, given: Any) -> tuple[Any, float]:
