@@ -13,10 +13,10 @@ from anogan.signals import SignalModel, about_signals
 def run(options: Recalibrate) -> int:
     manifest = bundle.read_manifest(options.run)
     models = {}
-    for name in manifest["detectors"]:
+    for i, name in enumerate(manifest["detectors"]):
         model = SignalModel.load(options.run, name, options.device)
         recording = model.read(options.recording)
-        for note in recording.notes if not models else ():
+        for note in () if i else recording.notes:
             print(f"anogan: {options.recording}: {note}", file=sys.stderr)
         models[name] = maintenance.recalibrate(model, recording, options.budget)
         old, new = model.rule, models[name].rule
