@@ -62,7 +62,11 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
     for i, name in enumerate(recording.channels):
         if all(np.isnan(values[:, i]).all() for _, values in training):
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
-    scaling = Scaling.fit(recording.values)
+    with np.errstate(over="ignore"):
+        scaling = Scaling.fit(recording.values)
+    for name, *figures in zip(recording.channels, scaling.centre, scaling.spread, strict=True):
+        if not np.isfinite(figures).all():
+            raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")
     x = _windows(training, scaling, recording.step, window, WINDOWS)
     most = WINDOWS // len(held_out)
     folds = [(stretch, _windows([stretch], scaling, recording.step, window, most)) for stretch in held_out]
@@ -71,6 +75,11 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
         raise SampleError(
             f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {window} rows to "
             f"train on and {count} to hold out; expected at least {FEWEST} of each"
+        )
+    longest = max(len(time) for (time, _), _ in folds) - window + 1
+    if config.alarm.block > longest:
+        raise SampleError(
+            f"--block {config.alarm.block} is longer than what can be held out of {config.data}: {longest} scored rows"
         )
     every = _windows([(recording.time, recording.values)], scaling, recording.step, window, WINDOWS)
     return Healthy(every, x, folds, scaling)
@@ -249,6 +258,9 @@ def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np
 def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> SignalModel:
     """The same networks with thresholds from another healthy recording: the machine, its load or its surroundings have
     changed for good. An empty `budget` keeps the model's."""
+    for i, name in enumerate(recording.channels):
+        if np.isnan(recording.values[:, i]).all():
+            raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
     window, rule = model.detector.gan_.shape[1], model.rule
     scores = model.scorer().push(recording.time, recording.values).score
     config = AlarmConfig(budget or rule.budget, rule.persist)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from anogan.detectors import Detector
 from anogan.errors import BundleError
 
 BLOCK = 1024  # windows in memory at once
+OTHER_STEP = 1.5  # times the training's step
 
 
 class Usual(NamedTuple):
@@ -215,7 +216,13 @@ class SignalModel:
 
     def read(self, path: Path) -> Recording:
         """A recording with the channels of training; raises `SampleError` where one is missing."""
-        return read_recording(path, self.time_column, self.channels, self.day_first)
+        found = read_recording(path, self.time_column, self.channels, self.day_first)
+        if len(found) > 1 and not 1 / OTHER_STEP < found.step / self.step < OTHER_STEP:
+            note = (
+                f"its rows are {found.step:g} s apart, those of training were {self.step:g} s; scores may mean nothing"
+            )
+            found = replace(found, notes=(*found.notes, note))
+        return found
 
 
 def about_signals(models: dict[str, SignalModel]) -> dict[str, Any]:

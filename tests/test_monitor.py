@@ -132,24 +132,28 @@ def test_malformed_and_late_rows_are_counted_and_nothing_else_changes(
 def test_a_monitor_that_is_killed_anywhere_writes_every_change_once(
     pump_run: Path, model: SignalModel, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each process dies after it has written its changes and before it has saved; the source repeats what was not."""
+    """Each process dies with rows unsaved, or after it has written its changes and before it has saved them; the source
+    repeats what was not saved."""
     texts, folder, stream = lines(days(), "csv"), tmp_path / "state", np.random.default_rng(seed)
-    saved = 0
+    saved = died = 0
     while saved < len(texts):
         monitor = LiveMonitor(pump_run, folder, "file")
-        saved = monitor.position or 0
+        done = monitor.position or 0
         for _ in range(3):
-            batch = messages(texts[saved : saved + int(stream.integers(1, 120))], saved)
+            batch = messages(texts[done : done + int(stream.integers(1, 120))], done)
             if not batch:
                 break
-            monitor.handle(batch)
-            saved = monitor.position
+            monitor.handle(batch, patience=0.002)
+            done = monitor.position
         with monkeypatch.context() as dying:
             dying.setattr(monitor, "save", lambda: (_ for _ in ()).throw(SystemError))
-            batch = messages(texts[saved : saved + 200], saved)
-            if batch:
-                with pytest.raises(SystemError):
-                    monitor.handle(batch)
+            if batch := messages(texts[done : done + 200], done):
+                try:
+                    monitor.handle(batch, patience=0.002)
+                except SystemError:
+                    died += 1
+        saved = json.loads((folder / STATE).read_text())["position"]
+    assert died
     assert written(folder) == expected(model, days(), tmp_path)
 
 
@@ -209,8 +213,8 @@ def wait_for(condition: object, seconds: float = 20) -> None:
 
 def test_standard_input_is_read_to_its_end() -> None:
     found: list[str] = []
-    gathered(Stdin(io.StringIO("a\nb\nc")), found).join(10)
-    assert found == ["a", "b", "c"]
+    gathered(Stdin(io.BytesIO(b"a\n\xff\nc")), found).join(10)
+    assert found == ["a", "\ufffd", "c"]
 
 
 def test_a_growing_file_is_followed_through_half_lines_and_rotation(tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ def test_a_file_is_read_from_where_it_was_left(tmp_path: Path) -> None:
 
 def test_latencies_are_counted_in_constant_memory() -> None:
     latencies = Latencies()
-    for seconds in np.linspace(0.001, 0.1, 1000):
+    for seconds in np.split(np.linspace(0.001, 0.1, 1000), 10):
         latencies.add(seconds)
     assert latencies.quantile(0.5) == pytest.approx(0.05, rel=0.12)
     assert latencies.quantile(0.99) == pytest.approx(0.099, rel=0.12)

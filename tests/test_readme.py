@@ -42,7 +42,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_every_command_and_preset_shown_exists() -> None:
     blocks = "".join(re.findall(r"```sh\n(.*?)```", README, re.S))
-    shown = re.findall(r"^anogan (.*?)(?:\s+#.*)?$", blocks, re.M)
+    shown = re.findall(r"^(?:\w+ \| )?anogan (.*?)(?:\s+#.*)?$", blocks, re.M)
     assert {line.split()[0] for line in shown} == set(cli.COMMANDS)
     for line in shown:
         command, *options = shlex.split(line)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from anogan.config import EncoderConfig, GANConfig
 from anogan.files import write_json, write_text
 from anogan.networks import GAN
+from experiments import monitor_speed
 from experiments.reference import HEAD, Ours, Reference, images, plain_networks, search_one
 from experiments.speed import PARTS
 from experiments.speed_page import SECTIONS, write_speed_page
@@ -76,6 +79,7 @@ def test_variants_take_turns_and_the_ratio_is_that_of_the_rounds() -> None:
 
 def test_every_part_has_its_section() -> None:
     assert set(SECTIONS) == set(PARTS)
+    assert set(monitor_speed.SECTIONS) == set(monitor_speed.PARTS)
 
 
 def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
@@ -103,3 +107,19 @@ def test_a_part_measures_every_variant(name: str, monkeypatch: pytest.MonkeyPatc
     found = list(PARTS[name](None, **({"steps": 1, "n": 4} if name == "search" else {"n": 64})))
     assert all(row["low"] > 0 and row["ratio"] > 0 for row in found)
     assert len({row["variant"] for row in found}) == len(found) >= 2
+
+
+def test_the_monitor_is_fed_rows_without_end_when_they_are_due() -> None:
+    stream, source = io.BytesIO(), monitor_speed.lines(pd.DataFrame({"time": [7, 8], "a": [1.5, 2.5]}))
+    monitor_speed.feed(stream, source, rate=20, seconds=0.5)
+    rows = stream.getvalue().decode().splitlines()
+    assert rows[:3] == ["0,1.5", "1,2.5", "2,1.5"]
+    assert 5 <= len(rows) <= 10
+
+
+def test_the_committed_page_of_the_monitor_is_that_of_its_figures(tmp_path: Path) -> None:
+    for name in ("results.csv", "machine.json"):
+        write_text(tmp_path / name, (monitor_speed.OUT / name).read_text())
+    page = monitor_speed.write_monitor_page(tmp_path).read_text()
+    assert page == (monitor_speed.OUT / "index.html").read_text(), "run: python -m experiments.monitor_speed"
+    assert "after 10,000,000 rows" in page

@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,9 @@ def run(options: Monitor) -> int:
     source = _source(options, monitor)
     if monitor.notice:
         _say(monitor.notice)
-    with _stopped_politely():
-        _watch(monitor, source)
-    return 0
+    with _stopped_politely() as stopped:
+        _watch(monitor, source, stopped)
+    return 2 if monitor.malformed and not monitor.reader.read else 0  # nothing that came was a row
 
 
 def _source(options: Monitor, monitor: LiveMonitor) -> Source:
@@ -44,30 +45,36 @@ def _source(options: Monitor, monitor: LiveMonitor) -> Source:
     return GrowingFile(Path(options.source), position, options.follow)
 
 
-def _watch(monitor: LiveMonitor, source: Source) -> None:
+def _watch(monitor: LiveMonitor, source: Source, stopped: threading.Event) -> None:
     complaints, shown = 0, time.monotonic()
     for change in monitor.outbox:  # of an earlier process
         source.send(change)
     try:
         for messages in source.batches():
             if messages:
-                for change in monitor.handle(messages):
+                for change in monitor.handle(messages, source.patience):
                     print(json.dumps(change), flush=True)
                     source.send(change)
                 source.done(messages)
+            elif monitor.unsaved:  # a quiet moment
+                monitor.save()
             monitor.confirm(source.confirmed())
             for complaint in monitor.complaints[: max(0, SHOWN - complaints)]:
-                _say(f"left out: {complaint}")
+                _say("left out: " + "".join(c if c.isprintable() else "?" for c in complaint))
             complaints += len(monitor.complaints)
             monitor.complaints.clear()
             if sys.stderr.isatty() and time.monotonic() - shown > EVERY:
                 print(f"\r\x1b[K{monitor.status()}", end="", file=sys.stderr, flush=True)
                 shown = time.monotonic()
-    except KeyboardInterrupt:
-        pass  # everything is saved after every batch
-    finally:
-        monitor.confirm(source.close())
-        _say(monitor.status())
+            if stopped.is_set():
+                break
+        if monitor.unsaved:
+            monitor.save()
+    except BaseException:
+        source.close()  # what was half done is not saved: the source repeats it
+        raise
+    monitor.confirm(source.close())
+    _say(monitor.status())
 
 
 def _say(line: str) -> None:
@@ -76,14 +83,18 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _stopped_politely() -> Iterator[None]:
-    """A service manager's SIGTERM ends the monitor like Ctrl-C."""
+def _stopped_politely() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or a service manager's SIGTERM, to be looked at between two batches; a second one does not wait."""
+    asked = threading.Event()
 
     def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from anogan import bundle, maintenance
 from anogan.alarms import in_words
 from anogan.options import Recalibrate
@@ -11,9 +13,12 @@ from anogan.signals import SignalModel, about_signals
 def run(options: Recalibrate) -> int:
     manifest = bundle.read_manifest(options.run)
     models = {}
-    for name in manifest["detectors"]:
+    for i, name in enumerate(manifest["detectors"]):
         model = SignalModel.load(options.run, name, options.device)
-        models[name] = maintenance.recalibrate(model, model.read(options.recording), options.budget)
+        recording = model.read(options.recording)
+        for note in () if i else recording.notes:
+            print(f"anogan: {options.recording}: {note}", file=sys.stderr)
+        models[name] = maintenance.recalibrate(model, recording, options.budget)
         old, new = model.rule, models[name].rule
         print(
             f"{name}: alarm above {new.threshold:.4g} (before: {old.threshold:.4g}), at most one false alarm in "

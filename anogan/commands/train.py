@@ -58,9 +58,9 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
     config = SignalRunConfig(**vars_of(options))
     signal = config.signal
     recording = read_recording(Path(config.data), signal.time_column, signal.channels, signal.day_first)
-    healthy = maintenance.prepare(config, recording)
     for note in recording.notes:
         print(f"anogan: {config.data}: {note}", file=sys.stderr)
+    healthy = maintenance.prepare(config, recording)
     started = _start(path, config)
     if started.finished:
         print(f"{path} is already trained")

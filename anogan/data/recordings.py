@@ -162,11 +162,11 @@ def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> t
         seconds = _dates(column, day_first)
     bad = ~np.isfinite(seconds)
     if bad.all():
-        raise SampleError(f"column {name!r} holds no time, but for example {column.iloc[0]!r}")
+        raise SampleError(f"column {name!r} holds no time, but for example {str(column.iloc[0])!r}")
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         notes.append(
-            f"{int(bad.sum())} rows without a readable time (the first is row {row}, {column.iloc[row]!r}) "
+            f"{int(bad.sum())} rows without a readable time (the first is row {row}, {str(column.iloc[row])!r}) "
             "took that of the row before"
         )
         seconds = pd.Series(seconds).ffill().bfill().to_numpy()

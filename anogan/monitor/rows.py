@@ -58,7 +58,7 @@ class RowReader:
         return self._row(*stamp, [item.get(name) for name in model.channels])
 
     def _from_line(self, line: str) -> list[Row]:
-        if not self.columns or all(name in line for name in self.model.channels):
+        if not self.columns or self.model.channels[0] in line:
             cells = self._cells(line, max(DELIMITERS, key=line.count))
             if set(self.model.channels) <= set(cells):
                 self.header(cells, max(DELIMITERS, key=line.count))
@@ -81,7 +81,11 @@ class RowReader:
         self._places = place, [names.index(name) for name in self.model.channels]
 
     def _cells(self, line: str, delimiter: str) -> list[str]:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+        except csv.Error as error:
+            raise SampleError(f"no delimited text ({error}): {line[:80]}") from None
+        return [cell.strip() for cell in cells]
 
     def _stamp(self, given: Any) -> tuple[Any, float]:
         """As given, a number where it is one, and in seconds."""

@@ -16,15 +16,21 @@ from anogan.monitor.watch import Message
 BATCH = 1024  # messages handled at once
 WAITING = 8 * BATCH  # messages in the queue; a faster source waits
 POLL = 0.2  # seconds between two looks at a file that has ended
+PATIENCE = 1.0  # seconds; saving costs more than scoring a row
 
 
 class Source(Protocol):
-    """Messages, batch after batch; an empty batch when none came for a while."""
+    """Messages, batch after batch; an empty batch when none came for a while.
+
+    `patience` is for how long what has been handled may wait to be saved: not at all where `done` acknowledges it.
+    """
+
+    patience: float
 
     def batches(self) -> Iterator[list[Message]]: ...
 
     def done(self, messages: Sequence[Message]) -> None:
-        """These messages have been handled and saved."""
+        """These messages have been handled and, but for `patience`, saved."""
 
     def send(self, change: dict[str, Any]) -> None:
         """Send an alarm change to whoever listens."""
@@ -38,6 +44,8 @@ class Source(Protocol):
 
 class Lines:
     """Lines of a stream that a thread reads; `None` in the queue is its end. Nobody listens for alarms."""
+
+    patience = PATIENCE
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -83,13 +91,13 @@ class Lines:
 class Stdin(Lines):
     """Standard input until it ends."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    def __init__(self, stream: IO[bytes] | None = None) -> None:
         super().__init__()
-        self.stream = stream or sys.stdin
+        self.stream = stream or sys.stdin.buffer
 
     def _read(self) -> None:
         for line in self.stream:
-            self.queue.put(Message(line, time.monotonic()))
+            self.queue.put(Message(_text(line), time.monotonic()))
 
 
 class GrowingFile(Lines):
@@ -131,7 +139,7 @@ class GrowingFile(Lines):
 
     def _put(self, line: bytes) -> None:
         self.position += len(line)
-        self.queue.put(Message(line.decode("utf-8-sig", "replace"), time.monotonic(), self.position))
+        self.queue.put(Message(_text(line), time.monotonic(), self.position))
 
     def _replaced(self, stream: IO[bytes]) -> bool:
         try:
@@ -139,6 +147,10 @@ class GrowingFile(Lines):
         except FileNotFoundError:
             return False  # between two files of a rotation
         return (now.st_ino, now.st_dev) != (opened.st_ino, opened.st_dev) or now.st_size < self.position
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8-sig", "replace")
 
 
 def drain(waiting: queue.Queue[Message | None], patience: float = 0.5) -> tuple[list[Message], bool]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anogan import bundle
 from anogan.alarms import AlarmTracker
@@ -42,9 +43,10 @@ class Latencies:
     def __init__(self) -> None:
         self.classes = np.zeros(12 * PER_DECADE, dtype=np.int64)  # from 1 microsecond on
 
-    def add(self, seconds: float) -> None:
-        place = int(PER_DECADE * math.log10(max(seconds, 1e-6) / 1e-6))
-        self.classes[min(place, len(self.classes) - 1)] += 1
+    def add(self, seconds: NDArray[np.float64]) -> None:
+        """Times (n,) in seconds."""
+        places = (PER_DECADE * np.log10(np.maximum(seconds, 1e-6) / 1e-6)).astype(int)
+        np.add.at(self.classes, np.minimum(places, len(self.classes) - 1), 1)
 
     def quantile(self, q: float) -> float:
         """In seconds, to a ninth of its value; NaN before the first row."""
@@ -75,21 +77,22 @@ class LiveMonitor:
         self.position: Any = None
         self.outbox: list[dict[str, Any]] = []
         self.latencies, self.score = Latencies(), math.nan
+        self.saved, self.unsaved = -math.inf, False  # when (s, monotonic); whether rows have come since
         self.complaints: list[str] = []  # of the last messages
         folder.mkdir(parents=True, exist_ok=True)
         self.notice = self._restore()
 
-    def handle(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """Score the rows of these messages, save, and return the alarm changes."""
+    def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[dict[str, Any]]:
+        """Score the rows of these messages and return the alarm changes. Saves if there are any, or if the last time
+        was `patience` seconds ago."""
         rows = [row for message in messages for row in self._rows(message)]
         changes = self._score(rows)
         self._append(changes)
         self.outbox += changes
-        self.position = messages[-1].position
-        self.save()
-        now = time.monotonic()
-        for message in messages:
-            self.latencies.add(now - message.arrived)
+        self.position, self.unsaved = messages[-1].position, True
+        if changes or time.monotonic() - self.saved >= patience:
+            self.save()
+        self.latencies.add(time.monotonic() - np.array([message.arrived for message in messages]))
         return changes
 
     def _rows(self, message: Message) -> list[Row]:
@@ -150,6 +153,7 @@ class LiveMonitor:
             "tracker": self.tracker.state(),
         }
         write_text(self.folder / STATE, json.dumps(state, allow_nan=False))
+        self.saved, self.unsaved = time.monotonic(), False
 
     def _restore(self) -> str:
         """Go on from state.json; says so, or why not, or nothing where there is none."""

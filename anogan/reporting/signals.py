@@ -125,7 +125,8 @@ def timeline(
         for axes in (top, *others):
             for begin, end in _spans(active):
                 axes.axvspan(times[begin], times[end], color=ANOMALOUS, alpha=0.18, linewidth=0)
-            axes.set_xlim(times[0], times[-1])
+            if times[0] < times[-1]:
+                axes.set_xlim(times[0], times[-1])
         _mark(figure, (top, *others), times, found, rows)
         last = others[-1] if others else top
         if label is None:
