@@ -72,8 +72,12 @@ def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], abo
     for file, content in contents.items():
         write_bytes(partial / file, content)
     write_json(partial / MANIFEST, manifest | {"sha256": _seal(manifest)})
-    shutil.rmtree(folder, ignore_errors=True)
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)  # two renames, not a deletion: whatever stops us, one of the two is there whole
     partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -62,11 +62,7 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
     for i, name in enumerate(recording.channels):
         if all(np.isnan(values[:, i]).all() for _, values in training):
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
-    with np.errstate(over="ignore"):
-        scaling = Scaling.fit(recording.values)
-    for name, *figures in zip(recording.channels, scaling.centre, scaling.spread, strict=True):
-        if not np.isfinite(figures).all():
-            raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")
+    scaling = _scaling(recording)
     x = _windows(training, scaling, recording.step, window, WINDOWS)
     most = WINDOWS // len(held_out)
     folds = [(stretch, _windows([stretch], scaling, recording.step, window, most)) for stretch in held_out]
@@ -83,6 +79,15 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
         )
     every = _windows([(recording.time, recording.values)], scaling, recording.step, window, WINDOWS)
     return Healthy(every, x, folds, scaling)
+
+
+def _scaling(recording: Recording) -> Scaling:
+    with np.errstate(over="ignore"):
+        scaling = Scaling.fit(recording.values)
+    for name, *figures in zip(recording.channels, scaling.centre, scaling.spread, strict=True):
+        if not np.isfinite(figures).all():
+            raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")
+    return scaling
 
 
 def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple[list[Stretch], list[Stretch]]:
