@@ -1,0 +1,47 @@
+"""What reports/sensors shows is what its committed CSV files say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments import sensors_page
+from experiments.sensors import OUT, measure
+from experiments.sensors_development import FILE as DEVELOPMENT
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_tables_are_those_of_the_committed_figures() -> None:
+    results = pd.read_csv(ROOT / OUT / "results.csv")
+    quiet = pd.read_csv(ROOT / OUT / "false_alarms.csv")
+    tables = {
+        "skab": sensors_page.skab(results[results["data"] == "skab"]),
+        "nab-machine-temperature": sensors_page.nab(results[results["data"] == "nab"]),
+        "false-alarms": sensors_page.kept(quiet),
+        "development": sensors_page.development(pd.read_csv(ROOT / DEVELOPMENT)),
+    }
+    for name, table in tables.items():
+        assert (ROOT / OUT / "tables" / f"{name}.csv").read_text() == table.to_csv(index=False), name
+
+
+def test_every_experiment_stands_there_with_three_seeds() -> None:
+    results = pd.read_csv(ROOT / OUT / "results.csv")
+    counts = results.groupby(["data", "experiment", "detector"])["seed"].nunique()
+    assert (counts == 3).all()
+    assert results[results["data"] == "skab"]["experiment"].nunique() == 34
+    rows = results[results["data"] == "skab"].groupby(["detector", "seed"])[["tp", "fp", "fn", "tn"]].sum()
+    assert (rows.sum(axis=1) == 23_801).all()  # test rows, of which
+    assert (rows["tp"] + rows["fn"] == 12_771).all()  # anomalous
+
+
+def test_alarms_are_counted_point_by_point() -> None:
+    class Case:
+        n_train, y_test = 2, pd.Series([0, 0, 1, 1, 1]).to_numpy()
+
+    score, alarm = pd.Series([9, 9, 0, 3, 2, 4, 5.0]).to_numpy(), pd.Series([1, 1, 0, 1, 0, 1, 1]).to_numpy() > 0
+    found = measure(Case(), score, alarm)  # type: ignore[arg-type]
+    assert (found["tp"], found["fp"], found["fn"], found["tn"]) == (2, 1, 1, 1)
+    assert found["auroc"] == pytest.approx(5 / 6)
