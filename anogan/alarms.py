@@ -26,8 +26,8 @@ UNITS = {
     "year": 31_557_600.0,
 }
 BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
-RELEASE = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
-SLOW = 10  # blocks that a rise must take to be called slow
+USUAL = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
+SLOW = 1.0  # blocks that a rise must take to be called slow; a sudden fault fills the window in a fraction of one
 
 
 def per_second(budget: str) -> float:
@@ -65,12 +65,13 @@ class AlarmRule:
     """When an alarm begins and ends.
 
     It begins when the score has been above `threshold` for `persist` rows, and ends when it has been below `release`
-    for as many. `peaks` are the highest persistent scores of held-out healthy blocks of `block` rows each, in order;
-    `step` is the seconds between rows, `budget` what was asked for.
+    for as many; below `usual` most healthy rows are. `peaks` are the highest persistent scores of held-out healthy
+    blocks of `block` rows each, in order; `step` is the seconds between rows, `budget` what was asked for.
     """
 
     threshold: float
     release: float
+    usual: float
     persist: int
     block: int
     step: float
@@ -103,9 +104,11 @@ class AlarmRule:
                 CalibrationWarning,
                 stacklevel=2,
             )
-        usual = min(threshold, float(np.nanquantile(np.concatenate(held_out), RELEASE)))
+        usual = min(threshold, float(np.nanquantile(np.concatenate(held_out), USUAL)))
         release = (threshold + usual) / 2
-        return cls(threshold, release, config.persist, block, step, config.budget, tuple(map(float, np.sort(peaks))))
+        return cls(
+            threshold, release, usual, config.persist, block, step, config.budget, tuple(map(float, np.sort(peaks)))
+        )
 
     @property
     def promised(self) -> float:
@@ -135,8 +138,8 @@ class Alarm:
     """One alarm; times as they stand in the recording, `end` None while it lasts.
 
     `peak` is the highest score, `p_value` how rare such a peak is in a healthy block, `kind` 'slow' where the score
-    took SLOW blocks or more to rise (wear, fouling, or a drift of the healthy state) and 'sudden' otherwise, `shares`
-    each channel's share in the score, the highest first.
+    took SLOW blocks or more to rise from the usual level (wear, fouling, or a drift of the healthy state) and 'sudden'
+    otherwise, `shares` each channel's share in the score, the highest first.
     """
 
     number: int
@@ -145,7 +148,7 @@ class Alarm:
     peak: float
     p_value: float
     kind: str
-    rise: float  # seconds from the release level to the alarm
+    rise: float  # seconds from the usual level to the alarm
     shares: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class AlarmTracker:
     alarms: int = 0  # so far
     current: Alarm | None = None
     run: int = 0  # rows in a row above the threshold or, during an alarm, below the release level
-    calm: int = 0  # rows in a row below the release level
+    calm: int = 0  # rows in a row below the usual level
     since_calm: int = 0  # rows since there were enough of them
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (channels,), scores times shares
 
@@ -192,7 +195,7 @@ class AlarmTracker:
 
     def _watch(self, score: float) -> None:
         self.run = self.run + 1 if score > self.rule.threshold else 0
-        self.calm = self.calm + 1 if score < self.rule.release else 0
+        self.calm = self.calm + 1 if score < self.rule.usual else 0
         self.since_calm = 0 if self.calm >= self.rule.persist else self.since_calm + 1
 
     def _begin(self, stamp: Any) -> None:

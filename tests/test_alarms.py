@@ -13,7 +13,7 @@ from anogan.alarms import AlarmRule, AlarmTracker, gumbel_quantile, in_words, pe
 from anogan.config import AlarmConfig
 from anogan.errors import CalibrationWarning
 
-RULE = AlarmRule(2.0, 1.0, 3, 50, 1.0, "1/day", (0.5, 1.0, 1.5, 2.0))
+RULE = AlarmRule(2.0, 1.0, 0.5, 3, 50, 1.0, "1/day", (0.5, 1.0, 1.5, 2.0))
 
 
 def tracked(score: list[float], rule: AlarmRule = RULE, parts: int = 1) -> list[tuple[int, object, object]]:
@@ -78,9 +78,9 @@ def test_an_alarm_tells_its_peak_its_rarity_and_its_channels() -> None:
     assert ended.named() == "b 75 %, a 25 %"
 
 
-def test_a_rise_over_many_blocks_is_slow() -> None:
-    sudden = np.concatenate([np.zeros(1500), np.full(10, 3.0)])
-    slow = np.concatenate([np.zeros(100), np.linspace(1.0, 3.0, 1400)])
+def test_a_rise_over_blocks_is_slow_and_one_within_a_block_sudden() -> None:
+    sudden = np.concatenate([np.zeros(1500), np.linspace(0, 3.0, 30), np.full(10, 3.0)])
+    slow = np.concatenate([np.zeros(100), np.linspace(0.0, 3.0, 140)])
     kinds = []
     for score in (sudden, slow):
         tracker = AlarmTracker(RULE, ("a",))
