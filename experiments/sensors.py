@@ -121,9 +121,9 @@ def windows(case: LabelledRecording, window: int) -> Windows:
 
 
 def pca(x: Windows, seed: int) -> Floats:
-    subspace = Subspace.fit(torch.from_numpy(x.train), 0.9)
+    subspace = Subspace.fit(torch.from_numpy(x.train.copy()), 0.9)
     limits = subspace.limits.double()[:, None]
-    scores: Floats = (torch.stack(subspace.distances(torch.from_numpy(x.every))) / limits).sum(0).numpy()
+    scores: Floats = (torch.stack(subspace.distances(torch.from_numpy(x.every.copy()))) / limits).sum(0).numpy()
     return scores
 
 
