@@ -27,7 +27,7 @@ UNITS = {
 }
 BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
 USUAL = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
-SLOW = 1.0  # blocks that a rise must take to be called slow; a sudden fault fills the window in a fraction of one
+SLOW = 0.5  # blocks that a rise must take to be called slow; a sudden fault fills the window in a tenth of one
 
 
 def per_second(budget: str) -> float:

@@ -78,7 +78,7 @@ def test_an_alarm_tells_its_peak_its_rarity_and_its_channels() -> None:
     assert ended.named() == "b 75 %, a 25 %"
 
 
-def test_a_rise_over_blocks_is_slow_and_one_within_a_block_sudden() -> None:
+def test_a_rise_over_many_windows_is_slow_and_one_within_a_few_sudden() -> None:
     sudden = np.concatenate([np.zeros(1500), np.linspace(0, 3.0, 30), np.full(10, 3.0)])
     slow = np.concatenate([np.zeros(100), np.linspace(0.0, 3.0, 140)])
     kinds = []
