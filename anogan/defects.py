@@ -74,11 +74,11 @@ def missing(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo,
     opacity = _region(x, centre, halves, 1.5, rng, power=4.0)
     rim = 2 + 0.02 * side
     ring = (_region(x, centre, (halves[0] + rim, halves[1] + rim), 1.0, rng, power=4.0) > 0) & (opacity == 0)
-    around = x[:, ring]
-    grain = (x - gaussian_filter(x, (0, 1, 1)))[:, ring]
-    most = 3 * np.median(np.abs(grain))  # edges that cross the ring are no grain
-    drawn = np.clip(grain, -most, most)[:, rng.integers(0, around.shape[1], x.shape[1:])]
-    full = np.median(around, axis=1)[:, None, None] + drawn
+    grain = (x - gaussian_filter(x, (0, 1, 1))) / 0.87  # what the filter leaves of white noise
+    power = uniform_filter(grain**2, (0, 5, 5)).sum(axis=0)[ring]
+    calm = grain[:, ring][:, power <= np.median(power)]  # edges that cross the ring are no grain
+    drawn = calm[:, rng.integers(0, calm.shape[1], x.shape[1:])]
+    full = np.median(x[:, ring], axis=1)[:, None, None] + drawn
     return _blend(x, full, opacity, severity)
 
 

@@ -57,11 +57,13 @@ def test_the_seed_alone_decides_where(kind: DefectName) -> None:
 
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_full_severity_can_be_seen_and_stays_in_one_place(kind: DefectName) -> None:
+    strongest = []
     for seed in range(50):
         x = photo((1 + 2 * (seed % 2), 32 + seed, 64), seed)
         changed, mask = damaged(kind, x, 1.0, seed)
-        assert np.abs(changed - x).max() > 0.15
+        strongest.append(np.abs(changed - x).max())
         assert 2 <= mask.sum() < 0.6 * mask.size
+    assert np.quantile(strongest, 0.1) > 0.2  # four times the grain
 
 
 @pytest.mark.parametrize("kind", ["missing", "shifted", "cut_paste", "blur", "misprint"])
@@ -85,11 +87,12 @@ def test_what_is_missing_looks_like_its_surroundings() -> None:
     rng = np.random.default_rng(0)
     x = (0.3 + 0.05 * rng.standard_normal((1, 64, 64))).astype(np.float32)
     x[:, 30:34, 30:34] = -0.8
+    x[:, 40:] += 0.5  # an edge nearby does not count
     found = (damaged("missing", x, 1.0, seed) for seed in range(200))
     inner = ((changed, binary_erosion(mask, iterations=2)) for changed, mask in found)  # without the soft edge
-    changed, mask = next((changed, mask) for changed, mask in inner if mask[30:34, 30:34].all())
+    changed, mask = next((changed, mask) for changed, mask in inner if mask[30:34, 30:34].all() and not mask[38:].any())
     assert changed[:, mask].mean() == pytest.approx(0.3, abs=0.05)
-    assert changed[:, mask].std() == pytest.approx(0.05, rel=0.5)
+    assert changed[:, mask].std() == pytest.approx(0.05, rel=0.4)
 
 
 def test_minus_zero_stays_minus_zero() -> None:
