@@ -21,13 +21,16 @@ from numpy.typing import NDArray
 
 from anogan import parallel
 from anogan.calibration import p_values
-from anogan.data.photos import read_images
+from anogan.data.framing import Framing
+from anogan.data.photos import read_photos
 from anogan.data.splits import to_unit_range
 from anogan.detectors import Detector
 from anogan.errors import SampleError
 
 BLOCK = 1024  # samples in memory at once
+PHOTOS = 16  # photos of any size in memory at once
 Samples = Sequence[NDArray[np.float32] | SampleError]
+Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # the first one's number, names, samples -> a row per sample
 OnBlock = Callable[[int], None]  # rows finished
 OnError = Callable[[str, SampleError], None]  # name
 OnMap = Callable[[int, NDArray[np.float32]], None]  # row, anomaly map (channels, *size)
@@ -38,6 +41,10 @@ class Source(Protocol):
 
     column: str  # what a row is named by
 
+    @property
+    def block(self) -> int:
+        """How many rows are read at once."""
+
     def __len__(self) -> int: ...
 
     def identity(self) -> Any:
@@ -47,23 +54,52 @@ class Source(Protocol):
         """Names and samples of rows begin ... end - 1, or the reason why there is none."""
 
 
-class ImageFiles:
-    """Image files as samples of `shape`."""
+class PhotoFiles:
+    """Image files as photos (channels, *any size)."""
 
     column = "file"
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, ...], resize: bool) -> None:
-        self.paths, self.shape, self.resize = paths, shape, resize
+    def __init__(self, paths: Sequence[Path], channels: int) -> None:
+        self.paths, self.channels = paths, channels
+
+    @property
+    def block(self) -> int:
+        return PHOTOS
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def identity(self) -> Any:
-        return [self.resize, *map(str, self.paths)]
+        return list(map(str, self.paths))
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         paths = self.paths[begin:end]
-        return list(map(str, paths)), list(read_images(paths, self.shape, self.resize))
+        return list(map(str, paths)), list(read_photos(paths, self.channels))
+
+
+class ImageFiles(PhotoFiles):
+    """Image files as samples of `shape`."""
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, ...], resize: bool) -> None:
+        super().__init__(paths, shape[0])
+        self.framing = Framing(shape, resize=resize)
+
+    @property
+    def block(self) -> int:
+        return BLOCK
+
+    def identity(self) -> Any:
+        return [self.framing.resize, *super().identity()]
+
+    def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
+        names, photos = super().read(begin, end)
+        return names, [self._sample(photo) for photo in photos]
+
+    def _sample(self, photo: NDArray[np.float32] | SampleError) -> NDArray[np.float32] | SampleError:
+        try:
+            return photo if isinstance(photo, SampleError) else self.framing.samples(photo)[0]
+        except SampleError as error:
+            return error
 
 
 class ArrayFile:
@@ -83,6 +119,10 @@ class ArrayFile:
         if array.dtype != np.uint8 and array.dtype.kind != "f":
             raise ValueError(f"{path} holds {array.dtype}, expected bytes 0-255 or floats in [-1, 1]")
         self.rows = len(array)
+
+    @property
+    def block(self) -> int:
+        return BLOCK
 
     def __len__(self) -> int:
         return self.rows
@@ -137,14 +177,18 @@ def score_block(
     return rows.reindex(columns=[column, "score", "p_value", "verdict", *detector.terms, "error"])
 
 
+def scorer(detector: Detector, column: str, on_map: OnMap | None = None) -> Rows:
+    """Rows by `score_block`."""
+
+    def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
+        to_map = None if on_map is None else lambda i, values: on_map(begin + i, values)
+        return score_block(detector, column, names, samples, to_map)
+
+    return rows
+
+
 def score_stream(
-    detector: Detector,
-    source: Source,
-    out: Path,
-    model: Any,
-    on_block: OnBlock,
-    on_error: OnError,
-    on_map: OnMap | None = None,
+    rows: Rows, source: Source, out: Path, model: Any, on_block: OnBlock, on_error: OnError
 ) -> Counter[str]:
     """Write a CSV row per sample into `out`, which appears when it is complete; how often each verdict was given.
 
@@ -159,35 +203,33 @@ def score_stream(
     done = _whole_rows(partial)
     on_block(done)
     with partial.open("a", newline="") as stream:
-        for begin, (names, samples) in _read_ahead(source, _spans(len(source), done)):
+        for begin, (names, samples) in _read_ahead(source, _spans(source, done)):
             for name, sample in zip(names, samples, strict=True):
                 if isinstance(sample, SampleError):
                     on_error(name, sample)
-            to_map = None if on_map is None else lambda i, values, begin=begin: on_map(begin + i, values)
-            table = score_block(detector, source.column, names, samples, to_map)
-            table.to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
+            rows(begin, names, samples).to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
             stream.flush()
             os.fsync(stream.fileno())
             on_block(len(names))
     parallel.wait_for_all()
     if parallel.rank():
         return Counter()
-    _merge(partials)
+    _merge(partials, source.block)
     partials[0].replace(out)
     return Counter(_verdicts(out))
 
 
-def _spans(rows: int, done: int) -> Iterator[tuple[int, int]]:
+def _spans(source: Source, done: int) -> Iterator[tuple[int, int]]:
     """Begin and end of this process's blocks, every size-th of all, after the rows that it has already done."""
-    for begin in range(parallel.rank() * BLOCK, rows, parallel.size() * BLOCK):
-        end = min(begin + BLOCK, rows)
+    for begin in range(parallel.rank() * source.block, len(source), parallel.size() * source.block):
+        end = min(begin + source.block, len(source))
         skipped = min(done, end - begin)
         done -= skipped
         if begin + skipped < end:
             yield begin + skipped, end
 
 
-def _merge(partials: Sequence[Path]) -> None:
+def _merge(partials: Sequence[Path], block: int) -> None:
     """All rows in their order into the first file; the others are removed."""
     if len(partials) == 1:
         return
@@ -197,15 +239,15 @@ def _merge(partials: Sequence[Path]) -> None:
         writer = csv.writer(stack.enter_context(merged.open("w", newline="")), lineterminator="\n")
         headers = [next(reader, None) for reader in readers]
         writer.writerow(headers[0] or [])
-        while any([_copy_rows(reader, writer) for reader in readers]):
+        while any([_copy_rows(reader, writer, block) for reader in readers]):
             pass
     merged.replace(partials[0])
     for path in partials[1:]:
         path.unlink()
 
 
-def _copy_rows(reader: Iterator[list[str]], writer: Any) -> bool:
-    rows = list(islice(reader, BLOCK))
+def _copy_rows(reader: Iterator[list[str]], writer: Any, block: int) -> bool:
+    rows = list(islice(reader, block))
     writer.writerows(rows)
     return bool(rows)
 

@@ -34,7 +34,7 @@ from anogan.evaluation import auroc
 from anogan.files import write_json, write_text
 from anogan.inversion import CHUNK
 from anogan.networks import GAN
-from anogan.streaming import ArrayFile, ImageFiles, score_stream
+from anogan.streaming import ArrayFile, ImageFiles, score_stream, scorer
 from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 from experiments.development import development_split
 from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
@@ -210,7 +210,8 @@ def scoring(data_root: str | None, n: int = 4096) -> Iterator[Row]:
         source = ImageFiles(files, SHAPE, resize=False)
 
         def from_files() -> None:
-            score_stream(detector, source, folder / "s.csv", time.time(), lambda rows: None, lambda *error: None)
+            rows_of = scorer(detector, source.column)
+            score_stream(rows_of, source, folder / "s.csv", time.time(), lambda rows: None, lambda *error: None)
 
         variants: Variants = {
             "raw forward passes": lambda: rate(n, lambda: raw_passes(detector, x)),
@@ -244,7 +245,8 @@ def score_file(folder: str) -> None:
     source = ArrayFile(Path(folder) / "x.npy", SHAPE)
     detector.anomaly_score(np.stack([row for row in source.read(0, 64)[1] if isinstance(row, np.ndarray)]))
     idle = resident("VmRSS")
-    seconds = timed(lambda: score_stream(detector, source, Path(folder) / "s.csv", 0, lambda r: None, lambda *e: None))
+    rows_of = scorer(detector, source.column)
+    seconds = timed(lambda: score_stream(rows_of, source, Path(folder) / "s.csv", 0, lambda r: None, lambda *e: None))
     print(json.dumps({"peak": resident("VmHWM") - idle, "seconds": seconds}))
 
 

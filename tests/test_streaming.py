@@ -13,7 +13,7 @@ from PIL import Image
 
 from anogan import streaming
 from anogan.detectors import Detector
-from anogan.streaming import ArrayFile, ImageFiles, score_stream
+from anogan.streaming import ArrayFile, ImageFiles, score_stream, scorer
 
 SHAPE = (1, 12, 12)
 
@@ -33,9 +33,10 @@ def save(path: Path, x: np.ndarray) -> Path:
     return path
 
 
-def stream(detector: Detector, source: object, out: Path, on_block=lambda rows: None, **rest: object):
+def stream(detector: Detector, source: object, out: Path, on_block=lambda rows: None, on_map=None):
     errors: list[tuple[str, str]] = []
-    counts = score_stream(detector, source, out, "model", on_block, lambda *error: errors.append(error), **rest)
+    rows = scorer(detector, source.column, on_map)
+    counts = score_stream(rows, source, out, "model", on_block, lambda *error: errors.append(error))
     return counts, errors
 
 

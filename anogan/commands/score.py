@@ -20,7 +20,7 @@ from anogan.errors import SampleError
 from anogan.files import write_bytes, write_text
 from anogan.images import heatmap, png
 from anogan.options import Score, recording_name
-from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream
+from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream, scorer
 
 if TYPE_CHECKING:
     from anogan.reporting.truth import Truth
@@ -108,7 +108,8 @@ def _score_files(options: Score) -> int:
         def on_block(rows: int) -> None:
             update(rows * parallel.size(), "")
 
-        counts = score_stream(detector, source, out, model, on_block, tell, draw if options.maps else None)
+        rows = scorer(detector, source.column, draw if options.maps else None)
+        counts = score_stream(rows, source, out, model, on_block, tell)
     if parallel.rank():
         return 0
     print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))

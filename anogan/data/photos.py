@@ -1,7 +1,8 @@
-"""Image files -> samples. What can be converted without guessing is converted; the rest is refused with the reason."""
+"""Image files -> pixels. What can be converted without guessing is converted; the rest is refused with the reason."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from anogan.errors import SampleError
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm"}
 MODES = {1: "L", 3: "RGB"}
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+GREY_MODES = ("1", "L", "LA", "I", "F", *SIXTEEN_BIT)
+
+Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 
 
 def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
@@ -23,7 +27,7 @@ def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
     found: list[tuple[Path, Path]] = []
     for path in inputs:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            inside = images_in(path)
             if not inside:
                 raise ValueError(f"{path} holds no image file ({', '.join(sorted(EXTENSIONS))})")
             found += [(p, p.relative_to(path)) for p in inside]
@@ -34,38 +38,57 @@ def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
     return found
 
 
-def read_image(path: Path, shape: tuple[int, ...], resize: bool = False) -> NDArray[np.float32]:
-    """One file as sample (channels, height, width) in [-1, 1]; raises `SampleError` when that would take guessing.
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder and its subfolders, by ending, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
 
-    Colour becomes grey by luminance, grey becomes colour by repetition, 16 bits are scaled to 8, palettes are looked
-    up, opaque alpha is dropped. Another size is refused unless `resize` allows it.
+
+def is_grey(path: Path) -> bool:
+    """Whether the file's header says that it has no colour; raises `SampleError` when it has none that can be read."""
+    with _opened(path) as image:
+        return image.mode in GREY_MODES
+
+
+def read_photo(path: Path, channels: int) -> Pixels:
+    """One file's pixels (channels, height, width) in [-1, 1]; raises `SampleError` when that would take guessing.
+
+    Turned as the camera's EXIF says. Colour becomes grey by luminance, grey becomes colour by repetition, 16 bits keep
+    their precision, palettes are looked up, opaque alpha is dropped.
     """
-    channels, height, width = shape
     try:
-        with Image.open(path) as opened:
+        with _opened(path) as opened:
             opened.load()
             image = ImageOps.exif_transpose(opened)
-    except UnidentifiedImageError as error:
-        raise SampleError("no image that can be read") from error
-    except Image.DecompressionBombError as error:
-        raise SampleError("too many pixels") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
-    image = _eight_bit(image, MODES[channels])
-    if image.size != (width, height):
-        if not resize:
-            raise SampleError(f"size {image.width}x{image.height}, expected {width}x{height} (--resize allows it)")
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    pixels = np.asarray(image).reshape(height, width, channels)
+    if image.mode in SIXTEEN_BIT or image.mode == "I":
+        return _sixteen_bit(image, channels)
+    pixels = np.asarray(_eight_bit(image, MODES[channels])).reshape(image.height, image.width, channels)
     return to_unit_range(np.moveaxis(pixels, 2, 0))
 
 
+def _opened(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise SampleError("no image that can be read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SampleError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise SampleError(f"damaged: {error}") from error
+
+
+def _sixteen_bit(image: Image.Image, channels: int) -> Pixels:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise SampleError("32-bit pixels have no fixed range")
+    grey = (values / 32767.5 - 1).astype(np.float32)
+    return np.repeat(grey[None], channels, axis=0)
+
+
 def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode in SIXTEEN_BIT or image.mode == "I":
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise SampleError("32-bit pixels have no fixed range")
-        return Image.fromarray((values // 257).astype(np.uint8)).convert(mode)
     if image.mode == "F":
         raise SampleError("floating-point pixels have no fixed range")
     if image.has_transparency_data:
@@ -75,12 +98,19 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode) if image.mode == "RGBA" else image.convert(mode)
 
 
-def read_images(
-    paths: Iterable[Path], shape: tuple[int, ...], resize: bool = False
-) -> Iterator[NDArray[np.float32] | SampleError]:
-    """Every file's sample, or the reason why it has none."""
+def resized(photo: Pixels, height: int, width: int) -> Pixels:
+    """Bicubic, low-passed when it shrinks; what overshoots is cut off."""
+    if photo.shape[1:] == (height, width):
+        return photo
+    size = (width, height)
+    channels = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in photo]
+    return np.clip(np.stack([np.asarray(channel, dtype=np.float32) for channel in channels]), -1, 1)
+
+
+def read_photos(paths: Iterable[Path], channels: int) -> Iterator[Pixels | SampleError]:
+    """Every file's pixels, or the reason why it has none."""
     for path in paths:
         try:
-            yield read_image(path, shape, resize)
+            yield read_photo(path, channels)
         except SampleError as error:
             yield error
