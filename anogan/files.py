@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from anogan import parallel
 
@@ -15,13 +17,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Of several processes only the first writes: all of them hold the same.
     """
-    if parallel.rank():
-        return
+    if not parallel.rank():
+        with replacing(path) as stream:
+            stream.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose contents replace `path` atomically at the end; nothing happens to it after an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

@@ -72,12 +72,17 @@ class Score:
     detector: DetectorName | None = None
     """Detector for files; the run's first one unless given."""
     out: Path | None = None
-    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was. For a recording,
-    the folder; RUN/scored/FILE unless given."""
+    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was. A model of photos
+    writes the defective regions beside it (NAME.regions.csv and NAME.regions.json, in pixels of the photo). For a
+    recording, the folder; RUN/scored/FILE unless given."""
     maps: Path | None = None
-    """Folder for one heatmap per image, on one fixed scale."""
+    """Folder for one picture per image, on one fixed scale: a heatmap or, by a model of photos, the photo with heat
+    where it looks defective and a box around each region."""
+    move_rejects: Path | None = None
+    """Folder that image files judged anomalies are moved into, under the names they have in their own folder; nothing
+    is overwritten, rejects.csv in there says where each came from."""
     resize: bool = False
-    """Resize images of another size instead of reporting them."""
+    """Resize images of another size instead of reporting them. A model of photos decides that itself."""
     subset: int = 306
     """Rows of a data set scored by detectors that search: half normal, half anomalous; 0 = all."""
     fail_on_anomaly: bool = False
