@@ -9,17 +9,18 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pandas as pd
 
 from anogan import parallel
 from anogan.data.photos import find_images
 from anogan.errors import SampleError
-from anogan.files import write_text
+from anogan.files import lock, write_text
 from anogan.streaming import OnError, OnSaved
 
 LOG = "rejects.csv"
@@ -63,41 +64,59 @@ class Rejects:
     def __init__(self, folder: Path) -> None:
         """Raises `OSError` where the folder cannot be written."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._append(())
+        with self._log():
+            pass
+
+    @contextmanager
+    def _log(self) -> Iterator[BinaryIO]:
+        """rejects.csv at its end, kept from other processes: one of them may be moving the same photo."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOG).open("a+b") as stream:
+            lock(stream, wait=True)
+            last = _tail(stream)[-1:]
+            if last != b"\n":  # new, or the power went
+                stream.write(b"\n" if last else f"{','.join(COLUMNS)}\n".encode())
+            yield stream
 
     def move(self, photo: Photo, score: float, p_value: float) -> Path:
         """Move the photo to its name inside the folder, or to that with -1, -2, ... where it is taken, and return where
         it is now. Raises `OSError` or, where it is not the photo that was scored, `SampleError`; then it stays."""
-        if stamp_of(photo.path) != photo.stamp:
-            raise SampleError("changed since it was scored, so it is not moved")
-        if not os.access(photo.path.parent, os.W_OK):
-            raise PermissionError(f"nothing can be moved out of {photo.path.parent}")
-        moved, known = _placed(photo.path, self.folder / photo.name)
-        _sync_folder(moved.parent)
-        if not (known and self._ends_with(moved)):
-            time = datetime.now(UTC).isoformat(timespec="seconds")
-            self._append((str(photo.path), str(moved), f"{score:.6g}", f"{p_value:.6g}", time))
-        photo.path.unlink()
-        return moved
+        with self._log() as log:
+            if stamp_of(photo.path) != photo.stamp:
+                raise SampleError("changed since it was scored, so it is not moved")
+            moved, known = _placed(photo.path, self.folder / photo.name)
+            _sync_folder(moved.parent)
+            end = log.seek(0, os.SEEK_END)
+            if not (known and _names(log, moved)):
+                time = datetime.now(UTC).isoformat(timespec="seconds")
+                log.write(_line(str(photo.path), str(moved), f"{score:.6g}", f"{p_value:.6g}", time))
+                log.flush()
+                os.fsync(log.fileno())
+            try:
+                photo.path.unlink()
+            except OSError:
+                if photo.path.exists():  # it may not be removed, so it was not moved; a network may say so wrongly
+                    moved.unlink()
+                    log.truncate(end)
+                    raise
+            return moved
 
-    def _append(self, row: Sequence[str]) -> None:
-        """The row, or what the file begins with; in one piece, because other processes may write too."""
-        with (self.folder / LOG).open("a", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            if not stream.tell():
-                writer.writerow(COLUMNS)
-            if row:
-                writer.writerow(row)
-            stream.flush()
-            os.fsync(stream.fileno())
 
-    def _ends_with(self, moved: Path) -> bool:
-        """Whether one of the last rows names this photo: an interrupted move has written it."""
-        with (self.folder / LOG).open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
-            rows = csv.reader(io.StringIO(stream.read().decode("utf-8", "surrogateescape")))
-            return any(len(row) == len(COLUMNS) and row[1] == str(moved) for row in rows)
+def _line(*row: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _names(log: BinaryIO, moved: Path) -> bool:
+    """Whether one of the last rows names this photo: an interrupted move has written it."""
+    rows = csv.reader(io.StringIO(_tail(log).decode("utf-8", "surrogateescape")))
+    return any(len(row) == len(COLUMNS) and row[1] == str(moved) for row in rows)
+
+
+def _tail(log: BinaryIO) -> bytes:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+    return log.read()
 
 
 def _placed(photo: Path, target: Path) -> tuple[Path, bool]:
@@ -187,9 +206,8 @@ def mover(rejects: Rejects, photos: Iterable[Photo], on_error: OnError) -> OnSav
         for file, score, p_value in zip(anomalies["file"], anomalies["score"], anomalies["p_value"], strict=True):
             try:
                 rejects.move(by_file[file], score, p_value)
-            except FileNotFoundError:
-                continue  # moved before an interruption
             except (OSError, SampleError) as error:
-                on_error(file, SampleError(f"cannot be moved: {error}"))
+                if by_file[file].path.exists():  # otherwise it was moved before an interruption
+                    on_error(file, SampleError(f"cannot be moved: {error}"))
 
     return move

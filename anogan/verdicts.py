@@ -15,7 +15,7 @@ import pandas as pd
 from anogan.data.framing import Framing
 from anogan.data.photos import Pixels
 from anogan.errors import SampleError
-from anogan.files import replacing, write_bytes
+from anogan.files import replacing
 from anogan.images import overlay, png
 from anogan.inspection import Inspection, PhotoModel, Region
 from anogan.streaming import Rows, Samples
@@ -110,4 +110,5 @@ def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
     """Write the PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
     left, top = framing.crop[:2] if framing.crop else (0, 0)
     boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
-    write_bytes(path, png(overlay(framing.cropped(photo), said.map, boxes)))
+    with replacing(path) as stream:  # of several processes every one draws its own photos
+        stream.write(png(overlay(framing.cropped(photo), said.map, boxes)))

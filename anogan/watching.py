@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from anogan.data.photos import EXTENSIONS, Pixels, read_photos
 from anogan.errors import SampleError
+from anogan.files import lock
 from anogan.inspection import Inspection, PhotoModel
 from anogan.sorting import Photo, Rejects, Stamp, stamp_of
 from anogan.streaming import PHOTOS
@@ -88,7 +88,10 @@ class Results:
         self.anomalies: dict[str, Record] = {}  # that may not have been moved when the process ended
         self.stream = self.path.open("a+b")
         try:
-            _lock(self.stream, self.path)
+            if not lock(self.stream, wait=False):  # two processes would score everything twice
+                raise SampleError(
+                    f"{self.path} is being written by another anogan watch; give this one its own --state"
+                )
             self._restore()
         except SampleError:
             self.close()
@@ -120,20 +123,6 @@ class Results:
 
     def close(self) -> None:
         self.stream.close()
-
-
-def _lock(stream: BinaryIO, path: Path) -> None:
-    """Two processes on one file would score everything twice."""
-    try:
-        import fcntl
-    except ImportError:  # not on every system
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SampleError(f"{path} is being written by another anogan watch; give this one its own --state") from None
-    except OSError:  # nor on every drive
-        return
 
 
 class Watcher:

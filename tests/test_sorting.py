@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import json
 import os
+import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from conftest import quick, stripes
 from photo_model import SHAPE, photo, save_model, write
 from test_cli import anogan, refusal, size
 
-from anogan import bundle, sorting, streaming
+from anogan import bundle, parallel, sorting, streaming, verdicts
 from anogan.data.photos import read_photo
 from anogan.errors import SampleError
 from anogan.inspection import PhotoModel
@@ -252,6 +255,22 @@ def test_without_links_a_photo_is_copied_before_it_is_removed(
     assert not third.exists()
 
 
+def test_the_log_goes_on_after_half_a_row_and_after_it_was_taken_away(tmp_path: Path) -> None:
+    rejects = Rejects(tmp_path / "r")
+    with (tmp_path / "r" / LOG).open("a") as stream:
+        stream.write("in/x.png,r/x.p")  # the power went
+    for name in ("a.png", "b,\n2.png"):
+        reject(rejects, write(tmp_path / "in" / name))
+    with (tmp_path / "r" / LOG).open(newline="") as stream:
+        assert [row[0] for row in csv.reader(stream)][2:] == [
+            str(tmp_path / "in" / "a.png"),
+            str(tmp_path / "in/b,\n2.png"),
+        ]
+    shutil.rmtree(tmp_path / "r")
+    reject(rejects, write(tmp_path / "in" / "c.png"))
+    assert len(pd.read_csv(tmp_path / "r" / LOG)) == 1
+
+
 def test_a_full_disk_leaves_the_photo_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -262,6 +281,32 @@ def test_a_full_disk_leaves_the_photo_where_it_was(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="No space left"):
         reject(Rejects(tmp_path / "r"), path)
     assert names(tmp_path) == ["in/a.png", f"r/{LOG}"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_photo_that_may_not_be_removed_is_not_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    """A drive that says so although it has removed it must not make us remove the other copy."""
+    path, unlink = write(tmp_path / "in" / "a.png"), Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self == path and not gone:
+            raise PermissionError("busy")
+        unlink(self, missing_ok)
+        if self == path:
+            raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    rejects = Rejects(tmp_path / "r")
+    if gone:
+        assert reject(rejects, path).exists()
+        assert names(tmp_path) == ["r/a.png", f"r/{LOG}"]
+    else:
+        with pytest.raises(PermissionError, match="busy"):
+            reject(rejects, path)
+        assert names(tmp_path) == ["in/a.png", f"r/{LOG}"]
+    assert len(pd.read_csv(tmp_path / "r" / LOG)) == gone
 
 
 def test_a_photo_that_is_not_the_one_scored_is_not_moved(tmp_path: Path) -> None:
@@ -307,6 +352,35 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_scored(ru
     photos = line(tmp_path / "line", 1, 1)
     (tmp_path / "r").mkdir(mode=0o500)
     assert "Permission denied" in refusal("score", run, photos, "--move-rejects", "r", cwd=tmp_path)
+
+
+def test_every_process_draws_its_own_photos(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_rank", 1)
+    model, x = PhotoModel.load(run), read_photo(write(tmp_path / "a.png"), 1)
+    (said,) = model.inspect([x])
+    verdicts.draw(tmp_path / "maps" / "a.png", model.framing, x, said)
+    assert size(tmp_path / "maps" / "a.png") == (32, 32)
+
+
+def test_two_processes_that_move_the_same_photos_move_each_once(tmp_path: Path) -> None:
+    photos = [write(tmp_path / "in" / f"{i}.png", i) for i in range(40)]
+    listed = [Photo(path, Path(path.name), stamp_of(path)) for path in photos]
+    moved: list[Path] = []
+
+    def move() -> None:
+        rejects = Rejects(tmp_path / "r")
+        for one in listed:
+            with contextlib.suppress(FileNotFoundError):
+                moved.append(rejects.move(one, 3.0, 0.01))
+
+    threads = [threading.Thread(target=move) for _ in range(3)]  # locks are of open files, not of processes
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(moved) == sorted(tmp_path / "r" / path.name for path in photos)
+    assert len(pd.read_csv(tmp_path / "r" / LOG)) == 40
+    assert len(names(tmp_path / "r")) == 41
 
 
 def test_photo_helper_makes_what_it_says() -> None:

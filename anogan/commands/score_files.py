@@ -16,7 +16,7 @@ from anogan import bundle, parallel, verdicts
 from anogan.commands.progress import bar
 from anogan.data.photos import Pixels, find_images
 from anogan.errors import SampleError
-from anogan.files import write_bytes
+from anogan.files import replacing
 from anogan.images import heatmap, png
 from anogan.inspection import Inspection, PhotoModel
 from anogan.options import Score
@@ -97,7 +97,8 @@ def _images(options: Score, files: Files, inputs: list[Path]) -> tuple[PhotoFile
 
 def _heatmap(options: Score, name: str, anomaly_map: NDArray[np.float32]) -> None:
     assert options.maps is not None
-    write_bytes(options.maps / f"{name}.map.png", png(heatmap(anomaly_map), zoom=4))
+    with replacing(options.maps / f"{name}.map.png") as stream:  # of several processes every one draws its own
+        stream.write(png(heatmap(anomaly_map), zoom=4))
 
 
 def _out(options: Score) -> Path:
