@@ -19,7 +19,8 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from anogan.config import DetectorName, GANConfig, from_dict, to_dict
+from anogan.config import DetectorName, GANConfig
+from anogan.configfile import from_dict, to_dict
 from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
 from anogan.errors import BundleError
@@ -28,7 +29,7 @@ from anogan.networks import GAN
 
 FORMAT = 1
 MANIFEST = "bundle.json"
-NETWORKS = ("generator", "discriminator", "encoder")
+NETWORKS = ("generator", "discriminator", "encoder", "locator")
 CALIBRATION = "calibration.safetensors"
 KEYS = {"format", "about", "shape", "gan", "detectors", "files"}
 
@@ -139,7 +140,8 @@ def load_gan(path: Path | str, device: str = "auto") -> GAN:
     try:
         config = from_dict(GANConfig, manifest["gan"], "gan")
         with torch.device("meta"):  # nothing is allocated before the shapes have been compared
-            gan = GAN(tuple(manifest["shape"]), config, with_encoder="encoder.safetensors" in manifest["files"])
+            trained = [f"{name}.safetensors" in manifest["files"] for name in NETWORKS[2:]]
+            gan = GAN(tuple(manifest["shape"]), config, *trained)
     except (ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder / MANIFEST}: {error}") from error
     for name in NETWORKS:
