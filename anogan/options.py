@@ -225,15 +225,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole job in a few minutes, on MNIST (runs/demo, reports/demo) or on sensors of a simulated machine."""
+    """The whole job in a few minutes: on MNIST (runs/demo, reports/demo), sensors of a machine, or photos of parts."""
 
-    what: tyro.conf.Positional[Literal["digits", "sensors"]] = "digits"
+    what: tyro.conf.Positional[Literal["digits", "sensors", "photos"]] = "digits"
     """sensors: a simulated pump, with a bearing that wears out and a valve that sticks; runs/demo-sensors and
-    reports/demo-sensors."""
+    reports/demo-sensors. photos: rendered circuit boards, some scratched, stained, with pads missing or shifted;
+    runs/demo-photos and reports/demo-photos."""
     normal: str = "3"
     """Normal digit; the other nine are anomalies. Digits only."""
     seed: int = 0
-    """Decides weights, batches, latents and subsets, and what the simulated machine does."""
+    """Decides weights, batches, latents and subsets, what the simulated machine does, and how boards look."""
     data_root: str | None = None
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's. Digits only."""
     device: str = "auto"

@@ -14,13 +14,14 @@ from anogan.networks import Locator
 from anogan.scoring import Score, blur
 
 SMALLEST = 1e-3  # spread of a view; samples lie in [-1, 1]
+LIMIT = 0.9  # quantile of the peaks of held-out photos that a view is measured by
 MOST = 2000  # photos that the principal components are made of
 
 
 class LocatorGAN(Detector):
     """x -> z -> x_hat by the locator's own encoder and generator, which began as a copy of the GAN's and learnt to
-    repair. A(x) is the highest of the scores of all places, each the weighted sum of two views in units of their
-    spread at that place over held-out normal photos:
+    repair. A(x) is the highest value of two views of all places, each standardised by its mean and spread at that place
+    over held-out normal photos, smoothed, in units of how high it gets on those (the quantile LIMIT of their peaks):
 
     - linear: what the principal components of the training photos leave of x, smoothed;
     - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat.
@@ -29,7 +30,7 @@ class LocatorGAN(Detector):
     """
 
     terms = ("linear", "locator")
-    remembered = frozenset({"mean", "components", "centre", "spread"})
+    remembered = frozenset({"mean", "components", "centre", "spread", "limit"})
     locator: LocatorConfig
     encoder = None
 
@@ -78,18 +79,25 @@ class LocatorGAN(Detector):
 
     @torch.no_grad()
     def _measure(self, x_normal: Tensor) -> Memory:
-        """Mean and spread (views, height, width) of each view at each place."""
+        """Mean and spread (views, height, width) of each view at each place, and the limit (views,) of its peaks."""
         total, square = torch.zeros(()), torch.zeros(())
-        for x, count in chunks(x_normal, self.gan_.device):
-            views = self._views(x, self._draw(self._network.encoder(x)))[:, :count].double()
-            total, square = total + views.sum(1), square + views.square().sum(1)
+        for views in self._normal_views(x_normal):
+            total, square = total + views.double().sum(1), square + views.double().square().sum(1)
         mean = total / len(x_normal)
         variance = (square / len(x_normal) - mean.square()).clamp_min(0)
-        width = self._passes_of_blur(1.0)
-        return {
-            "centre": blur(mean.float()[None], width)[0],
-            "spread": blur(variance.float()[None], 9 * width)[0].sqrt().clamp_min(SMALLEST),
-        }
+        passes = self._passes_of_blur(1.0)
+        centre = blur(mean.float()[None], passes)[0]
+        spread = blur(variance.float()[None], 9 * passes)[0].sqrt().clamp_min(SMALLEST)
+        standardised = (self._standardised(views, centre, spread) for views in self._normal_views(x_normal))
+        peaks = torch.cat([views.flatten(2).amax(2) for views in standardised], dim=1)
+        return {"centre": centre, "spread": spread, "limit": peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)}
+
+    def _normal_views(self, x_normal: Tensor) -> Iterator[Tensor]:
+        for x, count in chunks(x_normal, self.gan_.device):
+            yield self._views(x, self._draw(self._network.encoder(x)))[:, :count]
+
+    def _standardised(self, views: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
+        return blur((views - centre[:, None]) / spread[:, None], self._passes_of_blur(1.0))
 
     def _passes_of_blur(self, pixels: float) -> int:
         """That smooth with this standard deviation, in pixels of a photo of 128."""
@@ -104,9 +112,9 @@ class LocatorGAN(Detector):
         return torch.stack([smooth, self._network.places(x, x_hat)])
 
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        views = (self._views(x, x_hat) - self.memory_["centre"][:, None]) / self.memory_["spread"][:, None]
-        summed = self.places.linear_weight * views[0] + views[1]
-        places = blur(summed[:, None], self._passes_of_blur(1.0))[:, 0]
-        total, where = places.flatten(1).max(1)
-        worst = views.flatten(2).gather(2, where.expand(len(views), -1)[..., None])[..., 0]
-        return Score(total, dict(zip(self.terms, worst, strict=True)), places)
+        memory = self.memory_
+        views = self._standardised(self._views(x, x_hat), memory["centre"], memory["spread"])
+        weights = views.new_tensor([self.places.linear_weight, 1.0]) / memory["limit"]
+        places = views * weights[:, None, None, None]
+        peaks = places.flatten(2).amax(2)
+        return Score(peaks.amax(0), dict(zip(self.terms, peaks, strict=True)), places.amax(0))
