@@ -100,7 +100,7 @@ class LocatorConfig:
     """Updates."""
     batch_size: int = 16
     """Photos per update."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Adam, at its highest: it rises during the first tenth of the steps and falls to nothing."""
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from anogan import bundle
 from anogan.baselines import CosineNeighbours, PixelNeighbour
 from anogan.calibration import Floats
-from anogan.config import PHOTOS, PhotoRunConfig, PlacesConfig
+from anogan.config import PHOTOS, AugmentName, PhotoRunConfig, PlacesConfig
 from anogan.data.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
 from anogan.data.photos import read_photo
 from anogan.errors import SampleError
@@ -41,6 +41,7 @@ OUT, RUNS = Path("reports/visual"), Path("runs/visual")
 DATA = ("elpv_mono", "kolektorsdd")
 SEEDS = (0, 1, 2)
 SIDE = 128
+HARMLESS: tuple[AugmentName, ...] = ("flip",)  # declared for both: neither part has an upper or a left side
 # Our detector and what is left of it without each of its views, on the same networks.
 OURS = {
     "locatorgan": PHOTOS.places,
@@ -77,7 +78,7 @@ def trained(config: PhotoRunConfig, folder: PhotoFolder) -> tuple[Run, Any]:
 
 
 def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Found]]:
-    config = replace(PHOTOS, data=str(data), seed=seed)
+    config = replace(PHOTOS, data=str(data), seed=seed, photo=replace(PHOTOS.photo, augment=HARMLESS))
     run, parts = trained(config, folder)
     gan, x_held_out = bundle.load_gan(run.path, "cpu"), held_out_samples(parts)
     for name, places in OURS.items():
