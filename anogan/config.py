@@ -149,7 +149,7 @@ class SubspaceConfig:
     variance: float = 0.9
     """Share of the variance of training windows that the principal components hold."""
     residual_weight: float = 1.0
-    """Weight of what the GAN cannot draw, for each scale of the rows, beside the components' 1; 0 = without the GAN."""
+    """Weight of what the GAN cannot draw beside the components' 1; 0 = without the GAN."""
 
     def __post_init__(self) -> None:
         _require(0 < self.variance < 1, "subspace.variance", self.variance, "in (0, 1)")

@@ -16,7 +16,7 @@ from anogan.calibration import Floats, p_values
 from anogan.config import AlarmConfig, SignalRunConfig
 from anogan.data.recordings import Recording
 from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_scales, lead_in, scales, slow_scale
+from anogan.data.windows import cut_scales, lead_in, slow_scale
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
@@ -121,7 +121,7 @@ def _windows(
             segments += np.split(kept, np.flatnonzero(begins[~late])[1:])
     rows = [fill(scaling.apply(part), np.zeros(len(scaling.centre))) for part in segments if len(part) >= window]
     if not rows:
-        return torch.empty(0, scales(slow) * len(scaling.centre), window)
+        return torch.empty(0, len(scaling.centre) * (1 + (slow > 1)), window)
     stride = -(-sum(len(part) - window + 1 for part in rows) // most)
     whole = [scaling.to_unit(np.concatenate([lead_in(part, window, slow), part])) for part in rows]
     return torch.from_numpy(np.concatenate([cut_scales(part.T, window, slow, stride) for part in whole]))
@@ -173,8 +173,7 @@ def calibrated(
     """
     x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
     if isinstance(detector, SubspaceGAN):
-        weight = config.subspace.residual_weight * scales(healthy.slow)
-        detector.subspace = replace(config.subspace, residual_weight=weight)
+        detector.slow = healthy.slow > 1
     detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
     usual = usual_of(detector, x_held_out)
     scores = []

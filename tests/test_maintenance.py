@@ -51,6 +51,7 @@ def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, m
     assert model.channels == ("flow", "pressure", "noise", "still")
     assert (model.step, model.slow, model.smoothing, model.time_column) == (1.0, 12, 8.0, "t")
     assert model.detector.gan_.shape == (8, 12)
+    assert model.detector.get_params()["slow"]
     assert len(model.usual.residual) == 8
     assert model.rule.block == 60
 

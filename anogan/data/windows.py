@@ -40,11 +40,6 @@ def slow_scale(n_rows: int, window: int, slow: int) -> int:
     return slow if n_rows >= ENOUGH * window * slow else 1
 
 
-def scales(slow: int) -> int:
-    """How many scales a sample shows."""
-    return 1 + (slow > 1)
-
-
 def lead_in(rows: Rows, window: int, slow: int) -> Rows:
     """What stands before the first rows (at least `window`, channels) of a segment: their mean, until there are enough
     for the slow scale."""
