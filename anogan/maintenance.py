@@ -181,6 +181,7 @@ def calibrated(
         if detector.remembered:
             detector.remember(healthy.without(i))
         scorer = RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
+        scorer.warm_up = 0  # a short stretch would have no score that counts in full
         scores.append(scorer.push(time, values).score)
     if detector.remembered:
         detector.remember(healthy.every.numpy())
@@ -275,7 +276,9 @@ def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> S
         if np.isnan(recording.values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
     window, rule = model.detector.gan_.shape[1], model.rule
-    scores = model.scorer().push(recording.time, recording.values).score
+    scorer = model.scorer()
+    scorer.warm_up = 0  # as in `calibrated`
+    scores = scorer.push(recording.time, recording.values).score
     config = AlarmConfig(budget or rule.budget, rule.persist)
     return replace(model, rule=calibrate(model.detector, [scores], window, model.step, config))
 

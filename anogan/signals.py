@@ -85,8 +85,9 @@ class RowScorer:
     """Scores rows as they come; row t's score uses rows <= t alone. What it remembers is bounded and can be saved.
 
     A missing value is the channel's last one, or its training mean where there is none. A late row has no score. After
-    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. As long as a
-    segment is too short for the slow scale, the mean of its first window stands before it.
+    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. Until a
+    segment has `warm_up` rows, the mean of its first window stands before it in the slow scale, which looks unusual:
+    what a score differs from the usual one then counts in proportion to the rows there are.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class RowScorer:
     ) -> None:
         self.detector, self.scaling, self.usual = detector, scaling, usual
         self.window, self.slow = detector.gan_.shape[1], slow
+        self.warm_up = self.window * slow if slow > 1 else 0
         self.weight = 1 / smoothing  # of the newest score in the moving average
         self.clock = Clock(step)
         self.seen, self.missing = 0, 0  # rows and values so far
@@ -101,6 +103,7 @@ class RowScorer:
 
     def _forget(self) -> None:
         self.average = self.usual.score
+        self.age = 0  # rows of this segment, counted up to `warm_up`
         self.rows = np.empty((0, len(self.scaling.centre)))  # the last ones of this segment, in units of spread
 
     def push(self, time: NDArray[np.float64], values: NDArray[np.float64]) -> ScoredRows:
@@ -131,11 +134,17 @@ class RowScorer:
                 rows = np.concatenate([lead_in(rows, self.window, self.slow), rows])
             samples = cut_scales(self.scaling.to_unit(rows).T, self.window, self.slow)
             found = self.detector.explain(samples)
-            score[-len(samples) :] = self._smoothed(found.score)
+            age = self.age + np.arange(1, len(values) + 1)[-len(samples) :]
+            score[-len(samples) :] = self._smoothed(self._warmed_up(found.score, age))
             shares[-len(samples) :] = channel_shares(found.anomaly_map, self.usual, values.shape[1])
             rows = rows[len(samples) :]
         self.rows = rows
+        self.age = min(self.age + len(values), self.warm_up)
         return ScoredRows(score, shares)
+
+    def _warmed_up(self, score: Floats, age: NDArray[np.int64]) -> Floats:
+        usual = self.usual.score
+        return np.where(age < self.warm_up, usual + (score - usual) * age / max(self.warm_up, 1), score)
 
     def _smoothed(self, score: Floats) -> Floats:
         """Exponential moving average."""
@@ -156,6 +165,7 @@ class RowScorer:
             "seen": self.seen,
             "missing": self.missing,
             "average": self.average,
+            "age": self.age,
             "rows": self.rows.tolist(),
         }
 
@@ -164,7 +174,7 @@ class RowScorer:
         clock.last = -np.inf if state["last"] is None else float(state["last"])
         clock.late_run, clock.late, clock.gaps = state["late_run"], state["late"], state["gaps"]
         self.seen, self.missing = state["seen"], state["missing"]
-        self.average = float(state["average"])
+        self.average, self.age = float(state["average"]), int(state["age"])
         self.rows = np.array(state["rows"], dtype=np.float64).reshape(-1, len(self.scaling.centre))
 
 

@@ -121,13 +121,18 @@ def test_a_score_looks_back_to_the_slow_scales_first_row_and_no_further(model: S
         assert (unsmoothed.scorer().push(rows.time, changed).score[500] != before[500]) == seen
 
 
-def test_a_segment_has_scores_before_its_slow_scale_is_full(model: SignalModel, tmp_path: Path) -> None:
+def test_until_the_slow_scale_is_full_scores_count_in_proportion_to_the_rows(
+    model: SignalModel, tmp_path: Path
+) -> None:
     rows = read(recording(400, 3), tmp_path)
     first = np.repeat(rows.values[:12].mean(0, keepdims=True), 12 * 11, axis=0)
     padded = np.concatenate([first, rows.values])
-    led = replace(model, smoothing=1.0).scorer().push(np.arange(len(padded), dtype=float), padded).score
-    alone = replace(model, smoothing=1.0).scorer().push(rows.time, rows.values).score
-    assert alone[11:] == pytest.approx(led[12 * 11 + 11 :], rel=1e-3, abs=1e-3)
+    led, alone = (replace(model, smoothing=1.0).scorer() for _ in range(2))
+    led.warm_up = 0
+    full = led.push(np.arange(len(padded), dtype=float), padded).score[12 * 11 + 11 :]
+    share = np.minimum(np.arange(12, 401) / 144, 1)
+    expected = model.usual.score + share * (full - model.usual.score)
+    assert alone.push(rows.time, rows.values).score[11:] == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_few_healthy_rows_have_no_slow_scale(tmp_path: Path) -> None:
