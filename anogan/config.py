@@ -233,11 +233,14 @@ class SignalConfig:
     """Dates such as 03/02/2024 begin with the day."""
     window: int = 20
     """Rows that are looked at together, the newest one last."""
+    slow: int = 12
+    """Beside them as many means of so many rows each, a slower scale, where the recording is long enough; 1 = never."""
     smoothing: float = 5.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, "window", self.window, ">= 2 rows")
+        _require(self.slow >= 1, "slow", self.slow, ">= 1 row")
         _require(self.smoothing >= 1, "smoothing", self.smoothing, ">= 1 row")
 
 

@@ -94,7 +94,7 @@ def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
         weights = 1, fitted.neighbour.code_weight
         expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
     elif isinstance(fitted, SubspaceGAN):
-        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual
+        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual  # no channel is slow
     elif isinstance(fitted, LocatorGAN):
         expected = np.maximum(*found.terms.values())
     elif isinstance(fitted, FAnoGAN):
@@ -211,6 +211,20 @@ def test_a_channel_that_leaves_the_others_is_far_from_the_subspace() -> None:
     follows, leaves = (detector.explain(line(50, 1, off)).terms for off in (0.0, 0.3))
     for name in detector.terms:  # though either channel alone is within its usual range
         assert np.median(leaves[name]) > np.max(follows[name])
+
+
+def test_the_level_of_the_slow_channels_counts_where_there_are_such() -> None:
+    x, plain = line(200, 0), quick("subspacegan").fit(line(200, 0))
+    detector = quick("subspacegan", slow=True).adopt(plain.gan_, x[:140], x[140:])
+    assert detector.memory_["level_mean"].shape == (2 * (x.shape[1] // 2),)
+    before = detector.explain(x[:4])
+    assert before.score == pytest.approx(sum(before.terms.values()), rel=1e-4, abs=1e-4)
+    half = x.shape[1] // 2
+    for channels, louder in ((slice(0, half), False), (slice(half, None), True)):
+        changed = x[:4].copy()
+        changed[:, channels] = 0.95
+        level = detector.explain(changed).terms["level"]
+        assert (level > before.terms["level"] + 1).all() if louder else np.array_equal(level, before.terms["level"])
 
 
 def test_distances_from_the_subspace_are_t2_and_spe() -> None:
