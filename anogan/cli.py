@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import sys
 import warnings
@@ -89,7 +90,8 @@ def named(args: list[str], option: str, otherwise: str) -> str:
 
 
 def usage() -> str:
-    rows = [f"  {name:11} {cls.__doc__}" for name, cls in COMMANDS.items()]
+    first = {name: " ".join(str(cls.__doc__).split()).split(". ")[0].rstrip(".") for name, cls in COMMANDS.items()}
+    rows = [f"  {name:11} {sentence}." for name, sentence in first.items()]
     head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
     tail = ["", "anogan COMMAND --help shows a command's options; anogan --version the version."]
     return "\n".join([*head, *rows, *tail])
@@ -122,13 +124,16 @@ def run_command(args: list[str]) -> int:
 
 
 def main() -> int:
-    """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted."""
+    """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted, 141 not read on."""
     warnings.showwarning = _warn
     try:
         return run_command(sys.argv[1:])
     except KeyboardInterrupt:
         print("\nanogan: interrupted; continue an interrupted training with --resume", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has had enough: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit complains again
+        return 141
     except (AnoganError, ValueError, OSError) as error:
         print(f"anogan: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

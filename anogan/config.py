@@ -196,9 +196,9 @@ class RunConfig:
     """One training run: the data, the split, the networks and the detectors made from them."""
 
     data: str = "mnist"
-    """Data set: mnist, fashion-mnist or digits."""
+    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
     normal: str = "3"
-    """Normal class, several separated by commas, or 'all'."""
+    """Normal class of a data set, several separated by commas, or 'all'."""
     seed: int = 0
     """Decides weights, batches, latents and the held-out rows."""
     holdout: float = 0.1

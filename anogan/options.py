@@ -24,7 +24,8 @@ from anogan.config import (
 
 @dataclass(frozen=True)
 class Train(RunConfig):
-    """Train a GAN on normal samples, train the encoder, calibrate the detectors."""
+    """Train a GAN on normal samples, train the encoder, calibrate the detectors. A recording of sensors or a folder of
+    photos has options of its own: anogan train --data FILE --help."""
 
     preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
     """Settings to start from; any option given beside it wins."""
