@@ -43,6 +43,27 @@ def brightness(x: Tensor, stream: torch.Generator) -> Tensor:
     return (x + amount.to(x.device)).clamp(-1, 1)
 
 
+Symmetry = tuple[int, tuple[int, ...]]  # quarter turns, axes then flipped
+
+
+def symmetries(names: Sequence[AugmentName]) -> list[Symmetry]:
+    """The flips and turns among these changes, the first one leaving everything as it is."""
+    turns = range(4) if "rotate90" in names else range(1)
+    flips: list[tuple[int, ...]] = [(), (-1,), (-2,), (-2, -1)] if "flip" in names else [()]
+    return [(turn, axes) for turn in turns for axes in (flips[:2] if len(turns) > 1 else flips)]
+
+
+def moved(x: Tensor, symmetry: Symmetry) -> Tensor:
+    """x (..., height, width), turned and flipped."""
+    turns, axes = symmetry
+    return x.rot90(turns, (-2, -1)).flip(axes)
+
+
+def moved_back(x: Tensor, symmetry: Symmetry) -> Tensor:
+    turns, axes = symmetry
+    return x.flip(axes).rot90(-turns, (-2, -1))
+
+
 AUGMENTS: dict[AugmentName, Callable[[Tensor, torch.Generator], Tensor]] = {
     "flip": flip,
     "rotate90": rotate90,

@@ -190,6 +190,12 @@ def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: 
     expected = set(inspect.signature(cls).parameters) - {"device", "gan"}
     if set(params) != expected:
         raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
-    values = {k: from_dict(hints[k], v, k) if dataclasses.is_dataclass(hints[k]) else v for k, v in params.items()}
+    values = {k: _value(hints[k], v, k) for k, v in params.items()}
     detector: Detector = typing.cast(Any, cls)(**values, gan=gan, device=device)
     return detector
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(Any, hint), value, name)
+    return tuple(value) if isinstance(value, list) else value

@@ -181,7 +181,7 @@ class PlacesConfig:
     components: int = 50
     """Principal components of the training photos, beside which the linear view looks."""
     linear_weight: float = 1.0
-    """Weight of what the components leave, beside the locator's 1; 0 = the locator alone."""
+    """Weight of what the components leave, times the share that they explain, beside the locator's 1; 0 = without."""
 
     def __post_init__(self) -> None:
         _require(self.components >= 1, "places.components", self.components, ">= 1")

@@ -172,7 +172,7 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
     if isinstance(config, SignalRunConfig):
         settings["subspace"] = config.subspace
     if isinstance(config, PhotoRunConfig):
-        settings |= {"locator": config.locator, "places": config.places}
+        settings |= {"locator": config.locator, "places": config.places, "harmless": config.photo.augment}
     taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
     detector: Detector = cls(
         config.gan,

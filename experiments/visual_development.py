@@ -101,7 +101,7 @@ def cell(x: Photos, seed: int) -> Iterator[dict[str, Any]]:
         gan = networks(x_train, seed, trained=trained, shape=shape)
         for name, places in VARIANTS.items():
             if trained or name == "without the components":
-                detector = LocatorGAN(PHOTOS.gan, PHOTOS.locator, places, false_alarm_rate=0.1, device="cpu")
+                detector = LocatorGAN(PHOTOS.gan, PHOTOS.locator, places, HARMLESS, false_alarm_rate=0.1, device="cpu")
                 found = detector.adopt(gan, x_train, x_measure).explain(x_test)
                 for row in figures_of(found.score, found.anomaly_map[:, 0], len(x_good), masks, kinds):
                     yield {"detector": name if trained else f"{name}, the GAN untrained"} | row

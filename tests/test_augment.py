@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anogan.augment import AUGMENTS, augmented
+from anogan.augment import AUGMENTS, augmented, moved, moved_back, symmetries
 
 X = torch.rand(16, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
 
@@ -44,3 +44,13 @@ def test_rotation_needs_square_samples() -> None:
 
 def test_nothing_declared_changes_nothing() -> None:
     assert augmented(X, [], stream()) is X
+
+
+@pytest.mark.parametrize(("names", "count"), [([], 1), (["brightness"], 1), (["flip"], 4), (["flip", "rotate90"], 8)])
+def test_symmetries_are_all_different_and_can_be_undone(names: list[str], count: int) -> None:
+    found = symmetries(names)
+    views = [moved(X, symmetry) for symmetry in found]
+    assert len(found) == count
+    assert torch.equal(views[0], X)
+    assert not any(torch.equal(a, b) for i, a in enumerate(views) for b in views[:i])
+    assert all(torch.equal(moved_back(view, symmetry), X) for view, symmetry in zip(views, found, strict=True))

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
+from anogan.config import PlacesConfig
 from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
@@ -238,3 +239,20 @@ def test_distances_from_the_subspace_are_t2_and_spe() -> None:
     assert [float((part > limit).float().mean()) for part, limit in zip((t2, spe), subspace.limits, strict=True)] == (
         pytest.approx([0.01, 0.01], abs=0.002)
     )
+
+
+def test_what_is_declared_harmless_does_not_change_what_the_locator_says() -> None:
+    shape = (1, 32, 32)
+    declared = quick("locatorgan", harmless=("flip",), places=PlacesConfig(linear_weight=0.0)).fit(stripes(64, shape))
+    x = stripes(6, shape, seed=4)
+    declared.memory_ |= {"centre": declared.memory_["centre"] * 0, "spread": declared.memory_["spread"] * 0 + 1}
+    flipped = declared.explain(x[..., ::-1].copy())
+    assert np.allclose(declared.explain(x).terms["locator"], flipped.terms["locator"], rtol=1e-3, atol=1e-3)
+
+
+def test_the_linear_view_counts_as_much_as_the_components_explain() -> None:
+    shape = (1, 28, 28)
+    noise = np.random.default_rng(0).uniform(-1, 1, (64, *shape)).astype(np.float32)
+    explained = [float(quick("locatorgan").fit(x).memory_["explained"]) for x in (stripes(64, shape), noise)]
+    assert explained[0] > 0.8
+    assert explained[1] < 0.1

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from anogan.calibration import Floats, hold_out, p_values, threshold_at
-from anogan.config import EncoderConfig, GANConfig, LocatorConfig
+from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig
 from anogan.estimator import OutlierEstimator
 from anogan.inversion import OnRows, chunks
 from anogan.locating import LocatorTraining, train_locator
@@ -70,6 +70,7 @@ class Detector(OutlierEstimator):
     remembered: frozenset[str] = frozenset()  # names of what `_remember` and `_measure` return
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     locator: LocatorConfig | None = None  # likewise
+    harmless: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     gan: GANConfig
     false_alarm_rate: float
     holdout: float
@@ -110,11 +111,11 @@ class Detector(OutlierEstimator):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
         x_train = x[training_rows].to(resolve_device(self.device))
         training = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
-        gan = train_gan(x_train, training, on_log)
+        gan = train_gan(x_train, training, on_log, self.harmless)
         if self.encoder is not None:
-            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log)
+            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log, self.harmless)
         if self.locator is not None:
-            gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log)
+            gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
     def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from anogan.config import PHOTOS, GANConfig, LocatorConfig, PlacesConfig
+from anogan.augment import moved, moved_back, symmetries
+from anogan.config import PHOTOS, AugmentName, GANConfig, LocatorConfig, PlacesConfig
 from anogan.detectors.base import Detector, Memory
 from anogan.inversion import OnRows, chunks
 from anogan.networks import Locator
@@ -23,14 +24,16 @@ class LocatorGAN(Detector):
     repair. A(x) is the highest value of two views of all places, each standardised by its mean and spread at that place
     over held-out normal photos, smoothed, in units of how high it gets on those (the quantile LIMIT of their peaks):
 
-    - linear: what the principal components of the training photos leave of x, smoothed;
-    - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat.
+    - linear: what the principal components of the training photos leave of x, smoothed; it counts as much as they
+      explain of held-out photos, a surface without any layout being none of their business;
+    - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat, averaged
+      over the flips and turns that were declared `harmless`.
 
     For photos (channels, height, width) alone.
     """
 
     terms = ("linear", "locator")
-    remembered = frozenset({"mean", "components", "centre", "spread", "limit"})
+    remembered = frozenset({"mean", "components", "explained", "centre", "spread", "limit"})
     locator: LocatorConfig
     encoder = None
 
@@ -39,6 +42,7 @@ class LocatorGAN(Detector):
         gan: GANConfig = PHOTOS.gan,
         locator: LocatorConfig = PHOTOS.locator,
         places: PlacesConfig = PlacesConfig(),
+        harmless: tuple[AugmentName, ...] = (),
         *,
         false_alarm_rate: float = 0.01,
         holdout: float = 0.25,
@@ -48,6 +52,7 @@ class LocatorGAN(Detector):
         self.gan = gan
         self.locator = locator
         self.places = places
+        self.harmless = harmless
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout
         self.random_state = random_state
@@ -79,7 +84,8 @@ class LocatorGAN(Detector):
 
     @torch.no_grad()
     def _measure(self, x_normal: Tensor) -> Memory:
-        """Mean and spread (views, height, width) of each view at each place, and the limit (views,) of its peaks."""
+        """Mean and spread (views, height, width) of each view at each place, the limit (views,) of its peaks, and how
+        much of the variance the components explain (1,)."""
         total, square = torch.zeros(()), torch.zeros(())
         for views in self._normal_views(x_normal):
             total, square = total + views.double().sum(1), square + views.double().square().sum(1)
@@ -90,7 +96,15 @@ class LocatorGAN(Detector):
         spread = blur(variance.float()[None], 9 * passes)[0].sqrt().clamp_min(SMALLEST)
         standardised = (self._standardised(views, centre, spread) for views in self._normal_views(x_normal))
         peaks = torch.cat([views.flatten(2).amax(2) for views in standardised], dim=1)
-        return {"centre": centre, "spread": spread, "limit": peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)}
+        limit = peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)
+        return {"centre": centre, "spread": spread, "limit": limit, "explained": self._explained(x_normal)}
+
+    def _explained(self, x_normal: Tensor) -> Tensor:
+        left, whole = 0.0, 0.0
+        for x, count in chunks(x_normal, self.gan_.device):
+            left += float(self._left(x)[:count].square().sum())
+            whole += float((x.flatten(1) - self.memory_["mean"].to(x))[:count].square().sum())
+        return torch.tensor([max(0.0, 1 - left / max(whole, SMALLEST))])
 
     def _normal_views(self, x_normal: Tensor) -> Iterator[Tensor]:
         for x, count in chunks(x_normal, self.gan_.device):
@@ -105,16 +119,28 @@ class LocatorGAN(Detector):
 
     def _views(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """Of each place (views, n, height, width)."""
+        smooth = blur(self._left(x).abs().mean(1, keepdim=True), self._passes_of_blur(2.0))[:, 0]
+        return torch.stack([smooth, self._located(x, x_hat)])
+
+    def _left(self, x: Tensor) -> Tensor:
+        """What the components leave of x (n, *shape)."""
         rows = x.flatten(1) - self.memory_["mean"].to(x)
         components = self.memory_["components"].to(x)
-        left = (rows - (rows @ components) @ components.T).view_as(x)
-        smooth = blur(left.abs().mean(1, keepdim=True), self._passes_of_blur(2.0))[:, 0]
-        return torch.stack([smooth, self._network.places(x, x_hat)])
+        return (rows - (rows @ components) @ components.T).view_as(x)
+
+    def _located(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        network, found = self._network, []
+        for i, symmetry in enumerate(symmetries(self.harmless)):
+            turned = moved(x, symmetry)
+            drawn = self._draw(network.encoder(turned)) if i else x_hat
+            found.append(moved_back(network.places(turned, drawn), symmetry))
+        return torch.stack(found).mean(0)
 
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
         memory = self.memory_
         views = self._standardised(self._views(x, x_hat), memory["centre"], memory["spread"])
-        weights = views.new_tensor([self.places.linear_weight, 1.0]) / memory["limit"]
+        linear = self.places.linear_weight * memory["explained"]
+        weights = torch.cat([linear, torch.ones_like(linear)]) / memory["limit"]
         places = views * weights[:, None, None, None]
         peaks = places.flatten(2).amax(2)
         return Score(peaks.amax(0), dict(zip(self.terms, peaks, strict=True)), places.amax(0))
