@@ -119,6 +119,11 @@ def is_of_signals(path: Path) -> bool:
     return "signal" in read_manifest(path)["about"]
 
 
+def is_of_photos(path: Path) -> bool:
+    """Whether the model looks at photos of any size, which it frames itself."""
+    return "photo" in read_manifest(path)["about"]
+
+
 def digest(path: Path) -> str:
     """What tells this bundle from any other: the hash of its manifest, which holds those of its files."""
     return _seal(read_manifest(path))

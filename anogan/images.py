@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 Picture = NDArray[np.uint8]  # (height, width, 3)
+Box = tuple[int, int, int, int]  # left, top, width, height
 BRIGHTEST = 2.0  # map value shown in the brightest colour; 1 = the worst place of a normal sample
+FAINTEST = 0.5  # map value up to which nothing is drawn over a photo
+OPAQUE = 0.7  # how much of the photo the brightest colour hides
+LONGEST = 1600  # pixels of the longer side of an overlay
+OUTLINE, RIM = (0, 255, 255), (0, 0, 0)  # no colours of the heat
 
 
 def picture(x: NDArray[np.float32]) -> Picture:
@@ -26,6 +32,33 @@ def heatmap(anomaly_map: NDArray[np.float32]) -> Picture:
     scaled = np.clip(anomaly_map.max(0) / BRIGHTEST, 0, 1)
     colours: Picture = np.rint(colormaps["inferno"](scaled)[..., :3] * 255).astype(np.uint8)
     return colours
+
+
+def overlay(photo: NDArray[np.float32], anomaly_map: NDArray[np.float32], boxes: Iterable[Box] = ()) -> Picture:
+    """A photo (1 or 3, height, width) in [-1, 1] with its map (any height and width) as translucent heat on one fixed
+    scale, nothing up to FAINTEST, and boxes in pixels of the photo outlined. Its longer side is LONGEST at most."""
+    from matplotlib import colormaps
+
+    _, height, width = photo.shape
+    scale = min(1.0, LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    base = np.asarray(Image.fromarray(picture(photo)).resize(size, Image.Resampling.BOX), dtype=np.float32)
+    values = np.asarray(Image.fromarray(anomaly_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+    heat = np.clip((values - FAINTEST) / (BRIGHTEST - FAINTEST), 0, 1)
+    colours = colormaps["autumn_r"](heat)[..., :3] * 255
+    alpha = OPAQUE * heat[..., None]
+    mixed = Image.fromarray(np.rint(base * (1 - alpha) + colours * alpha).astype(np.uint8))
+    for box in boxes:
+        _outline(ImageDraw.Draw(mixed), [scale * value for value in box], thickness=1 + max(size) // 500)
+    return np.asarray(mixed)
+
+
+def _outline(canvas: ImageDraw.ImageDraw, box: list[float], thickness: int) -> None:
+    """Around the box, not over it, with a dark rim that shows on bright photos."""
+    left, top, width, height = box
+    for reach, line, colour in ((thickness + 3, thickness + 2, RIM), (thickness + 2, thickness, OUTLINE)):
+        corners = (left - reach, top - reach, left + width - 1 + reach, top + height - 1 + reach)
+        canvas.rectangle(tuple(map(round, corners)), outline=colour, width=line)
 
 
 def tile(x: NDArray[np.float32], columns: int = 0) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -93,12 +93,17 @@ class Score:
     detector: DetectorName | None = None
     """Detector for files; the run's first one unless given."""
     out: Path | None = None
-    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was. For a recording,
-    the folder; RUN/scored/FILE unless given."""
+    """CSV for files; RUN/scores-files.csv unless given. An interrupted scoring goes on where it was. A model of photos
+    writes the defective regions beside it (NAME.regions.csv and NAME.regions.json, in pixels of the photo). For a
+    recording, the folder; RUN/scored/FILE unless given."""
     maps: Path | None = None
-    """Folder for one heatmap per image, on one fixed scale."""
+    """Folder for one picture per image, on one fixed scale: a heatmap or, by a model of photos, the photo with heat
+    where it looks defective and a box around each region."""
+    move_rejects: Path | None = None
+    """Folder that image files judged anomalies are moved into, under the names they have in their own folder; nothing
+    is overwritten, rejects.csv in there says where each came from."""
     resize: bool = False
-    """Resize images of another size instead of reporting them."""
+    """Resize images of another size instead of reporting them. A model of photos decides that itself."""
     subset: int = 306
     """Rows of a data set scored by detectors that search: half normal, half anomalous; 0 = all."""
     fail_on_anomaly: bool = False
@@ -146,6 +151,35 @@ class Monitor:
     """Name under which the broker keeps what is published meanwhile; anogan-RUN unless given."""
     ca_file: str = ""
     """Certificates to trust with mqtts://, where they are not the system's."""
+    detector: DetectorName | None = None
+    """The run's first one unless given."""
+    device: str = "cpu"
+    """auto, cpu, cuda, ..."""
+    threads: int = 1
+    """CPU threads."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Watch a folder live: score photos as a camera writes them, print a line of JSON for each, move rejects away."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle of a model of photos."""
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
+    """Folder that the camera writes into, subfolders too. It is looked through again and again, which works on network
+    drives as well. A file is scored when it has stopped changing and can be decoded."""
+    move_rejects: Path | None = None
+    """Folder that photos judged anomalies are moved into, under the names they have in their own folder; nothing is
+    overwritten, rejects.csv in there says where each came from."""
+    maps: Path | None = None
+    """Folder for one picture per photo: heat where it looks defective, and a box around each region."""
+    state: Path | None = None
+    """Folder of results.jsonl, which holds every line printed and from which a restart knows what is done; RUN/watch
+    unless given."""
+    interval: float = 0.5
+    """Seconds between two looks at the folder, and for which a file must not have changed."""
+    once: bool = False
+    """Score what is there, then stop; exit status 2 if a file could not be scored."""
     detector: DetectorName | None = None
     """The run's first one unless given."""
     device: str = "cpu"
@@ -250,6 +284,7 @@ COMMANDS: dict[str, type] = {
     "score": Score,
     "recalibrate": Recalibrate,
     "monitor": Monitor,
+    "watch": Watch,
     "report": Report,
     "sample": Sample,
     "data": Data,

@@ -34,6 +34,8 @@ Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # the first one's numb
 OnBlock = Callable[[int], None]  # rows finished
 OnError = Callable[[str, SampleError], None]  # name
 OnMap = Callable[[int, NDArray[np.float32]], None]  # row, anomaly map (channels, *size)
+OnSaved = Callable[[pd.DataFrame], None]  # rows that no interruption can lose any more
+Finish = Callable[[Path, Path], None]  # file of all rows -> `out`
 
 
 class Source(Protocol):
@@ -58,6 +60,7 @@ class PhotoFiles:
     """Image files as photos (channels, *any size)."""
 
     column = "file"
+    known_as: Any = None  # its identity, where the paths change while it is read
 
     def __init__(self, paths: Sequence[Path], channels: int) -> None:
         self.paths, self.channels = paths, channels
@@ -70,7 +73,7 @@ class PhotoFiles:
         return len(self.paths)
 
     def identity(self) -> Any:
-        return list(map(str, self.paths))
+        return list(map(str, self.paths)) if self.known_as is None else self.known_as
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         paths = self.paths[begin:end]
@@ -89,7 +92,7 @@ class ImageFiles(PhotoFiles):
         return BLOCK
 
     def identity(self) -> Any:
-        return [self.framing.resize, *super().identity()]
+        return [self.framing.resize, *super().identity()] if self.known_as is None else self.known_as
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         names, photos = super().read(begin, end)
@@ -188,35 +191,59 @@ def scorer(detector: Detector, column: str, on_map: OnMap | None = None) -> Rows
 
 
 def score_stream(
-    rows: Rows, source: Source, out: Path, model: Any, on_block: OnBlock, on_error: OnError
+    rows: Rows,
+    source: Source,
+    out: Path,
+    model: Any,
+    on_block: OnBlock,
+    on_error: OnError,
+    *,
+    on_saved: OnSaved | None = None,
+    finish: Finish | None = None,
 ) -> Counter[str]:
     """Write a CSV row per sample into `out`, which appears when it is complete; how often each verdict was given.
 
     Until then the rows are in `out`.DIGEST.RANK.part, where the digest stands for model and source: the same call goes
     on after the last row in there. Memory is bounded by one block, not by the source. Several processes score a block
-    each in turn, and the first merges their rows and counts.
+    each in turn, and the first merges their rows and counts. `on_saved` is told the rows of every block when they are
+    on disk, and those of the last block once more when an interrupted scoring goes on. `finish` makes `out` of the file
+    of all rows, which is removed when it is done; otherwise that file becomes `out`.
     """
-    digest = hashlib.sha256(json.dumps([model, source.identity(), parallel.size()]).encode()).hexdigest()[:8]
-    partials = [out.with_name(f"{out.name}.{digest}.{rank}.part") for rank in range(parallel.size())]
+    partials = partials_of(out, model, source.identity())
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = partials[parallel.rank()]
     done = _whole_rows(partial)
     on_block(done)
+    if on_saved and done:  # the interruption may have come before it was told
+        on_saved(pd.read_csv(partial, skiprows=range(1, max(1, done - source.block + 1)), dtype={source.column: str}))
     with partial.open("a", newline="") as stream:
         for begin, (names, samples) in _read_ahead(source, _spans(source, done)):
             for name, sample in zip(names, samples, strict=True):
                 if isinstance(sample, SampleError):
                     on_error(name, sample)
-            rows(begin, names, samples).to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
+            table = rows(begin, names, samples)
+            table.to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
             stream.flush()
             os.fsync(stream.fileno())
+            if on_saved:
+                on_saved(table)
             on_block(len(names))
     parallel.wait_for_all()
     if parallel.rank():
         return Counter()
     _merge(partials, source.block)
-    partials[0].replace(out)
+    if finish:
+        finish(partials[0], out)
+        partials[0].unlink()
+    else:
+        partials[0].replace(out)
     return Counter(_verdicts(out))
+
+
+def partials_of(out: Path, model: Any, identity: Any) -> list[Path]:
+    """Where each process keeps its rows until `out` is complete."""
+    digest = hashlib.sha256(json.dumps([model, identity, parallel.size()]).encode()).hexdigest()[:8]
+    return [out.with_name(f"{out.name}.{digest}.{rank}.part") for rank in range(parallel.size())]
 
 
 def _spans(source: Source, done: int) -> Iterator[tuple[int, int]]:
@@ -234,6 +261,7 @@ def _merge(partials: Sequence[Path], block: int) -> None:
     if len(partials) == 1:
         return
     merged = partials[0].with_suffix(".merged")
+    csv.field_size_limit(2**31 - 1)  # regions of a photo that is defective all over
     with ExitStack() as stack:
         readers = [csv.reader(stack.enter_context(path.open(newline=""))) for path in partials]
         writer = csv.writer(stack.enter_context(merged.open("w", newline="")), lineterminator="\n")

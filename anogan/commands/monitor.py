@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from anogan.commands.progress import stopped_politely
 from anogan.monitor.sources import GrowingFile, Source, Stdin
 from anogan.monitor.watch import LiveMonitor
 from anogan.options import Monitor
@@ -26,7 +23,7 @@ def run(options: Monitor) -> int:
     source = _source(options, monitor)
     if monitor.notice:
         _say(monitor.notice)
-    with _stopped_politely() as stopped:
+    with stopped_politely() as stopped:
         _watch(monitor, source, stopped)
     return 2 if monitor.malformed and not monitor.reader.read else 0  # nothing that came was a row
 
@@ -80,21 +77,3 @@ def _watch(monitor: LiveMonitor, source: Source, stopped: threading.Event) -> No
 def _say(line: str) -> None:
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""
     print(f"{clear}anogan: {line}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _stopped_politely() -> Iterator[threading.Event]:
-    """Set by Ctrl-C or a service manager's SIGTERM, to be looked at between two batches; a second one does not wait."""
-    asked = threading.Event()
-
-    def stop(*_: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

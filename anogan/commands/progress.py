@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
@@ -54,3 +56,21 @@ def ticking(shown: tqdm) -> Iterator[tqdm]:
 def get(name: str, root: str | None) -> ImageSet:
     with ticking(tqdm(desc=f"get {name}", disable=None, bar_format="{desc}: {elapsed}")):
         return load_dataset(name, root)
+
+
+@contextmanager
+def stopped_politely() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or a service manager's SIGTERM, to be looked at between two batches; a second one does not wait."""
+    asked = threading.Event()
+
+    def stop(*_: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

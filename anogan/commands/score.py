@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from anogan import bundle, parallel
 from anogan.commands.progress import bar, get
+from anogan.commands.score_files import score_files
 from anogan.config import is_recording
 from anogan.data import DATASETS, one_vs_rest
-from anogan.data.photos import find_images
 from anogan.errors import SampleError
-from anogan.files import write_bytes, write_text
-from anogan.images import heatmap, png
+from anogan.files import write_text
 from anogan.options import Score, recording_name
-from anogan.streaming import ArrayFile, ImageFiles, Source, score_stream, scorer
 
 if TYPE_CHECKING:
     from anogan.reporting.truth import Truth
@@ -29,10 +25,17 @@ if TYPE_CHECKING:
 
 def run(options: Score) -> int:
     if any(map(is_recording, options.inputs)) and bundle.is_of_signals(options.run):
+        _check_nothing_moves(options)
         return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
+        _check_nothing_moves(options)
         return 0 if parallel.rank() else _score_dataset(options)
-    return _score_files(options)
+    return score_files(options)
+
+
+def _check_nothing_moves(options: Score) -> None:
+    if options.move_rejects:
+        raise ValueError(f"--move-rejects is for image files, got {' '.join(options.inputs)}")
 
 
 def _score_dataset(options: Score) -> int:
@@ -82,38 +85,3 @@ def score_recording_file(model: SignalModel, file: Path, out: Path, title: str, 
     print(f"{file}: {len(watched.alarms)} alarms in {len(recording)} rows")
     print(page)
     return len(watched.alarms)
-
-
-def _score_files(options: Score) -> int:
-    inputs = [Path(name) for name in options.inputs]
-    array = inputs[0] if len(inputs) == 1 and inputs[0].suffix == ".npy" and inputs[0].is_file() else None
-    files = [] if array else find_images(inputs)
-    detector = bundle.load(options.run, options.detector, options.device)
-    model = bundle.read_manifest(options.run)["files"] | {"detector": options.detector}
-    shape, out = detector.gan_.shape, options.out or options.run / "scores-files.csv"
-    source: Source = (
-        ArrayFile(array, shape) if array else ImageFiles([path for path, _ in files], shape, options.resize)
-    )
-
-    def tell(name: str, error: SampleError) -> None:
-        tqdm.write(f"anogan: {name}: {error}", file=sys.stderr)
-
-    def draw(row: int, anomaly_map: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-        assert options.maps is not None
-        name = files[row][1] if files else f"row-{row:07d}"
-        write_bytes(options.maps / f"{name}.map.png", png(heatmap(anomaly_map), zoom=4))
-
-    with bar("score", len(source)) as update:
-
-        def on_block(rows: int) -> None:
-            update(rows * parallel.size(), "")
-
-        rows = scorer(detector, source.column, draw if options.maps else None)
-        counts = score_stream(rows, source, out, model, on_block, tell)
-    if parallel.rank():
-        return 0
-    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))
-    print(out)
-    if counts["error"]:
-        return 2
-    return int(options.fail_on_anomaly and counts["anomaly"] > 0)

@@ -1,0 +1,114 @@
+"""What is said of photos, as records, tables and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anogan.data.framing import Framing
+from anogan.data.photos import Pixels
+from anogan.errors import SampleError
+from anogan.files import replacing
+from anogan.images import overlay, png
+from anogan.inspection import Inspection, PhotoModel, Region
+from anogan.streaming import Rows, Samples
+
+Record = dict[str, Any]
+OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, the photo, what is said of it
+CHUNK = 4096  # rows in memory at once
+
+
+def record(file: str, said: Inspection | SampleError) -> Record:
+    """What is said of a photo as JSON: file, score, p_value, verdict and regions; or file, verdict and error."""
+    if isinstance(said, SampleError):
+        return {"file": file, "verdict": "error", "error": str(said)}
+    return {
+        "file": file,
+        "score": _short(said.score),
+        "p_value": _short(said.p_value),
+        "verdict": "anomaly" if said.anomaly else "normal",
+        "regions": [
+            region._asdict() | {key: _short(getattr(region, key)) for key in FLOATS} for region in said.regions
+        ],
+    }
+
+
+FLOATS = ("peak", "p_value")  # of a region; the rest are whole pixels
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def inspector(model: PhotoModel, on_photo: OnPhoto | None = None) -> Rows:
+    """Rows for `score_stream`, with the regions of a photo as JSON in one column, so that no interruption can part a
+    row from its regions; `finish` makes tables of them."""
+    columns = ["file", "score", "p_value", "verdict", *model.detector.terms, "regions", "error"]
+
+    def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
+        found = []
+        for i, (name, photo, said) in enumerate(zip(names, samples, model.inspect(samples), strict=True)):
+            row = record(name, said)
+            if not isinstance(said, SampleError):
+                row |= said.terms | {"regions": json.dumps(row["regions"])}
+                if on_photo and not isinstance(photo, SampleError):
+                    on_photo(begin + i, photo, said)
+            found.append(row)
+        return pd.DataFrame(found).reindex(columns=columns)
+
+    return rows
+
+
+def finish(partial: Path, out: Path) -> None:
+    """Rows by `inspector` -> `out` with the number of regions, and beside it all regions in a table and all photos with
+    their regions as JSON. `out` comes last: when it is there, all three are complete."""
+    with ExitStack() as stack:
+        streams = [stack.enter_context(replacing(path)) for path in (out, *beside(out))]
+        texts = [io.TextIOWrapper(stream, "utf-8", newline="", write_through=True) for stream in streams]
+        scores, table, listed = texts
+        regions = csv.writer(table, lineterminator="\n")
+        regions.writerow(["file", *Region._fields])
+        separator = "[\n"
+        for i, rows in enumerate(_chunks(partial)):
+            photos = list(map(_read_back, rows.to_dict("records")))
+            counts = [str(len(photo["regions"])) if "regions" in photo else "" for photo in photos]
+            rows.assign(regions=counts).to_csv(scores, index=False, header=i == 0, lineterminator="\n")
+            for photo in photos:
+                regions.writerows([photo["file"], *region.values()] for region in photo.get("regions", []))
+                listed.write(separator + json.dumps(photo))
+                separator = ",\n"
+        listed.write("\n]\n")
+        for text in texts:
+            text.detach()
+
+
+def beside(out: Path) -> tuple[Path, Path]:
+    """scores.csv -> scores.regions.csv, scores.regions.json."""
+    return out.with_suffix(".regions.csv"), out.with_suffix(".regions.json")
+
+
+def _chunks(partial: Path) -> Iterator[pd.DataFrame]:
+    with pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=CHUNK) as chunks:
+        yield from chunks
+
+
+def _read_back(row: dict[str, str]) -> Record:
+    if row["verdict"] == "error":
+        return {"file": row["file"], "verdict": "error", "error": row["error"]}
+    numbers = {"score": float(row["score"]), "p_value": float(row["p_value"])}
+    return {"file": row["file"]} | numbers | {"verdict": row["verdict"], "regions": json.loads(row["regions"])}
+
+
+def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
+    """Write the PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
+    left, top = framing.crop[:2] if framing.crop else (0, 0)
+    boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
+    with replacing(path) as stream:  # of several processes every one draws its own photos
+        stream.write(png(overlay(framing.cropped(photo), said.map, boxes)))
