@@ -73,8 +73,10 @@ def tile(x: NDArray[np.float32], columns: int = 0) -> Picture:
     return sheet
 
 
-def png(image: Picture, zoom: int = 1) -> bytes:
-    """PNG file contents, every pixel repeated `zoom` times each way."""
+def png(image: Picture, zoom: int = 1, level: int | None = None) -> bytes:
+    """PNG file contents, every pixel repeated `zoom` times each way; as small as can be, or compressed at zlib's
+    `level`, which takes a fifth of the time at 3."""
     stream = io.BytesIO()
-    Image.fromarray(image.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "PNG", optimize=True)
+    how = {"optimize": True} if level is None else {"compress_level": level}
+    Image.fromarray(image.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "PNG", **how)
     return stream.getvalue()

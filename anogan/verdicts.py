@@ -111,4 +111,4 @@ def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
     left, top = framing.crop[:2] if framing.crop else (0, 0)
     boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
     with replacing(path) as stream:  # of several processes every one draws its own photos
-        stream.write(png(overlay(framing.cropped(photo), said.map, boxes)))
+        stream.write(png(overlay(framing.cropped(photo), said.map, boxes), level=3))
