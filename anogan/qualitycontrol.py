@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,22 +152,21 @@ def calibrated(
 ) -> PhotoModel:
     """A detector with the trained networks, its threshold from held-out photos, not samples, and the scale of its maps
     such that 1 is the worst place of a good photo, but for one in a hundred."""
+    tiled = parts.framing.overlap is not None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CalibrationWarning)  # of samples; photos are what counts
+        if tiled:
+            warnings.simplefilter("ignore", CalibrationWarning)  # of samples; photos are what counts
         detector.adopt(gan, parts.x.numpy(), x_held_out)
-    scores, maps = [], []
-    each = max(1, MOST_PIXELS // len(parts.held_out))
-    for said in inspected(PhotoModel(detector, parts.framing, np.linspace(0, 1, len(TAIL))), parts.held_out, on_photos):
-        if not isinstance(said, SampleError):
-            scores.append(said.score)
-            maps.append(said.map)
-    peaks = np.array([one.max() for one in maps])
-    scale = float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6))
-    detector.restore(gan, np.array(scores), detector.map_scale_ * scale, detector.memory_)
-    stream = np.random.default_rng(0)
-    pixels = [one.ravel() if one.size <= each else stream.choice(one.ravel(), each) for one in maps]
-    levels = tail_levels(np.concatenate(pixels).astype(np.float32) / np.float32(scale))
-    return PhotoModel(detector, parts.framing, levels)
+    model = PhotoModel(detector, parts.framing, np.linspace(0, 1, len(TAIL)))
+    said = [one for one in inspected(model, parts.held_out, on_photos) if not isinstance(one, SampleError)]
+    scale = 1.0
+    if tiled:
+        scale = float(max(np.quantile([one.map.max() for one in said], MAP_QUANTILE), 1e-6))
+        scores = np.array([one.score for one in said])
+        detector.restore(gan, scores, detector.map_scale_ * scale, detector.memory_)
+    stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(said))
+    pixels = [one.map.ravel() if one.map.size <= each else stream.choice(one.map.ravel(), each) for one in said]
+    return replace(model, levels=tail_levels(np.concatenate(pixels).astype(np.float32) / np.float32(scale)))
 
 
 def inspected(

@@ -128,9 +128,13 @@ class Detector(OutlierEstimator):
         self.memory_: Memory = {}
         self.remember(X)
         self.memory_ |= self._measure(check_samples(X_normal, gan.shape))
+        score, peaks = self._held_out(X_normal, on_rows)
+        return self.restore(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+
+    def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
+        """Scores (n,) and highest map values (n,) of held-out samples, as those of new ones will be."""
         normal = self.explain(X_normal, on_rows)
-        peaks = normal.anomaly_map.reshape(len(normal.score), -1).max(1)
-        return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+        return normal.score, normal.anomaly_map.reshape(len(normal.score), -1).max(1).astype(np.float64)
 
     def remember(self, X: ArrayLike) -> None:
         """Take what scoring needs of training samples from X (n, *shape) instead; by what it is measured stays."""

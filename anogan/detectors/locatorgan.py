@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anogan.augment import moved, moved_back, symmetries
+from anogan.calibration import Floats
 from anogan.config import PHOTOS, AugmentName, GANConfig, LocatorConfig, PlacesConfig
-from anogan.detectors.base import Detector, Memory
+from anogan.detectors.base import Detector, Memory, check_samples
 from anogan.inversion import OnRows, chunks
 from anogan.networks import Locator
 from anogan.scoring import Score, blur
 
 SMALLEST = 1e-3  # spread of a view; samples lie in [-1, 1]
 LIMIT = 0.9  # quantile of the peaks of held-out photos that a view is measured by
+FOLDS = 5  # of held-out samples
 MOST = 2000  # photos that the principal components are made of
 
 
@@ -82,22 +85,39 @@ class LocatorGAN(Detector):
         leading = vectors[:, -k:] / values[-k:].clamp_min(1e-6).sqrt()
         return {"mean": mean, "components": ((rows - mean).T @ leading).contiguous()}
 
-    @torch.no_grad()
     def _measure(self, x_normal: Tensor) -> Memory:
-        """Mean and spread (views, height, width) of each view at each place, the limit (views,) of its peaks, and how
-        much of the variance the components explain (1,)."""
-        total, square = torch.zeros(()), torch.zeros(())
-        for views in self._normal_views(x_normal):
-            total, square = total + views.double().sum(1), square + views.double().square().sum(1)
-        mean = total / len(x_normal)
-        variance = (square / len(x_normal) - mean.square()).clamp_min(0)
+        return self._scales(self._normal_views(x_normal)) | {"explained": self._explained(x_normal)}
+
+    @torch.no_grad()
+    def _normal_views(self, x_normal: Tensor) -> Tensor:
+        """Of held-out samples (views, n, height, width)."""
+        parts = [
+            self._views(x, self._draw(self._network.encoder(x)))[:, :count]
+            for x, count in chunks(x_normal, self.gan_.device)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _scales(self, views: Tensor) -> Memory:
+        """Mean and spread (views, height, width) of views at each place, and the limit (views,) of their peaks."""
         passes = self._passes_of_blur(1.0)
-        centre = blur(mean.float()[None], passes)[0]
-        spread = blur(variance.float()[None], 9 * passes)[0].sqrt().clamp_min(SMALLEST)
-        standardised = (self._standardised(views, centre, spread) for views in self._normal_views(x_normal))
-        peaks = torch.cat([views.flatten(2).amax(2) for views in standardised], dim=1)
-        limit = peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)
-        return {"centre": centre, "spread": spread, "limit": limit, "explained": self._explained(x_normal)}
+        centre = blur(views.mean(1)[None], passes)[0]
+        spread = blur(views.var(1, correction=0)[None], 9 * passes)[0].sqrt().clamp_min(SMALLEST)
+        peaks = self._standardised(views, centre, spread).flatten(2).amax(2)
+        return {"centre": centre, "spread": spread, "limit": peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)}
+
+    def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
+        """Each fold measured by the others (cross-conformal prediction: Vovk 2015): a sample that is odd at a place
+        widens the spread there, and would look less odd than the next of its kind."""
+        views = self._normal_views(check_samples(X_normal, self.gan_.shape))
+        scores = torch.empty(views.shape[1])
+        for fold in torch.arange(len(scores)).tensor_split(min(FOLDS, len(scores))):
+            rest = torch.ones(len(scores), dtype=torch.bool).index_fill(0, fold, False)
+            scales = self._scales(views[:, rest] if rest.any() else views)
+            scores[fold] = self._places(views[:, fold], self.memory_ | scales).flatten(2).amax((0, 2)).cpu()
+            if on_rows:
+                on_rows(len(fold))
+        found = scores.double().numpy()
+        return found, found
 
     def _explained(self, x_normal: Tensor) -> Tensor:
         left, whole = 0.0, 0.0
@@ -105,10 +125,6 @@ class LocatorGAN(Detector):
             left += float(self._left(x)[:count].square().sum())
             whole += float((x.flatten(1) - self.memory_["mean"].to(x))[:count].square().sum())
         return torch.tensor([max(0.0, 1 - left / max(whole, SMALLEST))])
-
-    def _normal_views(self, x_normal: Tensor) -> Iterator[Tensor]:
-        for x, count in chunks(x_normal, self.gan_.device):
-            yield self._views(x, self._draw(self._network.encoder(x)))[:, :count]
 
     def _standardised(self, views: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
         return blur((views - centre[:, None]) / spread[:, None], self._passes_of_blur(1.0))
@@ -136,11 +152,13 @@ class LocatorGAN(Detector):
             found.append(moved_back(network.places(turned, drawn), symmetry))
         return torch.stack(found).mean(0)
 
+    def _places(self, views: Tensor, memory: Memory) -> Tensor:
+        """Views (views, n, height, width) as they are compared with each other."""
+        linear = self.places.linear_weight * memory["explained"].to(views)
+        weights = torch.cat([linear, torch.ones_like(linear)]) / memory["limit"].to(views)
+        return self._standardised(views, memory["centre"], memory["spread"]) * weights[:, None, None, None]
+
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        memory = self.memory_
-        views = self._standardised(self._views(x, x_hat), memory["centre"], memory["spread"])
-        linear = self.places.linear_weight * memory["explained"]
-        weights = torch.cat([linear, torch.ones_like(linear)]) / memory["limit"]
-        places = views * weights[:, None, None, None]
+        places = self._places(self._views(x, x_hat), self.memory_)
         peaks = places.flatten(2).amax(2)
         return Score(peaks.amax(0), dict(zip(self.terms, peaks, strict=True)), places.amax(0))
