@@ -344,6 +344,7 @@ SENSORS = SignalRunConfig(
 PHOTOS = PhotoRunConfig(
     normal="all",
     holdout=0.25,
+    false_alarm_rate=0.05,  # of some hundred photos a quarter supports this, not 1 %: that would hang on the worst one
     detectors=("locatorgan",),
     gan=GANConfig(latent_dim=64, width=16, steps=500, batch_size=16),
 )

@@ -21,7 +21,6 @@ SIZE = 128  # pixels of a photo
 CONFIG = replace(
     PHOTOS,
     data=str(FOLDER / "boards"),
-    false_alarm_rate=0.02,  # what 60 held-out photos support
     photo=replace(PHOTOS.photo, size=64),
     gan=replace(PHOTOS.gan, steps=300),
     locator=replace(PHOTOS.locator, steps=600),

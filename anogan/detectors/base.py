@@ -79,7 +79,7 @@ class Detector(OutlierEstimator):
 
     @abstractmethod
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        """x (n, *shape) -> z (CHUNK, latent_dim), chunk after chunk, the last one padded."""
+        """x (n, *shape) -> z (rows, latent_dim), chunk after chunk, the last one padded."""
 
     @abstractmethod
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
