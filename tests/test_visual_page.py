@@ -11,6 +11,7 @@ import pytest
 from anogan.data.folders import LabelledPhoto
 from experiments import visual_page
 from experiments.visual import DATA, OURS, OUT, SEEDS, Found, components, gaussian, measure
+from experiments.visual_development import FILE as DEVELOPMENT
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,6 +22,8 @@ def test_the_tables_are_those_of_the_committed_figures() -> None:
     for data, name in names.items():
         table = visual_page.table(results[results["data"] == data])
         assert (ROOT / OUT / "tables" / f"{name}.csv").read_text() == table.to_csv(index=False), name
+    chosen = visual_page.development(pd.read_csv(ROOT / DEVELOPMENT))
+    assert (ROOT / OUT / "tables" / "development.csv").read_text() == chosen.to_csv(index=False)
 
 
 def test_ours_stand_there_with_three_seeds_and_baselines_beside_them() -> None:
