@@ -22,8 +22,7 @@ CONFIG = replace(
     PHOTOS,
     data=str(FOLDER / "boards"),
     photo=replace(PHOTOS.photo, size=64),
-    gan=replace(PHOTOS.gan, steps=300),
-    locator=replace(PHOTOS.locator, steps=600),
+    locator=replace(PHOTOS.locator, steps=1000),
 )
 
 
