@@ -160,8 +160,8 @@ def main(root: Path) -> None:
             "One fixed setting for both, no pretrained network, chosen on good photos with injected defects and on "
             "rendered boards. Two rules (the linear view counts as much as it explains; the locator is averaged over "
             "flips) were taken from there after the commutators' test photos had been scored once without them, seed "
-            "0, with .843: experiments/LOG.md. Both sets at 128 pixels, seeds 0, 1, 2; baselines do not depend on a "
-            "seed. Flips were declared harmless for both.",
+            "0: experiments/LOG.md says with what result. Both sets at 128 pixels, seeds 0, 1, 2; baselines do not "
+            "depend on a seed. Flips were declared harmless for both.",
             "Where a network pretrained on ImageNet may be used, methods such as PatchCore and EfficientAD are usually "
             "the better choice for photos of objects (the literature reports .98 to .99 on MVTec AD, about .92 on all "
             "solar cells and .87 on commutators, with other splits); they were not run here.",
