@@ -9,6 +9,7 @@ batch. About 300 bytes of memory are taken for every file ever seen.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import json
 import math
 import os
@@ -160,7 +161,7 @@ class Watcher:
                 first = set(self.waiting)
             ready = self.ready()
             while ready and time.monotonic() - begun < max(self.interval, SHARE * took):
-                yield self.score(ready[:PHOTOS])
+                yield self.score(ready)
                 ready = self.ready()
                 if wait(0):
                     return
@@ -196,13 +197,13 @@ class Watcher:
                 self._move(name, said)
 
     def ready(self) -> list[str]:
-        """Names of files that have not changed for long enough, the oldest first."""
-        rested = [
+        """Names of files that have not changed for long enough, the oldest first, as many as are scored at once."""
+        rested = (
             (waiting.stamp.modified, name)
             for name, waiting in self.waiting.items()
             if self.looked - waiting.since >= (self.patience if waiting.unreadable else self.interval)
-        ]
-        return [name for _, name in sorted(rested)]
+        )
+        return [name for _, name in heapq.nsmallest(PHOTOS, rested)]
 
     def score(self, names: list[str]) -> list[Record]:
         """Records of the first of these files, as many as memory allows and as can be read, on disk and moved."""
