@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anogan.bundle import load
-    from anogan.config import EncoderConfig, GANConfig, NeighbourConfig, SearchConfig, SubspaceConfig
-    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, NeighbourGAN, SubspaceGAN
+    from anogan.config import (
+        EncoderConfig,
+        GANConfig,
+        LocatorConfig,
+        NeighbourConfig,
+        PlacesConfig,
+        SearchConfig,
+        SubspaceConfig,
+    )
+    from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, LocatorGAN, NeighbourGAN, SubspaceGAN
 
 __version__ = "0.1.0"
 
@@ -17,6 +25,8 @@ _HOME = {
     "load": "anogan.bundle",
     "EncoderConfig": "anogan.config",
     "GANConfig": "anogan.config",
+    "LocatorConfig": "anogan.config",
+    "LocatorGAN": "anogan.detectors",
     "NeighbourConfig": "anogan.config",
     "SearchConfig": "anogan.config",
     "DETECTORS": "anogan.detectors",
@@ -25,6 +35,7 @@ _HOME = {
     "FAnoGAN": "anogan.detectors",
     "Hybrid": "anogan.detectors",
     "NeighbourGAN": "anogan.detectors",
+    "PlacesConfig": "anogan.config",
     "SubspaceConfig": "anogan.config",
     "SubspaceGAN": "anogan.detectors",
 }
@@ -37,8 +48,11 @@ __all__ = [
     "FAnoGAN",
     "GANConfig",
     "Hybrid",
+    "LocatorConfig",
+    "LocatorGAN",
     "NeighbourConfig",
     "NeighbourGAN",
+    "PlacesConfig",
     "SearchConfig",
     "SubspaceConfig",
     "SubspaceGAN",

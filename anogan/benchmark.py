@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from anogan import bundle
 from anogan.baselines import BASELINES
 from anogan.calibration import Floats, hold_out, threshold_at
-from anogan.config import DEFAULT, PRESETS, DetectorName, EncoderMode, GANConfig, RunConfig, differing_keys, to_dict
+from anogan.config import DEFAULT, PRESETS, DetectorName, EncoderMode, GANConfig, RunConfig
+from anogan.configfile import differing_keys, to_dict
 from anogan.data import PROTOCOLS, Split, load_dataset
 from anogan.data.splits import parse_classes
 from anogan.detectors import DETECTORS, AnoGAN

@@ -19,7 +19,8 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from anogan.config import DetectorName, GANConfig, from_dict, to_dict
+from anogan.config import DetectorName, GANConfig
+from anogan.configfile import from_dict, to_dict
 from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
 from anogan.errors import BundleError
@@ -28,7 +29,7 @@ from anogan.networks import GAN
 
 FORMAT = 1
 MANIFEST = "bundle.json"
-NETWORKS = ("generator", "discriminator", "encoder")
+NETWORKS = ("generator", "discriminator", "encoder", "locator")
 CALIBRATION = "calibration.safetensors"
 KEYS = {"format", "about", "shape", "gan", "detectors", "files"}
 
@@ -144,7 +145,8 @@ def load_gan(path: Path | str, device: str = "auto") -> GAN:
     try:
         config = from_dict(GANConfig, manifest["gan"], "gan")
         with torch.device("meta"):  # nothing is allocated before the shapes have been compared
-            gan = GAN(tuple(manifest["shape"]), config, with_encoder="encoder.safetensors" in manifest["files"])
+            trained = [f"{name}.safetensors" in manifest["files"] for name in NETWORKS[2:]]
+            gan = GAN(tuple(manifest["shape"]), config, *trained)
     except (ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder / MANIFEST}: {error}") from error
     for name in NETWORKS:
@@ -193,6 +195,12 @@ def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: 
     expected = set(inspect.signature(cls).parameters) - {"device", "gan"}
     if set(params) != expected:
         raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
-    values = {k: from_dict(hints[k], v, k) if dataclasses.is_dataclass(hints[k]) else v for k, v in params.items()}
+    values = {k: _value(hints[k], v, k) for k, v in params.items()}
     detector: Detector = typing.cast(Any, cls)(**values, gan=gan, device=device)
     return detector
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(Any, hint), value, name)
+    return tuple(value) if isinstance(value, list) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import sys
 import warnings
@@ -14,9 +15,19 @@ from typing import Any
 
 import tyro
 
-from anogan.config import DEFAULT, PRESETS, SENSORS, RunConfig, SignalRunConfig, is_recording
+from anogan.config import (
+    DEFAULT,
+    PHOTOS,
+    PRESETS,
+    SENSORS,
+    PhotoRunConfig,
+    RunConfig,
+    SignalRunConfig,
+    is_folder,
+    is_recording,
+)
 from anogan.errors import AnoganError
-from anogan.options import COMMANDS, Train, TrainSignals, run_path, vars_of
+from anogan.options import COMMANDS, Train, TrainPhotos, TrainSignals, run_path, vars_of
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
@@ -48,10 +59,12 @@ def one_line(message: str) -> str:
     return " ".join(first.split()) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
 
 
-def parse_train(args: list[str]) -> Train | TrainSignals:
+def parse_train(args: list[str]) -> Train | TrainSignals | TrainPhotos:
     """Options on top of the preset's settings or, with --resume, on top of the run's own."""
     preset = PRESETS.get(named(args, "--preset", "default"), DEFAULT)  # the parser will complain of a wrong one
-    options: Train | TrainSignals = parse("train", args, _train_default(named(args, "--data", preset.data), preset))
+    options: Train | TrainSignals | TrainPhotos = parse(
+        "train", args, _train_default(named(args, "--data", preset.data), preset)
+    )
     path = run_path(options)
     if options.resume and (path / "config.json").exists():
         from anogan.runs import Run
@@ -61,11 +74,13 @@ def parse_train(args: list[str]) -> Train | TrainSignals:
     return replace(options, out=path)
 
 
-def _train_default(data: str, config: RunConfig) -> Train | TrainSignals:
-    """The options of a run on images, or of one on a recording of sensors, with a config's settings."""
-    if not is_recording(data):
-        return Train(**vars_of(config))
-    return TrainSignals(**vars_of(config if isinstance(config, SignalRunConfig) else replace(SENSORS, data=data)))
+def _train_default(data: str, config: RunConfig) -> Train | TrainSignals | TrainPhotos:
+    """The options of a run on a data set, a recording of sensors or a folder of photos, with a config's settings."""
+    if is_recording(data):
+        return TrainSignals(**vars_of(config if isinstance(config, SignalRunConfig) else replace(SENSORS, data=data)))
+    if isinstance(config, PhotoRunConfig) or is_folder(data):
+        return TrainPhotos(**vars_of(config if isinstance(config, PhotoRunConfig) else replace(PHOTOS, data=data)))
+    return Train(**vars_of(config))
 
 
 def named(args: list[str], option: str, otherwise: str) -> str:
@@ -75,7 +90,8 @@ def named(args: list[str], option: str, otherwise: str) -> str:
 
 
 def usage() -> str:
-    rows = [f"  {name:11} {cls.__doc__}" for name, cls in COMMANDS.items()]
+    first = {name: " ".join(str(cls.__doc__).split()).split(". ")[0].rstrip(".") for name, cls in COMMANDS.items()}
+    rows = [f"  {name:11} {sentence}." for name, sentence in first.items()]
     head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
     tail = ["", "anogan COMMAND --help shows a command's options; anogan --version the version."]
     return "\n".join([*head, *rows, *tail])
@@ -108,13 +124,16 @@ def run_command(args: list[str]) -> int:
 
 
 def main() -> int:
-    """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted."""
+    """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted, 141 not read on."""
     warnings.showwarning = _warn
     try:
         return run_command(sys.argv[1:])
     except KeyboardInterrupt:
         print("\nanogan: interrupted; continue an interrupted training with --resume", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has had enough: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing at exit complains again
+        return 141
     except (AnoganError, ValueError, OSError) as error:
         print(f"anogan: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Literal
 
 LossName = Literal["non_saturating", "hinge", "wgan_gp"]
 NormName = Literal["none", "batch", "spectral"]
 ResidualName = Literal["l1", "mse", "relative", "cosine", "blurred_cosine"]
 PrecisionName = Literal["float32", "bfloat16"]
 EncoderMode = Literal["izi", "ziz", "izi_f"]
-DetectorName = Literal["neighbourgan", "subspacegan", "fanogan", "anogan", "hybrid"]
+DetectorName = Literal["neighbourgan", "subspacegan", "locatorgan", "fanogan", "anogan", "hybrid"]
+AugmentName = Literal["flip", "rotate90", "brightness"]
 
 
 def _require(condition: bool, name: str, got: object, expected: str) -> None:
@@ -92,6 +92,24 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
+class LocatorConfig:
+    """The network that looks for defects, trained on pseudo-defects drawn into good photos and into what the generator
+    draws (chosen on good photos)."""
+
+    steps: int = 1500
+    """Updates."""
+    batch_size: int = 16
+    """Photos per update."""
+    learning_rate: float = 4e-3
+    """Adam, at its highest: it rises during the first tenth of the steps and falls to nothing."""
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, "locator.steps", self.steps, ">= 1")
+        _require(self.batch_size >= 2, "locator.batch_size", self.batch_size, ">= 2 (batch normalisation)")
+        _require(self.learning_rate > 0, "locator.learning_rate", self.learning_rate, "> 0")
+
+
+@dataclass(frozen=True)
 class SearchConfig:
     """Latent search x -> z and the score it shares (AnoGAN: Schlegl et al. 2017, arXiv:1703.05921)."""
 
@@ -156,6 +174,20 @@ class SubspaceConfig:
         _require(self.residual_weight >= 0, "subspace.residual_weight", self.residual_weight, ">= 0")
 
 
+@dataclass(frozen=True)
+class PlacesConfig:
+    """LocatorGAN: its two views of each place of a photo (chosen on good photos with injected defects)."""
+
+    components: int = 50
+    """Principal components of the training photos, beside which the linear view looks."""
+    linear_weight: float = 1.0
+    """Weight of what the components leave, times the share that they explain, beside the locator's 1; 0 = without."""
+
+    def __post_init__(self) -> None:
+        _require(self.components >= 1, "places.components", self.components, ">= 1")
+        _require(self.linear_weight >= 0, "places.linear_weight", self.linear_weight, ">= 0")
+
+
 HYBRID_SEARCH = SearchConfig(steps=20)
 
 
@@ -164,9 +196,9 @@ class RunConfig:
     """One training run: the data, the split, the networks and the detectors made from them."""
 
     data: str = "mnist"
-    """Data set: mnist, fashion-mnist or digits."""
+    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
     normal: str = "3"
-    """Normal class, several separated by commas, or 'all'."""
+    """Normal class of a data set, several separated by commas, or 'all'."""
     seed: int = 0
     """Decides weights, batches, latents and the held-out rows."""
     holdout: float = 0.1
@@ -201,11 +233,14 @@ class SignalConfig:
     """Dates such as 03/02/2024 begin with the day."""
     window: int = 20
     """Rows that are looked at together, the newest one last."""
+    slow: int = 12
+    """Beside them as many means of so many rows each, a slower scale, where the recording is long enough; 1 = never."""
     smoothing: float = 5.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, "window", self.window, ">= 2 rows")
+        _require(self.slow >= 1, "slow", self.slow, ">= 1 row")
         _require(self.smoothing >= 1, "smoothing", self.smoothing, ">= 1 row")
 
 
@@ -234,12 +269,51 @@ class SignalRunConfig(RunConfig):
     subspace: SubspaceConfig = field(default_factory=SubspaceConfig)
 
 
+@dataclass(frozen=True)
+class PhotoConfig:
+    """How photos of good parts become samples."""
+
+    size: int = 128
+    """Pixels of a sample's longer side; of a tile, its side."""
+    crop: tuple[int, ...] = ()
+    """LEFT TOP WIDTH HEIGHT in pixels, the part of every photo that is looked at; all of it unless given."""
+    tiles: bool = False
+    """Cut photos into tiles of SIZE pixels at full resolution, for small defects on large photos; otherwise a photo is
+    shrunk or enlarged to SIZE as a whole."""
+    overlap: float = 0.25
+    """Of neighbouring tiles, at least, as a share of their side."""
+    colour: Literal["auto", "grey", "rgb"] = "auto"
+    """auto: grey where all training photos are."""
+    augment: tuple[AugmentName, ...] = ()
+    """Changes that leave a good part good, made at random while training: flip, rotate90, brightness."""
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 16, "size", self.size, ">= 16 pixels")
+        _require(0 <= self.overlap < 1, "overlap", self.overlap, "in [0, 1)")
+        fits = not self.crop or (len(self.crop) == 4 and min(self.crop) >= 0 and min(self.crop[2:]) >= 16)
+        _require(fits, "crop", self.crop, "LEFT TOP WIDTH HEIGHT, at least 16 pixels across")
+
+
+@dataclass(frozen=True)
+class PhotoRunConfig(RunConfig):
+    """One training run on photos of good parts; `data` is their folder."""
+
+    photo: PhotoConfig = field(default_factory=PhotoConfig)
+    locator: LocatorConfig = field(default_factory=LocatorConfig)
+    places: PlacesConfig = field(default_factory=PlacesConfig)
+
+
 RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
 
 
 def is_recording(name: str) -> bool:
     """Whether the name ends like that of a table of sensor rows."""
     return name.lower().endswith(RECORDINGS)
+
+
+def is_folder(name: str) -> bool:
+    """Whether it is a folder, of photos, or written like one, rather than a data set's name."""
+    return name not in ("mnist", "fashion-mnist", "digits") and (Path(name).is_dir() or "/" in name)
 
 
 # The classes above default to the papers' formulas; these settings were chosen on training images (experiments/LOG.md).
@@ -267,55 +341,10 @@ SENSORS = SignalRunConfig(
     gan=GANConfig(latent_dim=8, width=16, steps=500, batch_size=32),
     encoder=EncoderConfig(residual="mse", feature_weight=0.1, steps=500, batch_size=32),
 )
-
-T = TypeVar("T")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """The config as JSON-ready dict."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in _items(config)}
-
-
-def _items(config: Any) -> typing.Iterator[tuple[str, Any]]:
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        yield f.name, to_dict(value) if dataclasses.is_dataclass(value) else value
-
-
-def from_dict(cls: type[T], values: object, where: str = "config") -> T:
-    """Rebuild a config saved by `to_dict`; a missing or unknown key or a value of another type is a `ValueError`."""
-    hints = typing.get_type_hints(cls)
-    if not isinstance(values, dict) or set(values) != set(hints):
-        got = sorted(set(values) ^ set(hints)) if isinstance(values, dict) else values
-        raise ValueError(f"{where}: keys missing or unknown: {got}")
-    return cls(**{name: _coerce(hints[name], values[name], f"{where}.{name}") for name in hints})
-
-
-def _coerce(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value, where)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list):
-        variadic = len(arguments) == 2 and arguments[1] is Ellipsis
-        if variadic or len(arguments) == len(value):
-            inner = [arguments[0]] * len(value) if variadic else arguments
-            return tuple(_coerce(h, v, where) for h, v in zip(inner, value, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is hint:
-        return value
-    raise ValueError(f"{where}: expected {hint}, got {value!r}")
-
-
-def differing_keys(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the settings in which two config dicts differ."""
-    found = []
-    for key in sorted(set(a) | set(b)):
-        left, right = a.get(key), b.get(key)
-        if isinstance(left, dict) and isinstance(right, dict):
-            found += differing_keys(left, right, f"{prefix}{key}.")
-        elif left != right:
-            found.append(prefix + key)
-    return found
+PHOTOS = PhotoRunConfig(
+    normal="all",
+    holdout=0.25,
+    false_alarm_rate=0.05,  # of some hundred photos a quarter supports this, not 1 %: that would hang on the worst one
+    detectors=("locatorgan",),
+    gan=GANConfig(latent_dim=64, width=16, steps=500, batch_size=16),
+)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,31 @@ def fpr_at_tpr(y: NDArray[np.int64], score: Floats, tpr: float = 0.95) -> float:
     """Share of normal samples above the threshold that catches `tpr` of the anomalies."""
     false_positive, true_positive, _ = roc_curve(y, score, drop_intermediate=False)
     return float(false_positive[np.searchsorted(true_positive, tpr)])
+
+
+def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]]) -> float:
+    """AUROC of all pixels together; masks are True where defective, of the shape of their maps."""
+    return auroc(
+        np.concatenate([mask.ravel() for mask in masks]).astype(np.int64),
+        np.concatenate([one.ravel() for one in maps]).astype(np.float64),
+    )
+
+
+def aupro(
+    masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], limit: float = 0.3, steps: int = 300
+) -> float:
+    """Area under the per-region overlap, averaged over connected defects, against the share of good pixels flagged, up
+    to `limit`, over `limit` (Bergmann et al. 2021, doi:10.1007/s11263-020-01400-4)."""
+    shares = np.linspace(0, limit, steps)
+    good = np.concatenate([one[~mask] for mask, one in zip(masks, maps, strict=True)])
+    thresholds = np.quantile(good, 1 - shares)
+    overlaps = []
+    for mask, one in zip(masks, maps, strict=True):
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        for number in range(1, count + 1):
+            inside = np.sort(one[labels == number])
+            overlaps.append(1 - np.searchsorted(inside, thresholds, side="right") / len(inside))
+    return float(np.trapezoid(np.mean(overlaps, axis=0), shares) / limit)
 
 
 METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc, "fpr95": fpr_at_tpr}

@@ -74,8 +74,8 @@ def tile(x: NDArray[np.float32], columns: int = 0) -> Picture:
 
 
 def png(image: Picture, zoom: int = 1, level: int | None = None) -> bytes:
-    """PNG file contents, every pixel repeated `zoom` times each way; as small as can be, or compressed at a `level` of
-    zlib, which takes a fifth of the time at 3."""
+    """PNG file contents, every pixel repeated `zoom` times each way; as small as can be, or compressed at zlib's
+    `level`, which takes a fifth of the time at 3."""
     stream = io.BytesIO()
     how = {"optimize": True} if level is None else {"compress_level": level}
     Image.fromarray(image.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "PNG", **how)

@@ -37,14 +37,16 @@ class Region(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What is said of one photo: A(x), p-value among good photos, verdict, terms of the score, the map of the part
-    looked at (height, width; of the samples' resolution), and its regions, the worst first."""
+    """What is said of one photo: A(x), p-value among good photos, verdict, terms of the score, the map (height, width)
+    and the reconstruction (channels, height, width) of the part looked at, both of the samples' resolution, and its
+    regions, the worst first."""
 
     score: float
     p_value: float
     anomaly: bool
     terms: dict[str, float]
     map: Map
+    reconstruction: Pixels
     regions: list[Region]
 
 
@@ -91,8 +93,8 @@ class PhotoModel:
                 continue
             worst = rows[np.argmax(found.score[rows])]
             terms = {name: float(values[worst]) for name, values in found.terms.items()}
-            maps = found.anomaly_map[rows].max(1)
-            said.append(self._judged(float(found.score[worst]), terms, maps, photo.shape))
+            maps = found.anomaly_map[rows].max(1), found.reconstruction[rows]
+            said.append(self._judged(float(found.score[worst]), terms, *maps, photo.shape[1:]))
         return said
 
     def _framed(self, photo: Pixels | SampleError) -> NDArray[np.float32] | SampleError:
@@ -101,23 +103,26 @@ class PhotoModel:
         except SampleError as error:
             return error
 
-    def _judged(self, score: float, terms: dict[str, float], maps: Map, shape: tuple[int, ...]) -> Inspection:
-        stitched = self.framing.stitched(maps, shape[1:])
+    def _judged(
+        self, score: float, terms: dict[str, float], maps: Map, x_hat: Pixels, size: tuple[int, ...]
+    ) -> Inspection:
+        stitched = self.framing.stitched(maps, size)
+        drawn = np.stack([self.framing.stitched(channel, size) for channel in np.moveaxis(x_hat, 1, 0)])
         anomaly = score > self.detector.threshold_
         p_value = float(p_values(self.detector.calibration_scores_, np.array([score]))[0])
-        regions = self._regions(stitched, shape) if anomaly else []
-        return Inspection(score, p_value, anomaly, terms, stitched, regions)
+        regions = self._regions(stitched, size) if anomaly else []
+        return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
 
     def pixel_p_values(self, anomaly_map: Map) -> Floats:
         """How rare values this high are among the pixels of held-out good photos, of the shape of the map."""
         return np.asarray(np.exp(np.interp(anomaly_map, self.levels, np.log(TAIL))), dtype=np.float64)
 
-    def _regions(self, stitched: Map, shape: tuple[int, ...]) -> list[Region]:
+    def _regions(self, stitched: Map, size: tuple[int, ...]) -> list[Region]:
         """Connected pixels with a p-value of at most EDGE around a value of at least 1, or around the peak."""
         wide = stitched > np.interp(np.log(1 / EDGE), np.log(1 / TAIL), self.levels)
         labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
         peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
-        left, top, across, down = self.framing.place(stitched.shape, shape[1:])
+        left, top, across, down = self.framing.place(stitched.shape, size)
         found = []
         for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
             if number in peaks:
@@ -138,7 +143,7 @@ class PhotoModel:
 
 
 def tail_levels(maps: Map) -> Floats:
-    """The values that shares TAIL of the pixels of maps (n, height, width) exceed, increasing."""
+    """The values that shares TAIL of the pixels of maps (of any shape) exceed, increasing."""
     return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from anogan.config import SearchConfig
-from anogan.networks import GAN
+from anogan.networks import GAN, Shape
 from anogan.scoring import anogan_score
 
-CHUNK = 128  # rows per forward pass; fixed and padded, because float kernels differ with the batch size
+CHUNK = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
+CHUNK_VALUES = CHUNK * 28 * 28  # of larger samples fewer at once: a single photo must not cost as much as 128
+FEWEST_ROWS = 8
 OnRows = Callable[[int], None]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual constants
 
 
-def chunks(x: Tensor, device: torch.device) -> Iterator[tuple[Tensor, int]]:
-    """Chunks of exactly CHUNK rows, the last one padded with its own last row, and how many of its rows count."""
-    for part in torch.split(x, CHUNK):
-        missing = CHUNK - len(part)
+def rows_at_once(shape: Shape) -> int:
+    """Rows of one forward pass, of samples of this shape."""
+    return max(FEWEST_ROWS, min(CHUNK, CHUNK_VALUES // math.prod(shape)))
+
+
+def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Iterator[tuple[Tensor, int]]:
+    """Chunks of `rows_at_once` rows, for samples of x's shape unless another is given, the last one padded with its own
+    last row, and how many of its rows count."""
+    rows = rows_at_once(shape or tuple(x.shape[1:]))
+    for part in torch.split(x, rows):
+        missing = rows - len(part)
         full = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
         yield full.to(device), len(part)
 
@@ -119,7 +129,7 @@ def search_latent(
 
 
 def encode(gan: GAN, x_all: Tensor, on_rows: OnRows | None = None) -> Iterator[Tensor]:
-    """E(x) (CHUNK, latent_dim), chunk after chunk, the last one padded."""
+    """E(x) (rows, latent_dim), chunk after chunk, the last one padded."""
     assert gan.encoder is not None, "adopt() refuses networks without an encoder"
     for x, count in chunks(x_all, gan.device):
         yield gan.encoder(x)

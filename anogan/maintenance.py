@@ -16,8 +16,8 @@ from anogan.calibration import Floats, p_values
 from anogan.config import AlarmConfig, SignalRunConfig
 from anogan.data.recordings import Recording
 from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_windows
-from anogan.detectors import Detector
+from anogan.data.windows import cut_scales, lead_in, slow_scale
+from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
 from anogan.inversion import OnRows
@@ -36,13 +36,15 @@ Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy recording made ready: all windows (n, channels, window) in it, those to train on, and held-out
-    stretches, disjoint in rows from those and from each other, each with its windows."""
+    """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
+    held-out stretches, disjoint in rows from those and from each other, each with its samples; `slow` as in
+    `data.windows`."""
 
     every: torch.Tensor
     x: torch.Tensor
     folds: list[tuple[Stretch, torch.Tensor]]
     scaling: Scaling
+    slow: int
 
     @property
     def x_held_out(self) -> torch.Tensor:
@@ -58,14 +60,15 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
     """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
     channel without numbers in the training rows."""
     window = config.signal.window
+    slow = slow_scale(len(recording), window, config.signal.slow)
     training, held_out = hold_out_stretches(recording, config.holdout, window)
     for i, name in enumerate(recording.channels):
         if all(np.isnan(values[:, i]).all() for _, values in training):
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
     scaling = _scaling(recording)
-    x = _windows(training, scaling, recording.step, window, WINDOWS)
+    x = _windows(training, scaling, recording.step, window, slow, WINDOWS)
     most = WINDOWS // len(held_out)
-    folds = [(stretch, _windows([stretch], scaling, recording.step, window, most)) for stretch in held_out]
+    folds = [(stretch, _windows([stretch], scaling, recording.step, window, slow, most)) for stretch in held_out]
     count = sum(len(windows) for _, windows in folds)
     if min(len(x), count) < FEWEST:
         raise SampleError(
@@ -77,8 +80,8 @@ def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
         raise SampleError(
             f"--block {config.alarm.block} is longer than what can be held out of {config.data}: {longest} scored rows"
         )
-    every = _windows([(recording.time, recording.values)], scaling, recording.step, window, WINDOWS)
-    return Healthy(every, x, folds, scaling)
+    every = _windows([(recording.time, recording.values)], scaling, recording.step, window, slow, WINDOWS)
+    return Healthy(every, x, folds, scaling, slow)
 
 
 def _scaling(recording: Recording) -> Scaling:
@@ -106,20 +109,22 @@ def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple
     return training, held_out
 
 
-def _windows(stretches: list[Stretch], scaling: Scaling, step: float, window: int, most: int) -> torch.Tensor:
-    """Windows (n, channels, window) that span no gap, `most` of them."""
+def _windows(
+    stretches: list[Stretch], scaling: Scaling, step: float, window: int, slow: int, most: int
+) -> torch.Tensor:
+    """Samples that span no gap, `most` of them."""
     segments = []
     for time, values in stretches:
         if len(time):
             begins, late = Clock(step).push(time)
             kept = values[~late]
             segments += np.split(kept, np.flatnonzero(begins[~late])[1:])
-    rows = [fill(scaling.apply(segment), np.zeros(len(scaling.centre))) for segment in segments]
-    cut = [cut_windows(scaling.to_unit(segment).T, window) for segment in rows if len(segment) >= window]
-    if not cut:
-        return torch.empty(0, len(scaling.centre), window)
-    stride = -(-sum(map(len, cut)) // most)
-    return torch.from_numpy(np.concatenate([windows[::stride] for windows in cut]))
+    rows = [fill(scaling.apply(part), np.zeros(len(scaling.centre))) for part in segments if len(part) >= window]
+    if not rows:
+        return torch.empty(0, len(scaling.centre) * (1 + (slow > 1)), window)
+    stride = -(-sum(len(part) - window + 1 for part in rows) // most)
+    whole = [scaling.to_unit(np.concatenate([lead_in(part, window, slow), part])) for part in rows]
+    return torch.from_numpy(np.concatenate([cut_scales(part.T, window, slow, stride) for part in whole]))
 
 
 def train_recording(
@@ -167,13 +172,16 @@ def calibrated(
     all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
     """
     x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
+    if isinstance(detector, SubspaceGAN):
+        detector.slow = healthy.slow > 1
     detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
     usual = usual_of(detector, x_held_out)
     scores = []
     for i, (time, values) in enumerate(stretch for stretch, _ in healthy.folds):
         if detector.remembered:
             detector.remember(healthy.without(i))
-        scorer = RowScorer(detector, healthy.scaling, recording.step, smoothing, usual)
+        scorer = RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
+        scorer.warm_up = 0  # a short stretch would have no score that counts in full
         scores.append(scorer.push(time, values).score)
     if detector.remembered:
         detector.remember(healthy.every.numpy())
@@ -182,6 +190,7 @@ def calibrated(
         recording.channels,
         healthy.scaling,
         recording.step,
+        healthy.slow,
         smoothing,
         usual,
         calibrate(detector, scores, config.signal.window, recording.step, config.alarm),
@@ -267,7 +276,9 @@ def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> S
         if np.isnan(recording.values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
     window, rule = model.detector.gan_.shape[1], model.rule
-    scores = model.scorer().push(recording.time, recording.values).score
+    scorer = model.scorer()
+    scorer.warm_up = 0  # as in `calibrated`
+    scores = scorer.push(recording.time, recording.values).score
     config = AlarmConfig(budget or rule.budget, rule.persist)
     return replace(model, rule=calibrate(model.detector, [scores], window, model.step, config))
 

@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
 from anogan.config import GANConfig, NormName
@@ -17,6 +18,7 @@ from anogan.layers import BatchNorm, FromVector, ToVector, doubling, halving
 
 Shape = tuple[int, ...]
 SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
+SMALLEST_MAP = 8  # side at which the locator stops halving
 WIDEST = 512  # channels, however often the size is halved
 
 
@@ -120,15 +122,64 @@ class Encoder(nn.Module):
         return z
 
 
-class GAN(nn.Module):
-    """The three networks that all detectors share; `encoder` is None until one is trained."""
+class Locator(nn.Module):
+    """Photo x (n, *shape) -> x_hat, what it would look like without defects, and where it has some.
 
-    def __init__(self, shape: Shape, config: GANConfig, with_encoder: bool = False) -> None:
+    An encoder and a generator of its own repair x; a U-Net (Ronneberger et al. 2015) looks at x beside what the repair
+    changed (DRAEM: Zavrtanik et al. 2021). It decides on cells of 4x4 pixels.
+    """
+
+    def __init__(self, shape: Shape, config: GANConfig) -> None:
+        super().__init__()
+        if len(check_shape(shape)) != 3:
+            raise ValueError(f"a locator needs photos (channels, height, width), got {tuple(shape)}")
+        self.encoder = Encoder(shape, config.latent_dim, config.width)
+        self.generator = Generator(shape, config.latent_dim, config.width)
+        levels = max(2, int(math.log2(min(shape[1:]) / SMALLEST_MAP)))
+        channels = [config.width * 2**i for i in range(levels)]
+        self.down = nn.ModuleList(
+            nn.Sequential(halving(2, c_in, c_out), BatchNorm(c_out), nn.LeakyReLU(0.2, inplace=True), _same(c_out))
+            for c_in, c_out in zip([2 * shape[0], *channels[:-1]], channels, strict=True)
+        )
+        pairs = list(zip(channels[:0:-1], channels[-2:0:-1], strict=False))
+        self.narrow = nn.ModuleList(nn.Conv2d(c_below, c, 1) for c_below, c in pairs)
+        self.up = nn.ModuleList(_same(c) for _, c in pairs)
+        self.head = nn.Conv2d(channels[1], 1, 1)
+        for part in (self.down, self.narrow, self.up, self.head):
+            part.apply(_init)
+
+    def cells(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """Logit per cell (n, 1, height / 4, width / 4), high where x is defective."""
+        found, h = [], torch.cat([x, x - x_hat], 1)
+        for layer in self.down:
+            h = layer(h)
+            found.append(h)
+        for narrow, layer, beside in zip(self.narrow, self.up, found[-2:0:-1], strict=True):
+            h = layer(interpolate(narrow(h), size=beside.shape[2:], mode="nearest") + beside)
+        logit: Tensor = self.head(h).float()
+        return logit
+
+    def places(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """Logit per pixel (n, height, width), linear between the cells."""
+        return interpolate(self.cells(x, x_hat), size=x.shape[2:], mode="bilinear")[:, 0]
+
+
+def _same(channels: int) -> nn.Sequential:
+    """A layer that keeps size and channels."""
+    convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, BatchNorm(channels), nn.LeakyReLU(0.2, inplace=True))
+
+
+class GAN(nn.Module):
+    """The networks that all detectors share; `encoder` and `locator` are None until they are trained."""
+
+    def __init__(self, shape: Shape, config: GANConfig, with_encoder: bool = False, with_locator: bool = False) -> None:
         super().__init__()
         self.shape, self.config = check_shape(shape), config
         self.generator = Generator(self.shape, config.latent_dim, config.width)
         self.discriminator = Discriminator(self.shape, config.width, config.discriminator_norm)
         self.encoder = Encoder(self.shape, config.latent_dim, config.width) if with_encoder else None
+        self.locator = Locator(self.shape, config) if with_locator else None
         self.arranged()
 
     def arranged(self) -> GAN:

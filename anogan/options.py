@@ -13,6 +13,8 @@ from anogan.config import (
     PRESETS,
     AlarmConfig,
     DetectorName,
+    PhotoConfig,
+    PhotoRunConfig,
     RunConfig,
     SignalConfig,
     SignalRunConfig,
@@ -22,7 +24,8 @@ from anogan.config import (
 
 @dataclass(frozen=True)
 class Train(RunConfig):
-    """Train a GAN on normal samples, train the encoder, calibrate the detectors."""
+    """Train a GAN on normal samples, train the encoder, calibrate the detectors. A recording of sensors or a folder of
+    photos has options of its own: anogan train --data FILE --help."""
 
     preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
     """Settings to start from; any option given beside it wins."""
@@ -48,6 +51,24 @@ class TrainSignals(SignalRunConfig):
     alarm: tyro.conf.OmitArgPrefixes[AlarmConfig] = field(default_factory=AlarmConfig)
     out: Path | None = None
     """Run directory; runs/FILE-seedSEED unless given."""
+    resume: bool = False
+    """Continue an interrupted run from its last checkpoint, with its own settings."""
+    checkpoint_seconds: float = 20.0
+    """Time between checkpoints: the most that an interruption can lose."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
+
+
+@dataclass(frozen=True)
+class TrainPhotos(PhotoRunConfig):
+    """Train a GAN on a folder of photos of good parts, train the locator, calibrate scores and maps. With the layout of
+    MVTec AD (train/good, test/KIND, ground_truth/KIND) the test photos are scored too."""
+
+    photo: tyro.conf.OmitArgPrefixes[PhotoConfig] = field(default_factory=PhotoConfig)
+    out: Path | None = None
+    """Run directory; runs/FOLDER-seedSEED unless given."""
     resume: bool = False
     """Continue an interrupted run from its last checkpoint, with its own settings."""
     checkpoint_seconds: float = 20.0
@@ -239,15 +260,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole job in a few minutes, on MNIST (runs/demo, reports/demo) or on sensors of a simulated machine."""
+    """The whole job in a few minutes: on MNIST (runs/demo, reports/demo), sensors of a machine, or photos of parts."""
 
-    what: tyro.conf.Positional[Literal["digits", "sensors"]] = "digits"
+    what: tyro.conf.Positional[Literal["digits", "sensors", "photos"]] = "digits"
     """sensors: a simulated pump, with a bearing that wears out and a valve that sticks; runs/demo-sensors and
-    reports/demo-sensors."""
+    reports/demo-sensors. photos: rendered circuit boards, some scratched, stained, with pads missing or shifted;
+    runs/demo-photos and reports/demo-photos."""
     normal: str = "3"
     """Normal digit; the other nine are anomalies. Digits only."""
     seed: int = 0
-    """Decides weights, batches, latents and subsets, and what the simulated machine does."""
+    """Decides weights, batches, latents and subsets, what the simulated machine does, and how boards look."""
     data_root: str | None = None
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's. Digits only."""
     device: str = "auto"
@@ -272,13 +294,16 @@ COMMANDS: dict[str, type] = {
 
 def vars_of(config: RunConfig) -> dict[str, Any]:
     """The settings of a run, by name; those that are not the run's are left out."""
-    kind = SignalRunConfig if isinstance(config, SignalRunConfig) else RunConfig
+    kinds = (SignalRunConfig, PhotoRunConfig)
+    kind = next((kind for kind in kinds if isinstance(config, kind)), RunConfig)
     return {f.name: getattr(config, f.name) for f in dataclasses.fields(kind)}
 
 
-def run_path(options: Train | TrainSignals) -> Path:
+def run_path(options: Train | TrainSignals | TrainPhotos) -> Path:
     name = f"{options.data}-{options.normal}-seed{options.seed}".replace(",", "+")
-    if is_recording(options.data):
+    if isinstance(options, TrainPhotos):
+        name = f"{Path(options.data).resolve().name}-seed{options.seed}"
+    elif is_recording(options.data):
         name = f"{recording_name(options.data)}-seed{options.seed}"
     return options.out or Path("runs") / name
 

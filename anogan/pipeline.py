@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anogan import bundle, parallel
 from anogan.calibration import hold_out, p_values
-from anogan.config import DetectorName, RunConfig, SignalRunConfig
+from anogan.config import DetectorName, PhotoRunConfig, RunConfig, SignalRunConfig
 from anogan.data import Split
 from anogan.detectors import DETECTORS, AnoGAN, Detector, Explanation
 from anogan.detectors.base import FEWEST, resolve_device
@@ -26,14 +26,16 @@ from anogan.evaluation import METRICS, auroc, balanced_subset, bootstrap_interva
 from anogan.files import write_bytes, write_json, write_text
 from anogan.health import HealthMonitor, health_warnings
 from anogan.images import png, tile
+from anogan.locating import LocatorTraining, train_locator
 from anogan.networks import GAN
 from anogan.runs import Run
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.training import EncoderTraining, GANTraining, Training, train_encoder, train_gan
 
 Update = Callable[[int, str], None]  # units done since the last call, what to show beside the bar
 Stage = Callable[[str, int], AbstractContextManager[Update]]  # name, units in all
 
 HEALTH_EVERY = 250  # steps
+ON_DEVICE = 2**31  # bytes of samples that are copied to the accelerator as a whole
 GALLERY = 8  # samples of each kind kept for the report
 
 
@@ -64,7 +66,7 @@ class _Trainer:
     stage: Stage
     checkpoint_seconds: float
 
-    def __call__(self, name: str, training: GANTraining | EncoderTraining, x: torch.Tensor) -> GAN:
+    def __call__(self, name: str, training: Training, x: torch.Tensor) -> GAN:
         self.run.load_checkpoint(name, training)
         saved = time.monotonic()
         with self.run.timed(name), self.stage(f"train {name}", training.config.steps) as update:
@@ -84,9 +86,13 @@ class _Trainer:
                     self.run.save_checkpoint(name, training)
                     saved = time.monotonic()
 
+            augment = self.run.config.photo.augment if isinstance(self.run.config, PhotoRunConfig) else ()
             if isinstance(training, GANTraining):
-                return train_gan(x, training, on_log)
-            return train_encoder(x, training, on_log)
+                return train_gan(x, training, on_log, augment)
+            if isinstance(training, LocatorTraining):
+                return train_locator(x, training, on_log, augment)
+            assert isinstance(training, EncoderTraining)
+            return train_encoder(x, training, on_log, augment)
 
     def _watch(self, name: str, step: int, gan: GAN) -> dict[str, float]:
         if name == "gan" and len(gan.shape) == 3:
@@ -109,15 +115,18 @@ def train_networks(
     Held-out samples are watched, never trained on. Warns `TrainingWarning` when the GAN looks unhealthy; raises
     `TrainingDivergedError`.
     """
-    config, x = run.config, x.to(resolve_device(device))
+    config, resolved = run.config, resolve_device(device)
+    x = x if x.nbytes > ON_DEVICE else x.to(resolved)
     monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
     train = _Trainer(run, monitor, stage, checkpoint_seconds)
-    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, x.device), x)
+    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved), x)
     for sentence in health_warnings(run.metrics):
         warnings.warn(sentence, TrainingWarning, stacklevel=3)
     detectors = {name: make_detector(name, config, device) for name in config.detectors}
     if any(detector.encoder is not None for detector in detectors.values()):
         gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
+    if isinstance(config, PhotoRunConfig) and any(detector.locator is not None for detector in detectors.values()):
+        gan = train("locator", LocatorTraining(gan, config.locator, config.seed), x)
     return gan, detectors
 
 
@@ -162,6 +171,8 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
     }
     if isinstance(config, SignalRunConfig):
         settings["subspace"] = config.subspace
+    if isinstance(config, PhotoRunConfig):
+        settings |= {"locator": config.locator, "places": config.places, "harmless": config.photo.augment}
     taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
     detector: Detector = cls(
         config.gan,
@@ -204,13 +215,19 @@ def evaluate_run(
         seconds = time.monotonic() - begin
         table = _score_table(name, detector, found, split, rows)
         tables.append(table)
-        results[name] = _summary(detector, table, split, run.config.seed) | {
+        results[name] = summarise(detector, table, split.classes, run.config.seed) | {
             "seconds_per_image": seconds / len(rows),
             "search_steps": detector.search.steps if isinstance(detector, AnoGAN) else 0,
         }
-        _save_gallery(run, name, split.x_test[rows], found, table)
+        shown = list(zip(split.x_test[rows], found.reconstruction, found.anomaly_map, strict=True))
+        save_gallery(run, name, shown.__getitem__, table)
     scores = pd.concat(tables, ignore_index=True)
     write_text(run.path / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
+    return write_results(run, results, notice)
+
+
+def write_results(run: Run, results: Mapping[Any, dict[str, Any]], notice: str = "") -> dict[str, Any]:
+    """results.json, whose presence means that the run has been evaluated."""
     first = next(iter(results.values()))
     summary = {
         "dataset": run.config.data,
@@ -242,7 +259,8 @@ def _score_table(
     )
 
 
-def _summary(detector: Detector, table: pd.DataFrame, split: Split, seed: int) -> dict[str, Any]:
+def summarise(detector: Detector, table: pd.DataFrame, classes: Sequence[str], seed: int) -> dict[str, Any]:
+    """Figures of a labelled table of scores."""
     y, score = table["anomalous"].to_numpy(), table["score"].to_numpy()
     flagged = (table["verdict"] == "anomaly").to_numpy()
     summary: dict[str, Any] = {}
@@ -252,7 +270,7 @@ def _summary(detector: Detector, table: pd.DataFrame, split: Split, seed: int) -
     normal = y == 0
     summary["per_class"] = {
         name: auroc(y[normal | member], score[normal | member])
-        for name in split.classes
+        for name in classes
         if (member := (table["class"] == name).to_numpy() & ~normal).any()
     }
     return summary | {
@@ -265,9 +283,12 @@ def _summary(detector: Detector, table: pd.DataFrame, split: Split, seed: int) -
     }
 
 
-def _save_gallery(run: Run, name: str, x: NDArray[np.float32], found: Explanation, table: pd.DataFrame) -> None:
+Shown = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # input, reconstruction, anomaly map
+
+
+def save_gallery(run: Run, name: str, shown: Callable[[int], Shown], table: pd.DataFrame) -> None:
     """Inputs, reconstructions and maps of the rows that a reader wants to see, as one npz file."""
-    order = np.argsort(-found.score, kind="stable")  # highest first
+    order = np.argsort(-table["score"].to_numpy(), kind="stable")  # highest first
     y, flagged = (table["anomalous"] == 1).to_numpy()[order], (table["verdict"] == "anomaly").to_numpy()[order]
     quiet = order[~y & ~flagged]
     picked = {
@@ -277,14 +298,15 @@ def _save_gallery(run: Run, name: str, x: NDArray[np.float32], found: Explanatio
         "typical normals": quiet[len(quiet) // 2 :][:GALLERY],
     }
     rows = np.concatenate(list(picked.values()))
+    x, reconstruction, anomaly_map = (np.stack(parts) for parts in zip(*map(shown, rows), strict=True))
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
         kind=np.concatenate([[kind] * len(index) for kind, index in picked.items()]),
-        x=x[rows],
-        reconstruction=found.reconstruction[rows],
-        anomaly_map=found.anomaly_map[rows],
-        score=found.score[rows],
+        x=x,
+        reconstruction=reconstruction,
+        anomaly_map=anomaly_map,
+        score=table["score"].to_numpy()[rows],
         p_value=table["p_value"].to_numpy()[rows],
         label=table["class"].to_numpy(dtype=str)[rows],
     )

@@ -20,10 +20,11 @@ from safetensors.torch import save as save_tensors
 
 from anogan import parallel
 from anogan.bundle import MANIFEST
-from anogan.config import RunConfig, SignalRunConfig, differing_keys, from_dict, to_dict
+from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.configfile import differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json, write_text
-from anogan.training import EncoderTraining, GANTraining
+from anogan.training import Training
 
 PACKAGES = ("anogan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "safetensors")
 
@@ -54,7 +55,9 @@ class Run:
         self.path = path
         try:
             saved = json.loads((path / "config.json").read_text())
-            self.config: RunConfig = from_dict(SignalRunConfig if "signal" in list(saved) else RunConfig, saved)
+            kinds = {"signal": SignalRunConfig, "photo": PhotoRunConfig}
+            kind = next((kind for key, kind in kinds.items() if key in list(saved)), RunConfig)
+            self.config: RunConfig = from_dict(kind, saved)
         except OSError as error:
             raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
         except (ValueError, TypeError) as error:
@@ -106,12 +109,12 @@ class Run:
 
     # Checkpoints.
 
-    def save_checkpoint(self, stage: str, training: GANTraining | EncoderTraining) -> None:
+    def save_checkpoint(self, stage: str, training: Training) -> None:
         state = {name: tensor.cpu().contiguous() for name, tensor in training.state_dict().items()}
         content = save_tensors(state | {"step": torch.tensor(training.step)})
         write_bytes(self.path / "checkpoint" / f"{stage}.safetensors", content)
 
-    def load_checkpoint(self, stage: str, training: GANTraining | EncoderTraining) -> None:
+    def load_checkpoint(self, stage: str, training: Training) -> None:
         """Continue from the last checkpoint of this stage, if there is one."""
         file = self.path / "checkpoint" / f"{stage}.safetensors"
         if file.exists():

@@ -14,10 +14,12 @@ from anogan.config import EncoderConfig, ResidualName, SearchConfig
 
 
 class Score(NamedTuple):
-    """A(x) per row (n,) and the terms it is made of, unweighted, by name."""
+    """A(x) per row (n,), the terms it is made of, unweighted, by name, and, where A(x) is the highest of them, the
+    scores of all places (n, *size)."""
 
     total: Tensor
     terms: dict[str, Tensor]
+    places: Tensor | None = None
 
 
 def l1(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -45,17 +47,18 @@ def blurred_cosine(x: Tensor, x_hat: Tensor) -> Tensor:
     return cosine(blur(x), blur(x_hat))
 
 
-def blur(x: Tensor) -> Tensor:
-    """Two passes of [1 2 1] / 4 along each axis of x (n, channels, *size), edges repeated."""
-    x = x @ _blur_matrix(x.shape[-1]).to(x)
-    return x if x.dim() == 3 else _blur_matrix(x.shape[-2]).to(x).T @ x
+def blur(x: Tensor, passes: int = 2) -> Tensor:
+    """Passes of [1 2 1] / 4 along each axis of x (n, channels, *size), edges repeated: nearly a Gaussian of variance
+    passes / 2."""
+    x = x @ _blur_matrix(x.shape[-1], passes).to(x)
+    return x if x.dim() == 3 else _blur_matrix(x.shape[-2], passes).to(x).T @ x
 
 
 @cache
-def _blur_matrix(length: int) -> Tensor:
+def _blur_matrix(length: int, passes: int) -> Tensor:
     """What a row of `length` is multiplied by: products with small matrices are faster than filtering one channel."""
-    x = pad(torch.eye(length)[None], (2, 2), "replicate")[0]
-    for _ in range(4):  # sums of neighbours: [1 2 1] twice
+    x = pad(torch.eye(length)[None], (passes, passes), "replicate")[0]
+    for _ in range(2 * passes):  # sums of neighbours
         x = (x[:, 1:] + x[:, :-1]) / 2
     return x
 

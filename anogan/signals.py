@@ -15,7 +15,7 @@ from anogan.alarms import AlarmRule
 from anogan.calibration import Floats
 from anogan.data.recordings import GAP, Recording, read_recording
 from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_windows
+from anogan.data.windows import cut_scales, lead_in
 from anogan.detectors import Detector
 from anogan.errors import BundleError
 
@@ -24,7 +24,8 @@ OTHER_STEP = 1.5  # times the training's step
 
 
 class Usual(NamedTuple):
-    """What is usual while healthy: the mean score of a window, and each channel's mean squared residual (channels,)."""
+    """What is usual while healthy: the mean score of a sample and the mean squared residual of each of its channels,
+    first the rows', then the slow scale's."""
 
     score: float
     residual: tuple[float, ...]
@@ -84,12 +85,17 @@ class RowScorer:
     """Scores rows as they come; row t's score uses rows <= t alone. What it remembers is bounded and can be saved.
 
     A missing value is the channel's last one, or its training mean where there is none. A late row has no score. After
-    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score.
+    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. Until a
+    segment has `warm_up` rows, the mean of its first window stands before it in the slow scale, which looks unusual:
+    what a score differs from the usual one then counts in proportion to the rows there are.
     """
 
-    def __init__(self, detector: Detector, scaling: Scaling, step: float, smoothing: float, usual: Usual) -> None:
+    def __init__(
+        self, detector: Detector, scaling: Scaling, step: float, slow: int, smoothing: float, usual: Usual
+    ) -> None:
         self.detector, self.scaling, self.usual = detector, scaling, usual
-        self.window = detector.gan_.shape[1]
+        self.window, self.slow = detector.gan_.shape[1], slow
+        self.warm_up = self.window * slow if slow > 1 else 0
         self.weight = 1 / smoothing  # of the newest score in the moving average
         self.clock = Clock(step)
         self.seen, self.missing = 0, 0  # rows and values so far
@@ -97,7 +103,8 @@ class RowScorer:
 
     def _forget(self) -> None:
         self.average = self.usual.score
-        self.rows = np.empty((0, len(self.usual.residual)))  # the last ones of this segment, in units of spread
+        self.age = 0  # rows of this segment, counted up to `warm_up`
+        self.rows = np.empty((0, len(self.scaling.centre)))  # the last ones of this segment, in units of spread
 
     def push(self, time: NDArray[np.float64], values: NDArray[np.float64]) -> ScoredRows:
         """Score rows at time (n,), in seconds, with values (n, channels) in their own units, NaN where missing."""
@@ -118,17 +125,26 @@ class RowScorer:
 
     def _score(self, values: NDArray[np.float64]) -> ScoredRows:
         """Scores of up to BLOCK rows that follow the remembered ones without a gap."""
-        mean = np.zeros(len(self.usual.residual))  # of the training rows, in units of spread
+        mean = np.zeros(len(self.scaling.centre))  # of the training rows, in units of spread
         new = fill(self.scaling.apply(values), self.rows[-1] if len(self.rows) else mean)
         rows = np.concatenate([self.rows, new])
         score, shares = np.full(len(values), np.nan), np.full(values.shape, np.nan)
         if len(rows) >= self.window:
-            windows = cut_windows(self.scaling.to_unit(rows).T, self.window)
-            found = self.detector.explain(windows)
-            score[-len(windows) :] = self._smoothed(found.score)
-            shares[-len(windows) :] = channel_shares(found.anomaly_map, self.usual)
-        self.rows = rows[max(0, len(rows) - self.window + 1) :]
+            if len(self.rows) < self.window:
+                rows = np.concatenate([lead_in(rows, self.window, self.slow), rows])
+            samples = cut_scales(self.scaling.to_unit(rows).T, self.window, self.slow)
+            found = self.detector.explain(samples)
+            age = self.age + np.arange(1, len(values) + 1)[-len(samples) :]
+            score[-len(samples) :] = self._smoothed(self._warmed_up(found.score, age))
+            shares[-len(samples) :] = channel_shares(found.anomaly_map, self.usual, values.shape[1])
+            rows = rows[len(samples) :]
+        self.rows = rows
+        self.age = min(self.age + len(values), self.warm_up)
         return ScoredRows(score, shares)
+
+    def _warmed_up(self, score: Floats, age: NDArray[np.int64]) -> Floats:
+        usual = self.usual.score
+        return np.where(age < self.warm_up, usual + (score - usual) * age / max(self.warm_up, 1), score)
 
     def _smoothed(self, score: Floats) -> Floats:
         """Exponential moving average."""
@@ -149,6 +165,7 @@ class RowScorer:
             "seen": self.seen,
             "missing": self.missing,
             "average": self.average,
+            "age": self.age,
             "rows": self.rows.tolist(),
         }
 
@@ -157,8 +174,8 @@ class RowScorer:
         clock.last = -np.inf if state["last"] is None else float(state["last"])
         clock.late_run, clock.late, clock.gaps = state["late_run"], state["late"], state["gaps"]
         self.seen, self.missing = state["seen"], state["missing"]
-        self.average = float(state["average"])
-        self.rows = np.array(state["rows"], dtype=np.float64).reshape(-1, len(self.usual.residual))
+        self.average, self.age = float(state["average"]), int(state["age"])
+        self.rows = np.array(state["rows"], dtype=np.float64).reshape(-1, len(self.scaling.centre))
 
 
 def channel_residuals(anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -166,9 +183,10 @@ def channel_residuals(anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.square(anomaly_map, dtype=np.float64).mean(2), dtype=np.float64)
 
 
-def channel_shares(anomaly_map: NDArray[np.float32], usual: Usual) -> NDArray[np.float64]:
-    """Each channel's share (n, channels) in the residual, measured by what is usual for it."""
+def channel_shares(anomaly_map: NDArray[np.float32], usual: Usual, channels: int) -> NDArray[np.float64]:
+    """Each channel's share (n, channels) in the residual, measured by what is usual for it, its scales added up."""
     found = channel_residuals(anomaly_map) / np.array(usual.residual)
+    found = found.reshape(len(found), -1, channels).sum(1)
     return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-12), dtype=np.float64)
 
 
@@ -180,6 +198,7 @@ class SignalModel:
     channels: tuple[str, ...]
     scaling: Scaling
     step: float  # seconds between rows
+    slow: int  # rows of a block of the slow scale; 1 = none
     smoothing: float  # rows
     usual: Usual
     rule: AlarmRule
@@ -202,6 +221,7 @@ class SignalModel:
                 tuple(about["channels"]),
                 Scaling(tuple(about["centre"]), tuple(about["spread"])),
                 float(about["step"]),
+                int(about["slow"]),
                 float(about["smoothing"]),
                 Usual(float(own["usual_score"]), tuple(own["usual_residual"])),
                 AlarmRule.from_dict(own["rule"]),
@@ -212,7 +232,7 @@ class SignalModel:
             raise BundleError(f"{path}: what it says of its signals cannot be used ({error!r})") from error
 
     def scorer(self) -> RowScorer:
-        return RowScorer(self.detector, self.scaling, self.step, self.smoothing, self.usual)
+        return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
 
     def read(self, path: Path) -> Recording:
         """A recording with the channels of training; raises `SampleError` where one is missing."""
@@ -233,6 +253,7 @@ def about_signals(models: dict[str, SignalModel]) -> dict[str, Any]:
         "centre": list(first.scaling.centre),
         "spread": list(first.scaling.spread),
         "step": first.step,
+        "slow": first.slow,
         "smoothing": first.smoothing,
         "time_column": first.time_column,
         "day_first": first.day_first,

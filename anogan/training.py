@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from torch.nn.functional import interpolate
 from torch.optim import Adam
 
 from anogan import parallel
-from anogan.config import EncoderConfig, GANConfig
+from anogan.augment import augmented
+from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig
 from anogan.errors import TrainingDivergedError
 from anogan.losses import LOSSES, gradient_penalty
 from anogan.networks import GAN, Encoder, Shape
@@ -68,7 +70,8 @@ class Batches:
         return rows[: self.size]
 
 
-Step = Callable[[Batches], State]
+Samples = Callable[[int], Tensor]  # number of a batch -> its samples (n, *shape), on the training's device
+Step = Callable[[Samples], State]
 
 
 def flatten_state(networks: nn.Module, optimisers: dict[str, Adam]) -> State:
@@ -141,15 +144,39 @@ def check_finite(step: int, metrics: dict[str, float]) -> None:
         raise TrainingDivergedError(f"training diverged at step {step}: {values}; try a lower learning rate")
 
 
-def _run(x: Tensor, training: GANTraining | EncoderTraining, step: Step, on_log: OnLog | None) -> None:
-    """Take steps until `config.steps`, from wherever `training` stands."""
+class Training(Protocol):
+    """What a training carries from step to step."""
+
+    gan: GAN
+    seed: int
+    step: int
+
+    @property
+    def config(self) -> GANConfig | EncoderConfig | LocatorConfig: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State, step: int) -> None: ...
+
+    def result(self) -> GAN: ...
+
+
+def run_steps(
+    x: Tensor, training: Training, step: Step, on_log: OnLog | None, augment: Sequence[AugmentName] = ()
+) -> None:
+    """Take steps until `config.steps`, from wherever `training` stands, on batches of x (n, *shape), which may lie on
+    disk or on another device."""
     config, precision = training.config, training.gan.config.precision
     parallel.check_batch(config.batch_size)
-    batches = Batches(len(x), config.batch_size, training.seed)
+    batches, device = Batches(len(x), config.batch_size, training.seed), training.gan.device
+
+    def samples(batch: int) -> Tensor:
+        return augmented(x[batches(batch)].to(device), augment, random_stream(training.seed, "augment", batch))
+
     # Nothing cast is kept, because the weights change from step to step.
-    with torch.autocast(x.device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
+    with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
         while training.step < config.steps:
-            told = step(batches)
+            told = step(samples)
             training.step += 1
             if training.step % LOG_EVERY == 0 or training.step == config.steps:
                 metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
@@ -158,7 +185,9 @@ def _run(x: Tensor, training: GANTraining | EncoderTraining, step: Step, on_log:
                     on_log(training.step, metrics)
 
 
-def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> GAN:
+def train_gan(
+    x: Tensor, training: GANTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
+) -> GAN:
     """Alternate discriminator and generator updates on x (n, *shape) in [-1, 1] until `config.steps` (Alg. 1 of
     Goodfellow et al. 2014), from wherever `training` stands. Raises `TrainingDivergedError`."""
     config, gan = training.config, training.gan.train()
@@ -166,19 +195,19 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
     adam_g, adam_d = training.optimisers["generator"], training.optimisers["discriminator"]
     loss = LOSSES[config.loss]
 
-    def step(batches: Batches) -> State:
+    def step(samples: Samples) -> State:
         stream = random_stream(training.seed, "gan", training.step)
 
         # Discriminator: tell real from generated.
         discriminator.requires_grad_(True)
         for k in range(config.critic_steps):
-            real = x[share(batches(training.step * config.critic_steps + k))]
-            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(x.device))
+            real = share(samples(training.step * config.critic_steps + k))
+            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(gan.device))
             fake = generated.detach()
             logit_real, logit_fake = discriminator(real), discriminator(fake)
             loss_d = loss.discriminator(logit_real, logit_fake)
             if config.loss == "wgan_gp":
-                mix = share(torch.rand(config.batch_size, generator=stream)).to(x.device)
+                mix = share(torch.rand(config.batch_size, generator=stream)).to(gan.device)
                 loss_d = loss_d + config.gradient_penalty * gradient_penalty(discriminator, real, fake, mix).mean()
             adam_d.zero_grad()
             loss_d.backward()
@@ -197,7 +226,7 @@ def train_gan(x: Tensor, training: GANTraining, on_log: OnLog | None = None) -> 
         beliefs = {"d_real": logit_real.detach().sigmoid().mean(), "d_fake": logit_fake.detach().sigmoid().mean()}
         return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
 
-    _run(x, training, step, on_log)
+    run_steps(x, training, step, on_log, augment)
     return training.result()
 
 
@@ -249,20 +278,22 @@ def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor,
     return score.terms["residual"] if config.mode == "izi" else score.total
 
 
-def train_encoder(x: Tensor, training: EncoderTraining, on_log: OnLog | None = None) -> GAN:
+def train_encoder(
+    x: Tensor, training: EncoderTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
+) -> GAN:
     """Fit E on x (n, *shape) in [-1, 1] against the frozen GAN until `config.steps`, from wherever `training` stands.
     Raises `TrainingDivergedError`."""
     config, gan, encoder = training.config, training.gan, training.encoder.train()
     adam = training.optimisers["encoder"]
 
-    def step(batches: Batches) -> State:
+    def step(samples: Samples) -> State:
         stream = random_stream(training.seed, "encoder", training.step)
-        loss = encoder_loss(gan, encoder, config, x[share(batches(training.step))], stream).mean()
+        loss = encoder_loss(gan, encoder, config, share(samples(training.step)), stream).mean()
         adam.zero_grad()
         loss.backward()
         parallel.average_gradients(encoder)
         adam.step()
         return {"loss_e": loss}
 
-    _run(x, training, step, on_log)
+    run_steps(x, training, step, on_log, augment)
     return training.result()

@@ -365,3 +365,13 @@ def test_a_run_without_detectors_trains_the_gan_alone_and_samples(tmp_path: Path
     done = anogan("score", "r", "x.png", cwd=tmp_path)
     assert done.returncode == 2
     assert one_vs_rest(load_dataset("digits"), "all").y_test.sum() == 0
+
+
+def test_output_that_nobody_reads_on_is_no_error() -> None:
+    command = [sys.executable, "-m", "anogan", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from anogan.config import PRESETS, RunConfig, differing_keys, from_dict, to_dict
+from anogan.config import PRESETS, RunConfig
+from anogan.configfile import differing_keys, from_dict, to_dict
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

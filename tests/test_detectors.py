@@ -16,7 +16,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
-from anogan.detectors import DETECTORS, Detector, FAnoGAN, NeighbourGAN, SubspaceGAN
+from anogan.config import PlacesConfig
+from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
 from anogan.scoring import blur
@@ -78,8 +79,12 @@ def test_explanation_is_what_the_single_methods_say(fitted: Detector) -> None:
     assert np.array_equal(found.reconstruction, fitted.reconstruct(x))
     assert np.array_equal(found.anomaly_map, fitted.anomaly_map(x))
     assert found.reconstruction.shape == found.anomaly_map.shape == x.shape
-    difference = blur(torch.from_numpy(np.abs(x - found.reconstruction))).numpy()
-    assert np.allclose(found.anomaly_map * fitted.map_scale_, difference, atol=1e-5)
+    anomaly_map = found.anomaly_map * fitted.map_scale_
+    if isinstance(fitted, LocatorGAN):
+        assert np.allclose(anomaly_map.reshape(len(x), -1).max(1), found.score, rtol=1e-5)
+    else:
+        difference = blur(torch.from_numpy(np.abs(x - found.reconstruction))).numpy()
+        assert np.allclose(anomaly_map, difference, atol=1e-5)
 
 
 def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
@@ -90,7 +95,9 @@ def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
         weights = 1, fitted.neighbour.code_weight
         expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
     elif isinstance(fitted, SubspaceGAN):
-        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual
+        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual  # no channel is slow
+    elif isinstance(fitted, LocatorGAN):
+        expected = np.maximum(*found.terms.values())
     elif isinstance(fitted, FAnoGAN):
         expected = residual + fitted.encoder.feature_weight * discrimination
     else:
@@ -207,6 +214,20 @@ def test_a_channel_that_leaves_the_others_is_far_from_the_subspace() -> None:
         assert np.median(leaves[name]) > np.max(follows[name])
 
 
+def test_the_level_of_the_slow_channels_counts_where_there_are_such() -> None:
+    x, plain = line(200, 0), quick("subspacegan").fit(line(200, 0))
+    detector = quick("subspacegan", slow=True).adopt(plain.gan_, x[:140], x[140:])
+    assert detector.memory_["level_mean"].shape == (2 * (x.shape[1] // 2),)
+    before = detector.explain(x[:4])
+    assert before.score == pytest.approx(sum(before.terms.values()), rel=1e-4, abs=1e-4)
+    half = x.shape[1] // 2
+    for channels, louder in ((slice(0, half), False), (slice(half, None), True)):
+        changed = x[:4].copy()
+        changed[:, channels] = 0.95
+        level = detector.explain(changed).terms["level"]
+        assert (level > before.terms["level"] + 1).all() if louder else np.array_equal(level, before.terms["level"])
+
+
 def test_distances_from_the_subspace_are_t2_and_spe() -> None:
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((4000, 3)) * [3, 1, 0.5]).float()
@@ -218,3 +239,20 @@ def test_distances_from_the_subspace_are_t2_and_spe() -> None:
     assert [float((part > limit).float().mean()) for part, limit in zip((t2, spe), subspace.limits, strict=True)] == (
         pytest.approx([0.01, 0.01], abs=0.002)
     )
+
+
+def test_what_is_declared_harmless_does_not_change_what_the_locator_says() -> None:
+    shape = (1, 32, 32)
+    declared = quick("locatorgan", harmless=("flip",), places=PlacesConfig(linear_weight=0.0)).fit(stripes(64, shape))
+    x = stripes(6, shape, seed=4)
+    declared.memory_ |= {"centre": declared.memory_["centre"] * 0, "spread": declared.memory_["spread"] * 0 + 1}
+    flipped = declared.explain(x[..., ::-1].copy())
+    assert np.allclose(declared.explain(x).terms["locator"], flipped.terms["locator"], rtol=1e-3, atol=1e-3)
+
+
+def test_the_linear_view_counts_as_much_as_the_components_explain() -> None:
+    shape = (1, 28, 28)
+    noise = np.random.default_rng(0).uniform(-1, 1, (64, *shape)).astype(np.float32)
+    explained = [float(quick("locatorgan").fit(x).memory_["explained"]) for x in (stripes(64, shape), noise)]
+    assert explained[0] > 0.8
+    assert explained[1] < 0.1

@@ -7,7 +7,7 @@ import torch
 from conftest import QUICK_GAN, stripes
 
 from anogan.config import SearchConfig
-from anogan.inversion import CHUNK, chunks, search_latent
+from anogan.inversion import CHUNK, chunks, rows_at_once, search_latent
 from anogan.networks import GAN
 from anogan.scoring import anogan_score
 from anogan.training import GANTraining, train_gan
@@ -109,3 +109,10 @@ def test_chunks_are_full_and_padded() -> None:
     parts = list(chunks(x, torch.device("cpu")))
     assert [(len(part), count) for part, count in parts] == [(CHUNK, CHUNK), (CHUNK, 3)]
     assert torch.equal(torch.cat([part[:count] for part, count in parts]), x)
+
+
+def test_a_single_large_photo_does_not_cost_as_much_as_a_whole_chunk_of_digits() -> None:
+    assert rows_at_once((1, 28, 28)) == rows_at_once((8, 20)) == CHUNK
+    assert rows_at_once((3, 128, 128)) == rows_at_once((1, 512, 512)) == 8
+    (part, count), *_ = chunks(torch.zeros(3, 5), torch.device("cpu"), (1, 128, 128))
+    assert (len(part), count) == (8, 3)

@@ -49,7 +49,10 @@ def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, m
     assert isinstance(config, SignalRunConfig)
     assert (config.gan, config.signal, config.alarm) == (CONFIG.gan, CONFIG.signal, CONFIG.alarm)
     assert model.channels == ("flow", "pressure", "noise", "still")
-    assert (model.step, model.smoothing, model.time_column) == (1.0, 8.0, "t")
+    assert (model.step, model.slow, model.smoothing, model.time_column) == (1.0, 12, 8.0, "t")
+    assert model.detector.gan_.shape == (8, 12)
+    assert model.detector.get_params()["slow"]
+    assert len(model.usual.residual) == 8
     assert model.rule.block == 60
 
 
@@ -58,7 +61,7 @@ def test_a_fault_raises_one_alarm_that_names_its_channel(model: SignalModel, tmp
     inside = [alarm for alarm in watched.alarms if 400 <= alarm.start < 430]
     assert len(inside) == 1
     assert inside[0].end is not None
-    assert 580 <= inside[0].end < 640
+    assert 580 <= inside[0].end < 600 + 12 * 12  # as long as the slow scale shows it
     assert next(iter(inside[0].shares)) in ("pressure", "flow")
     assert inside[0].kind == "sudden"
     flagged = watched.table["alarm"].to_numpy() > 0
@@ -93,11 +96,12 @@ def test_live_and_batch_scores_are_equal_bit_for_bit(model: SignalModel, tmp_pat
     assert np.isnan(whole.score[[300, 301, 900]]).all()
     assert np.isnan(whole.score[700:711]).all()
     assert np.isfinite(whole.score[711])
+    assert len(scorer.rows) == 12 * 12 - 1
     assert (scorer.clock.late, scorer.clock.gaps, scorer.seen) == (3, 1, 1000)
     assert scorer.missing == int(np.isnan(rows.values).sum())
 
 
-@pytest.mark.parametrize("t", [11, 200, 450, 998])
+@pytest.mark.parametrize("t", [11, 100, 200, 450, 998])
 def test_a_score_does_not_know_the_rows_after_it(model: SignalModel, tmp_path: Path, t: int) -> None:
     rows = read(faulty(), tmp_path)
     changed = rows.values.copy()
@@ -105,6 +109,37 @@ def test_a_score_does_not_know_the_rows_after_it(model: SignalModel, tmp_path: P
     before, after = model.scorer().push(rows.time, rows.values), model.scorer().push(rows.time, changed)
     assert np.array_equal(before.score[: t + 1], after.score[: t + 1], equal_nan=True)
     assert before.score[-1] != after.score[-1]
+
+
+def test_a_score_looks_back_to_the_slow_scales_first_row_and_no_further(model: SignalModel, tmp_path: Path) -> None:
+    unsmoothed = replace(model, smoothing=1.0)
+    rows = read(faulty(), tmp_path)
+    before = unsmoothed.scorer().push(rows.time, rows.values).score
+    for first, seen in ((501 - 144, False), (502 - 144, True)):
+        changed = rows.values.copy()
+        changed[first - 1] += 1
+        assert (unsmoothed.scorer().push(rows.time, changed).score[500] != before[500]) == seen
+
+
+def test_until_the_slow_scale_is_full_scores_count_in_proportion_to_the_rows(
+    model: SignalModel, tmp_path: Path
+) -> None:
+    rows = read(recording(400, 3), tmp_path)
+    first = np.repeat(rows.values[:12].mean(0, keepdims=True), 12 * 11, axis=0)
+    padded = np.concatenate([first, rows.values])
+    led, alone = (replace(model, smoothing=1.0).scorer() for _ in range(2))
+    led.warm_up = 0
+    full = led.push(np.arange(len(padded), dtype=float), padded).score[12 * 11 + 11 :]
+    share = np.minimum(np.arange(12, 401) / 144, 1)
+    expected = model.usual.score + share * (full - model.usual.score)
+    assert alone.push(rows.time, rows.values).score[11:] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_few_healthy_rows_have_no_slow_scale(tmp_path: Path) -> None:
+    few, many = (prepare(CONFIG, read(recording(n), tmp_path)) for n in (1151, 1152))
+    assert (few.slow, many.slow) == (1, 12)
+    assert (few.x.shape[1], many.x.shape[1]) == (4, 8)
+    assert len(many.every) == 1152 - 11  # as many samples as rows with a score
 
 
 def test_a_clock_that_is_set_back_is_believed_after_a_while() -> None:

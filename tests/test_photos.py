@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anogan.data.photos import find_images, is_grey, read_photo, read_photos
+from anogan.data.photos import find_images, header, read_photo, read_photos
 from anogan.errors import SampleError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -94,13 +94,15 @@ def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
     assert np.allclose(x[0], values / 32767.5 - 1)
 
 
-def test_the_header_says_whether_there_is_colour(tmp_path: Path) -> None:
+def test_the_header_says_how_large_it_is_and_whether_there_is_colour(tmp_path: Path) -> None:
     grey = Image.fromarray(GREY)
-    assert is_grey(save(tmp_path / "grey.png", grey))
-    assert is_grey(save(tmp_path / "16.png", Image.fromarray(GREY.astype(np.uint16))))
-    assert not is_grey(save(tmp_path / "colour.png", grey.convert("RGB")))
+    assert header(save(tmp_path / "grey.png", grey)) == ((6, 8), True)
+    assert header(save(tmp_path / "16.png", Image.fromarray(GREY.astype(np.uint16)))) == ((6, 8), True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert header(save(tmp_path / "turned.png", grey.convert("RGB"), exif=exif)) == ((8, 6), False)
     with pytest.raises(SampleError, match="no image that can be read"):
-        is_grey(refused(tmp_path, "text.png"))
+        header(refused(tmp_path, "text.png"))
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from anogan.data.recordings import read_recording
 from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_windows
+from anogan.data.windows import cut_scales, cut_windows, lead_in, slow_scale
 from anogan.errors import SampleError
 
 ROWS = [("2024-03-01 10:00:00", 1.5, -2.0), ("2024-03-01 10:00:01", 2.5, 3.25), ("2024-03-01 10:00:03", 4.0, 0.5)]
@@ -143,3 +143,26 @@ def test_scaling_is_that_of_the_training_rows_and_a_still_channel_waits() -> Non
     assert abs(scaled[:, 0].std() - 1) < 1e-9
     assert (scaled[:, 1:] == 0).all()
     assert scaling.apply(np.array([[0.0, 51.0, 2.0]]))[0, 1:].tolist() == pytest.approx([20, 2])
+
+
+def test_a_sample_shows_the_last_rows_and_beside_them_the_means_of_the_last_blocks() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 100)).astype(np.float32)
+    samples = cut_scales(x, 5, 4)
+    assert samples.shape == (100 - 5 * 4 + 1, 4, 5)
+    for first in (0, 13, 80):
+        rows = x[:, first : first + 20]
+        assert np.array_equal(samples[first, :2], rows[:, -5:])
+        assert samples[first, 2:] == pytest.approx(rows.reshape(2, 5, 4).mean(2), abs=1e-6)
+    assert np.array_equal(cut_scales(x, 5, 4, 3), samples[::3])
+    assert np.array_equal(cut_scales(x, 5, 1), cut_windows(x, 5))
+
+
+def test_the_slow_scale_is_there_where_the_healthy_rows_show_it_often_enough() -> None:
+    assert [slow_scale(n, 20, 12) for n in (400, 1919, 1920, 240_000)] == [1, 1, 12, 12]
+    assert slow_scale(240_000, 20, 1) == 1
+
+
+def test_before_a_segment_stands_the_mean_of_its_first_window() -> None:
+    rows = np.array([[1.0, 0.0], [3.0, 2.0], [99.0, 99.0]])
+    assert lead_in(rows, 2, 3).tolist() == [[2, 1]] * 4
+    assert lead_in(rows, 2, 1).shape == (0, 2)

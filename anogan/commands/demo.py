@@ -24,10 +24,12 @@ def run(options: Demo) -> int:
     if options.what == "digits":
         return _digits(options)
     if (options.normal, options.data_root) != (Demo.normal, Demo.data_root):
-        raise ValueError("--normal and --data-root are for the demo of digits; the one of sensors needs no data")
-    from anogan.commands import demo_sensors
+        raise ValueError(
+            f"--normal and --data-root are for the demo of digits; the one of {options.what} needs no data"
+        )
+    from anogan.commands import demo_photos, demo_sensors
 
-    return demo_sensors.run(options)
+    return demo_photos.run(options) if options.what == "photos" else demo_sensors.run(options)
 
 
 def _digits(options: Demo) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from anogan import pipeline
@@ -9,15 +11,21 @@ from anogan.commands.progress import bar
 from anogan.data import Split
 from anogan.runs import Run
 
+PIXELS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+
 
 def evaluate(run: Run, split: Split, subset: int, device: str, notice: str = "") -> None:
-    summary = pipeline.evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice)
+    show(pipeline.evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice))
+
+
+def show(summary: dict[str, Any]) -> None:
     rows = {
         name: {
             "images": f"{result['n_test']}",
             "AUROC": "{:.4f} [{:.4f}, {:.4f}]".format(result["auroc"], *result["auroc_ci"]),
             "AUPRC": f"{result['auprc']:.4f}",
             "FPR at 95 % TPR": f"{result['fpr95']:.4f}",
+            **{PIXELS[key]: f"{result[key]:.4f}" for key in PIXELS if key in result},
             "false alarms": f"{result['false_alarm_rate']['achieved']:.2%}",
             "caught": f"{result['detection_rate']:.1%}",
             "ms/image": f"{1000 * result['seconds_per_image']:.2f}",

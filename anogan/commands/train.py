@@ -5,22 +5,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from anogan import bundle, maintenance, parallel, pipeline
+from tqdm import tqdm
+
+from anogan import bundle, maintenance, parallel, pipeline, qualitycontrol
 from anogan.alarms import in_words
+from anogan.commands.evaluate import show
 from anogan.commands.progress import bar, get
-from anogan.config import RunConfig, SignalRunConfig
+from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig
 from anogan.data import DATASETS, one_vs_rest
+from anogan.data.folders import find_photos
 from anogan.data.recordings import read_recording
-from anogan.errors import RunError
-from anogan.options import Train, TrainSignals, run_path, vars_of
+from anogan.errors import RunError, SampleError
+from anogan.options import Train, TrainPhotos, TrainSignals, run_path, vars_of
 from anogan.runs import Run
 
 
-def run(options: Train | TrainSignals) -> int:
+def run(options: Train | TrainSignals | TrainPhotos) -> int:
     path = run_path(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
         raise RunError(f"{path} holds an unfinished run; continue it with --resume, or choose another --out")
-    return _train_signals(options, path) if isinstance(options, TrainSignals) else _train_images(options, path)
+    if isinstance(options, TrainSignals):
+        return _train_signals(options, path)
+    return _train_photos(options, path) if isinstance(options, TrainPhotos) else _train_images(options, path)
 
 
 def _start(path: Path, config: RunConfig) -> Run:
@@ -80,5 +86,36 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
             f"from {len(rule.peaks)} held-out blocks of {in_words(rule.block * rule.step)}"
         )
     if models:
+        print(path / "bundle")
+    return 0
+
+
+def _train_photos(options: TrainPhotos, path: Path) -> int:
+    config = PhotoRunConfig(**vars_of(options))
+    folder = find_photos(Path(config.data))
+    left_out: set[Path] = set()
+
+    def tell(file: Path, error: SampleError) -> None:
+        left_out.add(file)
+        tqdm.write(f"anogan: {file} is left out: {error}", file=sys.stderr)
+
+    framing, good = qualitycontrol.frame(config.photo, folder.good, tell)
+    started = _start(path, config)
+    if started.finished:
+        print(f"{path} is already trained")
+    else:
+        with bar("read photos", len(good)) as update:
+            parts = qualitycontrol.prepare(started, framing, good, lambda n: update(n, ""), tell)
+        models = qualitycontrol.train_photos(
+            started, parts, device=options.device, checkpoint_seconds=options.checkpoint_seconds, stage=bar
+        )
+        for name, model in models.items():
+            print(
+                f"{name}: threshold {model.detector.threshold_:.4g} at a false-alarm rate of "
+                f"{config.false_alarm_rate:g}, from {len(model.detector.calibration_scores_)} held-out photos"
+            )
+    if folder.test and not parallel.rank() and not (path / "results.json").exists():
+        show(qualitycontrol.evaluate_photos(started, folder.test, device=options.device, stage=bar))
+    if not parallel.rank():
         print(path / "bundle")
     return 0

@@ -50,7 +50,7 @@ class Framing:
             raise SampleError(f"size {columns}x{rows}, expected {width}x{height} (--resize allows it)")
         if not 1 / STRETCH <= (columns / rows) / (width / height) <= STRETCH:
             raise SampleError(f"size {columns}x{rows} has other proportions than {width}x{height}; crop it")
-        return resized(part, height, width)[None]
+        return np.clip(resized(part, height, width), -1, 1)[None]
 
     def _tiles(self, part: Pixels) -> NDArray[np.float32]:
         side = self.shape[1:]

@@ -17,6 +17,8 @@ EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp",
 MODES = {1: "L", 3: "RGB"}
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 GREY_MODES = ("1", "L", "LA", "I", "F", *SIXTEEN_BIT)
+ORIENTATION = 0x0112  # of EXIF
+SIDEWAYS = (5, 6, 7, 8)
 
 Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 
@@ -43,10 +45,12 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
 
 
-def is_grey(path: Path) -> bool:
-    """Whether the file's header says that it has no colour; raises `SampleError` when it has none that can be read."""
-    with _opened(path) as image:
-        return image.mode in GREY_MODES
+def header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Size (height, width), turned as EXIF says, and whether there is no colour; raises `SampleError` when the file has
+    no header that can be read."""
+    with opened(path) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        return (image.width, image.height) if turned else (image.height, image.width), image.mode in GREY_MODES
 
 
 def read_photo(path: Path, channels: int) -> Pixels:
@@ -56,9 +60,9 @@ def read_photo(path: Path, channels: int) -> Pixels:
     their precision, palettes are looked up, opaque alpha is dropped.
     """
     try:
-        with _opened(path) as opened:
-            opened.load()
-            image = ImageOps.exif_transpose(opened)
+        with opened(path) as file:
+            file.load()
+            image = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
     if image.mode in SIXTEEN_BIT or image.mode == "I":
@@ -67,7 +71,8 @@ def read_photo(path: Path, channels: int) -> Pixels:
     return to_unit_range(np.moveaxis(pixels, 2, 0))
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """The file, its pixels not yet decoded; raises `SampleError` where it is no image or has too many."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -99,12 +104,12 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 
 def resized(photo: Pixels, height: int, width: int) -> Pixels:
-    """Bicubic, low-passed when it shrinks; what overshoots is cut off."""
+    """Bicubic, low-passed when it shrinks; values may overshoot."""
     if photo.shape[1:] == (height, width):
         return photo
     size = (width, height)
     channels = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in photo]
-    return np.clip(np.stack([np.asarray(channel, dtype=np.float32) for channel in channels]), -1, 1)
+    return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
 
 
 def read_photos(paths: Iterable[Path], channels: int) -> Iterator[Pixels | SampleError]:

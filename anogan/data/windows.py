@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 T = TypeVar("T", bound=np.generic)
+Rows = NDArray[np.float64]
+ENOUGH = 8  # slow windows, one after another, that tell what is usual
 
 
 def cut_windows(x: NDArray[T], size: int | Sequence[int], stride: int | Sequence[int] = 1) -> NDArray[T]:
@@ -30,3 +33,28 @@ def cut_windows(x: NDArray[T], size: int | Sequence[int], stride: int | Sequence
     windows = windows[(slice(None), *(slice(None, None, step) for step in strides))]
     moved = np.moveaxis(windows, 0, dims)  # (*places, channels, *size)
     return moved.reshape(-1, x.shape[0], *sizes) if dims == 2 else moved
+
+
+def slow_scale(n_rows: int, window: int, slow: int) -> int:
+    """Rows of a block of the slow scale: `slow`, or 1 = none where not even ENOUGH slow windows fit into `n_rows`."""
+    return slow if n_rows >= ENOUGH * window * slow else 1
+
+
+def lead_in(rows: Rows, window: int, slow: int) -> Rows:
+    """What stands before the first rows (at least `window`, channels) of a segment: their mean, until there are enough
+    for the slow scale."""
+    return np.repeat(rows[:window].mean(0, keepdims=True), window * (slow - 1), axis=0)
+
+
+def cut_scales(x: NDArray[np.float32], window: int, slow: int, stride: int = 1) -> NDArray[np.float32]:
+    """x (channels, length) -> every `stride`-th sample (n, channels or 2 channels, window) of window * slow rows.
+
+    Beside the sample's last `window` rows stand the means of its blocks of `slow` rows; slow = 1: they do not.
+    """
+    fast = cut_windows(x[:, window * (slow - 1) :], window, stride)
+    if slow == 1:
+        return fast
+    ends = x.shape[1] - slow + 1
+    means = reduce(np.add, (x[:, i : ends + i] for i in range(slow))) / np.float32(slow)
+    blocks = cut_windows(means, (window - 1) * slow + 1, stride)[:, :, ::slow]
+    return np.concatenate([fast, blocks], axis=1)

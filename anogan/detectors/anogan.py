@@ -43,7 +43,7 @@ class AnoGAN(Detector):
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
         x_all = x_all.to(self.gan_.device)
         z, _ = search_latent(self.gan_, x_all, self._starts(x_all), self.search, on_rows)
-        for part, _ in chunks(z, z.device):
+        for part, _ in chunks(z, z.device, self.gan_.shape):
             yield part
 
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from anogan.calibration import Floats, hold_out, p_values, threshold_at
-from anogan.config import EncoderConfig, GANConfig
+from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig
 from anogan.estimator import OutlierEstimator
 from anogan.inversion import OnRows, chunks
+from anogan.locating import LocatorTraining, train_locator
 from anogan.networks import GAN, Shape, check_shape
 from anogan.scoring import Score, blur
 from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
@@ -68,6 +69,8 @@ class Detector(OutlierEstimator):
     terms: tuple[str, ...] = ("residual", "discrimination")  # of the score, by name
     remembered: frozenset[str] = frozenset()  # names of what `_remember` and `_measure` return
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
+    locator: LocatorConfig | None = None  # likewise
+    harmless: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     gan: GANConfig
     false_alarm_rate: float
     holdout: float
@@ -76,11 +79,16 @@ class Detector(OutlierEstimator):
 
     @abstractmethod
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        """x (n, *shape) -> z (CHUNK, latent_dim), chunk after chunk, the last one padded."""
+        """x (n, *shape) -> z (rows, latent_dim), chunk after chunk, the last one padded."""
 
     @abstractmethod
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
         """Compare x with its reconstruction x_hat = G(z); every term per row (n,)."""
+
+    def _draw(self, z: Tensor) -> Tensor:
+        """z -> x_hat."""
+        x_hat: Tensor = self.gan_.generator(z)
+        return x_hat
 
     def _remember(self, x: Tensor) -> Memory:
         """What scoring needs of training samples beside the networks; nothing unless overridden."""
@@ -103,23 +111,30 @@ class Detector(OutlierEstimator):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
         x_train = x[training_rows].to(resolve_device(self.device))
         training = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
-        gan = train_gan(x_train, training, on_log)
+        gan = train_gan(x_train, training, on_log, self.harmless)
         if self.encoder is not None:
-            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log)
+            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log, self.harmless)
+        if self.locator is not None:
+            gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
     def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
         none of them was trained on."""
-        if self.encoder is not None and gan.encoder is None:
-            raise ValueError(f"{type(self).__name__} needs networks with a trained encoder")
+        for part in ("encoder", "locator"):
+            if getattr(self, part) is not None and getattr(gan, part) is None:
+                raise ValueError(f"{type(self).__name__} needs networks with a trained {part}")
         self.gan_, self.map_scale_ = gan.frozen(), 1.0
         self.memory_: Memory = {}
         self.remember(X)
         self.memory_ |= self._measure(check_samples(X_normal, gan.shape))
+        score, peaks = self._held_out(X_normal, on_rows)
+        return self.restore(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+
+    def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
+        """Scores (n,) and highest map values (n,) of held-out samples, as those of new ones will be."""
         normal = self.explain(X_normal, on_rows)
-        peaks = normal.anomaly_map.reshape(len(normal.score), -1).max(1)
-        return self.restore(gan, normal.score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+        return normal.score, normal.anomaly_map.reshape(len(normal.score), -1).max(1).astype(np.float64)
 
     def remember(self, X: ArrayLike) -> None:
         """Take what scoring needs of training samples from X (n, *shape) instead; by what it is measured stays."""
@@ -149,9 +164,10 @@ class Detector(OutlierEstimator):
         self.check_fitted("gan_")
         x_all = check_samples(X, self.gan_.shape)
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
-            x_hat = self.gan_.generator(z)
-            total, terms = self._score(x, z, x_hat)
-            yield x[:count], x_hat[:count], Score(total[:count], {name: term[:count] for name, term in terms.items()})
+            x_hat = self._draw(z)
+            total, terms, places = self._score(x, z, x_hat)
+            terms = {name: term[:count] for name, term in terms.items()}
+            yield x[:count], x_hat[:count], Score(total[:count], terms, None if places is None else places[:count])
 
     def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
         """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
@@ -159,7 +175,8 @@ class Detector(OutlierEstimator):
         for x, x_hat, score in self._passes(X, on_rows):
             scores.append(score)
             x_hats.append(x_hat.cpu().numpy())
-            maps.append((blur((x - x_hat).abs()) / self.map_scale_).cpu().numpy())
+            places = blur((x - x_hat).abs()) if score.places is None else score.places[:, None].expand_as(x)
+            maps.append((places / self.map_scale_).cpu().numpy())
         return Explanation(*self._joined(scores), np.concatenate(x_hats), np.concatenate(maps))
 
     def compare(self, X: ArrayLike) -> tuple[Floats, dict[str, Floats]]:
@@ -197,7 +214,8 @@ class Detector(OutlierEstimator):
         return self.explain(X).reconstruction
 
     def anomaly_map(self, X: ArrayLike) -> NDArray[np.float32]:
-        """|x - G(z)|, blurred (n, *shape), on a scale fixed at calibration: 1 = the worst place of a normal sample.
+        """Scores of places (n, *shape), or |x - G(z)| blurred where the detector has none, on a scale fixed at
+        calibration: 1 = the worst place of a normal sample.
 
         Blurring keeps misplaced parts and lets the thin seams along every edge fade."""
         return self.explain(X).anomaly_map

@@ -45,20 +45,45 @@ class Subspace(NamedTuple):
         return (code.square() / self.variance).sum(1), (z - code @ self.components.T).square().sum(1)
 
 
+class Ellipsoid(NamedTuple):
+    """Where figures (n, d) usually are, and how they usually go together."""
+
+    mean: Tensor  # (d,)
+    precision: Tensor  # (d, d)
+
+    @classmethod
+    def fit(cls, x: Tensor) -> Ellipsoid:
+        mean, spread = x.mean(0), x.std(0, correction=0).clamp_min(SMALLEST)
+        standard = (x - mean) / spread
+        correlation = standard.T @ standard / len(x)
+        correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * torch.eye(len(mean)).to(correlation)
+        return cls(mean, correlation.inverse() / spread / spread[:, None])
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Squared distance of Mahalanobis (n,)."""
+        difference = x - self.mean
+        return ((difference @ self.precision) * difference).sum(1)
+
+
 class SubspaceGAN(ViewsDetector):
-    """x -> z = E(x); A(x) is the weighted sum of two views, each the logarithm of a distance in units of its spread
+    """x -> z = E(x); A(x) is the weighted sum of views, each the logarithm of a distance in units of its spread
     over held-out normal samples:
 
     - linear: T2 and SPE of the window against the principal components of training windows, by their limits;
     - residual: mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of
       training windows. The channels move together in ways that G has learnt, so what it cannot draw tells which of
-      them no longer follow.
+      them no longer follow;
+    - level: the same figures of x itself in its slow channels. `slow` says that the second half of the channels shows
+      the first on a slower scale; without it this view counts for nothing.
 
-    Components, and mean and precision of the residual, are part of the model.
+    Components, means and precisions are part of the model.
     """
 
-    terms = ("linear", "residual")
-    remembered = ViewsDetector.remembered | {*Subspace._fields, "residual_mean", "residual_precision"}
+    terms = ("linear", "residual", "level")
+    remembered = ViewsDetector.remembered | {
+        *Subspace._fields,
+        *(f"{view}_{field}" for view in ("residual", "level") for field in ("mean", "precision")),
+    }
     encoder: EncoderConfig
 
     def __init__(
@@ -67,6 +92,7 @@ class SubspaceGAN(ViewsDetector):
         encoder: EncoderConfig = SENSORS.encoder,
         subspace: SubspaceConfig = SubspaceConfig(),
         *,
+        slow: bool = False,
         false_alarm_rate: float = 0.01,
         holdout: float = 0.3,
         random_state: int = 0,
@@ -75,6 +101,7 @@ class SubspaceGAN(ViewsDetector):
         self.gan = gan
         self.encoder = encoder
         self.subspace = subspace
+        self.slow = slow
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout
         self.random_state = random_state
@@ -82,32 +109,38 @@ class SubspaceGAN(ViewsDetector):
 
     @property
     def _weights(self) -> tuple[float, ...]:
-        return 1.0, self.subspace.residual_weight
+        return 1.0, self.subspace.residual_weight, float(self.slow)
 
     @torch.no_grad()
     def _remember(self, x: Tensor) -> Memory:
         generator = self.gan_.generator
         parts = [self._unexplained(part, generator(z))[:count] for part, z, count in self._encoded(x)]
-        residual = torch.cat(parts)
-        mean, spread = residual.mean(0), residual.std(0, correction=0).clamp_min(SMALLEST)
-        standard = (residual - mean) / spread
-        correlation = standard.T @ standard / len(x)
-        correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * torch.eye(len(mean)).to(correlation)
-        precision = correlation.inverse() / spread / spread[:, None]
-        linear = Subspace.fit(x.flatten(1).to(residual), self.subspace.variance)
-        return linear._asdict() | {"residual_mean": mean, "residual_precision": precision}
+        residual = Ellipsoid.fit(torch.cat(parts))
+        x = x.to(residual.mean)
+        level, linear = Ellipsoid.fit(self._level(x)), Subspace.fit(x.flatten(1), self.subspace.variance)
+        memory = {f"residual_{field}": tensor for field, tensor in residual._asdict().items()}
+        memory |= {f"level_{field}": tensor for field, tensor in level._asdict().items()}
+        return linear._asdict() | memory
 
     def _views(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Tensor:
         memory = self.memory_
         subspace = Subspace(*(memory[name] for name in Subspace._fields))
+        residual, level = (
+            Ellipsoid(memory[f"{view}_mean"], memory[f"{view}_precision"]) for view in ("residual", "level")
+        )
         linear = (torch.stack(subspace.distances(x.flatten(1))) / subspace.limits[:, None]).sum(0)
-        difference = self._unexplained(x, x_hat) - memory["residual_mean"]
-        residual = ((difference @ memory["residual_precision"]) * difference).sum(1)
-        return torch.stack([linear, residual]).clamp_min(SMALLEST_DISTANCE).log()
+        views = [linear, residual.distance(self._unexplained(x, x_hat)), level.distance(self._level(x))]
+        return torch.stack(views).clamp_min(SMALLEST_DISTANCE).log()
+
+    def _level(self, x: Tensor) -> Tensor:
+        return figures(x[:, x.shape[1] // 2 :] if self.slow else x)
 
     @staticmethod
     def _unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
-        """x - x_hat in two figures per channel (n, 2 channels): its mean, and the logarithm of its variance."""
-        residual = (x - x_hat).flatten(2)
-        variance = residual.var(2, correction=0)
-        return torch.cat([residual.mean(2), (variance + SMALLEST_DISTANCE).log()], dim=1)
+        return figures(x - x_hat)
+
+
+def figures(x: Tensor) -> Tensor:
+    """The mean of each channel of x (n, channels, *size), and the logarithm of its variance (n, 2 channels)."""
+    x = x.flatten(2)
+    return torch.cat([x.mean(2), (x.var(2, correction=0) + SMALLEST_DISTANCE).log()], dim=1)

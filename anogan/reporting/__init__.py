@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from anogan.config import to_dict
+from anogan.config import PhotoRunConfig
+from anogan.configfile import to_dict
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_text
 from anogan.health import health_warnings
@@ -23,6 +24,8 @@ from anogan.runs import Run
 
 TITLES = {
     "neighbourgan": "NeighbourGAN",
+    "subspacegan": "SubspaceGAN",
+    "locatorgan": "LocatorGAN",
     "fanogan": "f-AnoGAN (encoder)",
     "anogan": "AnoGAN (latent search)",
     "hybrid": "hybrid (encoder, then search)",
@@ -62,6 +65,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def training_figures(run: Run) -> list[Captioned]:
     gan = [line for line in run.metrics if line["stage"] == "gan"]
     encoder = [line for line in run.metrics if line["stage"] == "encoder"]
+    locator = [line for line in run.metrics if line["stage"] == "locator"]
     found = []
     if gan:
         losses = {"loss_d": "discriminator", "loss_g": "generator"}
@@ -87,6 +91,10 @@ def training_figures(run: Run) -> list[Captioned]:
     if encoder:
         names = {"loss_e": "training loss", "reconstruction": "held-out mean squared error"}
         found.append(("encoder", "Encoder training.", figures.curves(encoder, names, "loss", ylim=(0, None))))
+    if locator:
+        names = {"loss_l": "finding (cross-entropy)", "loss_r": "repairing (mean squared error)"}
+        caption = "Locator training: finding pseudo-defects in good photos, and repairing them."
+        found.append(("locator", caption, figures.curves(locator, names, "loss", ylim=(0, None))))
     return found
 
 
@@ -143,6 +151,7 @@ def detector_table(results: dict[str, Any]) -> pd.DataFrame:
             "search_steps": result["search_steps"],
             "seconds_per_image": result["seconds_per_image"],
         }
+        row |= {key: result[key] for key in ("pixel_auroc", "aupro") if key in result}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -178,6 +187,7 @@ def write_report(run: Run, out: Path) -> Path:
         out,
         "report.html.j2",
         run=run,
+        photos=isinstance(run.config, PhotoRunConfig),
         summary=summary,
         titles=TITLES,
         kinds=KINDS,

@@ -53,7 +53,7 @@ def write_recording_page(
     intro = [
         f"{rows:,} rows in steps of {in_words(model.step)}: {in_words(span)}. "
         f"{np.isfinite(score).sum():,} of them have a score; the first {model.detector.gan_.shape[1] - 1} rows of "
-        "every stretch fill the window. A score looks at its own row and those before it, never ahead.",
+        f"every stretch fill the window. {_looks_back(model)}",
         f"An alarm begins when the score has been above {rule.threshold:.4g} for {rule.persist} rows and ends when it "
         f"has been below {rule.release:.4g} for as many. While the machine is healthy: at most one alarm in "
         f"{in_words(1 / rule.promised)} on average (asked for: {rule.budget}), from {len(rule.peaks)} healthy blocks "
@@ -68,6 +68,13 @@ def write_recording_page(
     sections = [compare(found, recording, model, table, alarms)] if truth else []
     sections.append(Section("Alarms", (count,), listed, tuple(drawings)))
     return write_tables(out, "recording", title, intro, sections)
+
+
+def _looks_back(model: SignalModel) -> str:
+    """What a score sees."""
+    window, slow = model.detector.gan_.shape[1], model.slow
+    blocks = f", and at the means of the last {window} blocks of {slow} rows" if slow > 1 else ""
+    return f"A score looks at its own row and the {window - 1} before it{blocks}, never ahead."
 
 
 def shown(alarms: Sequence[Alarm]) -> pd.DataFrame:

@@ -1,0 +1,129 @@
+"""What the parts of LocatorGAN add, on good photos with injected defects: reports/development/photos.csv.
+
+python -m experiments.visual_development FOLDER     FOLDER holds elpv_mono/ and kolektorsdd/; an hour and a half on one
+                                                    thread
+
+No test photo is opened here: training photos of both sets, and rendered boards in grey, are split into photos to train
+on, to measure by, and to evaluate on, each of the last as it is and with each of the eight defects of `anogan.defects`,
+none of which the locator was trained on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from anogan.config import PHOTOS, GANConfig, PlacesConfig
+from anogan.data.folders import find_photos
+from anogan.defects import DEFECTS
+from anogan.detectors import LocatorGAN
+from anogan.evaluation import auroc, pixel_auroc
+from anogan.files import write_text
+from anogan.locating import LocatorTraining, train_locator
+from anogan.networks import GAN
+from anogan.parts import render
+from anogan.training import GANTraining, train_gan
+from experiments.development import REPORTS
+from experiments.visual import DATA, HARMLESS, SIDE, components, photos
+
+FILE = REPORTS / "photos.csv"
+SEEDS = (0,)
+BOARDS = 400
+SHARES = (0.7, 0.85)  # to train on, then to measure by, then to evaluate on
+SEVERITY = (0.2, 0.9)
+VARIANTS = {
+    "locatorgan": PHOTOS.places,
+    "without the components": PlacesConfig(linear_weight=0.0),
+    "without the locator": PlacesConfig(linear_weight=1e6),
+}
+Photos = NDArray[np.float32]  # (n, 1, height, width)
+
+
+def boards() -> Photos:
+    grey = [render(seed, SIDE)[0].astype(np.float32).mean(2) / 127.5 - 1 for seed in range(BOARDS)]
+    return np.stack(grey)[:, None]
+
+
+def split(x: Photos) -> list[Photos]:
+    order = np.random.default_rng(0).permutation(len(x))
+    return [x[rows] for rows in np.split(order, [round(share * len(x)) for share in SHARES])]
+
+
+def injected(x: Photos) -> tuple[Photos, list[NDArray[np.bool_]], NDArray[np.str_]]:
+    """Each photo with each defect, the masks of what changed visibly, and the kinds."""
+    rng = np.random.default_rng(1)
+    changed, masks, kinds = [], [], []
+    for photo in x:
+        for kind, defect in DEFECTS.items():
+            spoiled, _ = defect(photo, float(rng.uniform(*SEVERITY)), rng)
+            changed.append(spoiled)
+            masks.append((np.abs(spoiled - photo) > 0.04).any(0))
+            kinds.append(kind)
+    return np.stack(changed), masks, np.array(kinds)
+
+
+def networks(x: Photos, seed: int, *, trained: bool, shape: tuple[int, ...]) -> GAN:
+    """GAN and locator; without training, the GAN stays as it was drawn."""
+    x_train = torch.from_numpy(x)
+    config: GANConfig = PHOTOS.gan
+    training = GANTraining(shape, config, seed)
+    gan = train_gan(x_train, training, augment=HARMLESS) if trained else training.result()
+    return train_locator(x_train, LocatorTraining(gan, PHOTOS.locator, seed), augment=HARMLESS)
+
+
+def figures_of(
+    score: NDArray[Any], maps: Photos, good: int, masks: list[Any], kinds: NDArray[Any]
+) -> Iterator[dict[str, Any]]:
+    """AUROC of each kind of defect against the first `good` photos, and of pixels."""
+    for kind in DEFECTS:
+        rows = np.flatnonzero(kinds == kind)
+        y = np.r_[np.zeros(good, dtype=np.int64), np.ones(len(rows), dtype=np.int64)]
+        yield {
+            "kind": kind,
+            "auroc": auroc(y, np.r_[score[:good], score[good + rows]]),
+            "pixel_auroc": pixel_auroc([masks[i] for i in rows], list(maps[good + rows])),
+        }
+
+
+def cell(x: Photos, seed: int) -> Iterator[dict[str, Any]]:
+    x_train, x_measure, x_good = split(x)
+    changed, masks, kinds = injected(x_good)
+    x_test, shape = np.concatenate([x_good, changed]), x.shape[1:]
+    for trained in (True, False):
+        gan = networks(x_train, seed, trained=trained, shape=shape)
+        for name, places in VARIANTS.items():
+            if trained or name == "without the components":
+                detector = LocatorGAN(PHOTOS.gan, PHOTOS.locator, places, HARMLESS, false_alarm_rate=0.1, device="cpu")
+                found = detector.adopt(gan, x_train, x_measure).explain(x_test)
+                for row in figures_of(found.score, found.anomaly_map[:, 0], len(x_good), masks, kinds):
+                    yield {"detector": name if trained else f"{name}, the GAN untrained"} | row
+    maps = components(x_train[:, 0], x_test[:, 0], 50)
+    for row in figures_of(maps.reshape(len(maps), -1).max(1), maps, len(x_good), masks, kinds):
+        yield {"detector": "50 principal components, maximum"} | row
+
+
+def main(root: Path) -> None:
+    torch.set_num_threads(1)
+    rows: list[Any] = pd.read_csv(FILE).to_dict("records") if FILE.exists() else []
+    finished = {(row["data"], row["seed"]) for row in rows}
+    cells = [(data, seed) for seed in SEEDS for data in ("boards", *DATA)]
+    for data, seed in tqdm([c for c in cells if c not in finished], disable=None):
+        x = boards() if data == "boards" else photos(find_photos(root / data).good)[:, None]
+        rows += [{"data": data, "seed": seed} | row for row in cell(x, seed)]
+        write_text(FILE, pd.DataFrame(rows).to_csv(index=False, float_format="%.5f"))
+    table = pd.DataFrame(rows).pivot_table(index="detector", columns="data", values=["auroc", "pixel_auroc"])
+    print(table.round(4).to_string())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
