@@ -24,7 +24,7 @@ from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST, MAP_QUANTILE
 from anogan.errors import CalibrationWarning, SampleError
 from anogan.evaluation import aupro, pixel_auroc
-from anogan.files import write_text
+from anogan.files import replacing, write_text
 from anogan.inspection import TAIL, Inspection, PhotoModel, about_photos, tail_levels
 from anogan.networks import GAN
 from anogan.pipeline import Shown, Stage, save_gallery, silent, summarise, train_networks, write_results
@@ -41,11 +41,13 @@ OnError = Callable[[Path, SampleError], None]
 
 @dataclass(frozen=True)
 class GoodParts:
-    """Photos of good parts made ready: samples to train on (n, *shape), on disk, and files that are held out."""
+    """Photos of good parts made ready: samples to train on (n, *shape), on disk; files that are held out, and samples
+    of them (m, *shape), evenly spread where there are many."""
 
     framing: Framing
     x: torch.Tensor
     held_out: list[Path]
+    x_held_out: torch.Tensor
 
 
 def frame(config: PhotoConfig, paths: Sequence[Path], on_error: OnError) -> tuple[Framing, list[Path]]:
@@ -78,23 +80,31 @@ def prepare(
 ) -> GoodParts:
     """Hold out photos, not samples, and write the samples of the others to disk. A photo that cannot be used is told
     to `on_error` and left out; raises `SampleError` where too few remain."""
-    training, held_out = hold_out(len(paths), run.config.holdout, run.config.seed)
-    store = run.path / SAMPLES
-    n = 0
-    with store.open("wb") as stream:
-        for path, found in _samples(framing, [paths[i] for i in training]):
-            if isinstance(found, SampleError):
-                if on_error:
-                    on_error(path, found)
-            else:
-                stream.write(found.tobytes())
-                n += len(found)
+    training, held_out = (
+        [paths[i] for i in rows] for rows in hold_out(len(paths), run.config.holdout, run.config.seed)
+    )
+
+    def usable(chosen: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+        for path, found in _samples(framing, chosen):
+            if not isinstance(found, SampleError):
+                yield path, found
+            elif on_error:
+                on_error(path, found)
             on_photos(1)
-    if n < FEWEST or not len(held_out):
+
+    n = 0
+    with replacing(run.path / SAMPLES) as stream:  # of several processes each maps what it has written itself
+        for _, found in usable(training):
+            stream.write(found.tobytes())
+            n += len(found)
+    each, kept = max(1, MOST_SAMPLES // max(1, len(held_out))), {}
+    for path, found in usable(held_out):
+        kept[path] = found[np.linspace(0, len(found) - 1, min(each, len(found))).round().astype(int)]
+    if n < FEWEST or not kept:
         raise SampleError(f"expected at least {FEWEST} samples to train on and a photo to hold out, got {n} samples")
     size = n * int(np.prod(framing.shape))
-    x = torch.from_file(str(store), shared=False, size=size, dtype=torch.float32).view(n, *framing.shape)
-    return GoodParts(framing, x, [paths[i] for i in held_out])
+    x = torch.from_file(str(run.path / SAMPLES), shared=False, size=size, dtype=torch.float32).view(n, *framing.shape)
+    return GoodParts(framing, x, list(kept), torch.from_numpy(np.concatenate(list(kept.values()))))
 
 
 def _samples(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
@@ -114,59 +124,43 @@ def train_photos(
     """
     config = run.config
     assert isinstance(config, PhotoRunConfig)
-    x_held_out = held_out_samples(parts)
     gan, detectors = train_networks(
-        run, parts.x, torch.from_numpy(x_held_out), device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
+        run, parts.x, parts.x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
     )
     if parallel.rank():
         return {}
     models = {}
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", len(parts.held_out)) as update:
-            models[str(name)] = calibrated(detector, gan, parts, x_held_out, lambda n: update(n, ""))
+            models[str(name)] = calibrated(detector, gan, parts, lambda n: update(n, ""))
     about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
     bundle.save(run.path / "bundle", gan, detectors, about | {"photo": about_photos(models)})
     (run.path / SAMPLES).unlink(missing_ok=True)
     return models
 
 
-def held_out_samples(parts: GoodParts) -> NDArray[np.float32]:
-    """Samples (n, *shape) of held-out photos, evenly spread where there are many."""
-    each = max(1, MOST_SAMPLES // len(parts.held_out))
-    kept = [
-        found[np.linspace(0, len(found) - 1, min(each, len(found))).round().astype(int)]
-        for _, found in _samples(parts.framing, parts.held_out[:MOST_SAMPLES])
-        if not isinstance(found, SampleError)
-    ]
-    if not kept:
-        raise SampleError("none of the held-out photos can be used")
-    return np.concatenate(kept)
-
-
-def calibrated(
-    detector: Detector,
-    gan: GAN,
-    parts: GoodParts,
-    x_held_out: NDArray[np.float32],
-    on_photos: OnPhotos = lambda n: None,
-) -> PhotoModel:
+def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhotos = lambda n: None) -> PhotoModel:
     """A detector with the trained networks, its threshold from held-out photos, not samples, and the scale of its maps
     such that 1 is the worst place of a good photo, but for one in a hundred."""
     tiled = parts.framing.overlap is not None
     with warnings.catch_warnings():
         if tiled:
             warnings.simplefilter("ignore", CalibrationWarning)  # of samples; photos are what counts
-        detector.adopt(gan, parts.x.numpy(), x_held_out)
+        detector.adopt(gan, parts.x.numpy(), parts.x_held_out.numpy())
     model = PhotoModel(detector, parts.framing, np.linspace(0, 1, len(TAIL)))
-    said = [one for one in inspected(model, parts.held_out, on_photos) if not isinstance(one, SampleError)]
+    stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(parts.held_out))
+    scores, peaks, pixels = [], [], []
+    for said in inspected(model, parts.held_out, on_photos):
+        if not isinstance(said, SampleError):
+            scores.append(said.score)
+            peaks.append(float(said.map.max()))
+            flat = said.map.ravel()
+            pixels.append(flat if len(flat) <= each else stream.choice(flat, each))
     scale = 1.0
     if tiled:
-        scale = float(max(np.quantile([one.map.max() for one in said], MAP_QUANTILE), 1e-6))
-        scores = np.array([one.score for one in said])
-        detector.restore(gan, scores, detector.map_scale_ * scale, detector.memory_)
-    stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(said))
-    pixels = [one.map.ravel() if one.map.size <= each else stream.choice(one.map.ravel(), each) for one in said]
-    return replace(model, levels=tail_levels(np.concatenate(pixels).astype(np.float32) / np.float32(scale)))
+        scale = float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6))
+        detector.restore(gan, np.array(scores), detector.map_scale_ * scale, detector.memory_)
+    return replace(model, levels=tail_levels((np.concatenate(pixels) / scale).astype(np.float32)))
 
 
 def inspected(

@@ -34,7 +34,7 @@ from anogan.evaluation import auprc, aupro, auroc, bootstrap_interval, pixel_aur
 from anogan.files import write_text
 from anogan.neighbours import oriented_gradients
 from anogan.pipeline import make_detector
-from anogan.qualitycontrol import calibrated, frame, held_out_samples, inspected, prepare, train_photos
+from anogan.qualitycontrol import calibrated, frame, inspected, prepare, train_photos
 from anogan.runs import Run
 
 OUT, RUNS = Path("reports/visual"), Path("runs/visual")
@@ -80,10 +80,10 @@ def trained(config: PhotoRunConfig, folder: PhotoFolder) -> tuple[Run, Any]:
 def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Found]]:
     config = replace(PHOTOS, data=str(data), seed=seed, photo=replace(PHOTOS.photo, augment=HARMLESS))
     run, parts = trained(config, folder)
-    gan, x_held_out = bundle.load_gan(run.path, "cpu"), held_out_samples(parts)
+    gan = bundle.load_gan(run.path, "cpu")
     for name, places in OURS.items():
         detector = make_detector("locatorgan", replace(config, places=places), "cpu")
-        model = calibrated(detector, gan, parts, x_held_out)
+        model = calibrated(detector, gan, parts)
         said = [
             one for one in inspected(model, [photo.path for photo in folder.test]) if not isinstance(one, SampleError)
         ]

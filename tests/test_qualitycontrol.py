@@ -92,6 +92,25 @@ def test_grey_photos_of_several_sizes_and_a_broken_one(tmp_path: Path, capsys: p
     assert not (run / "results.json").exists(), "there is nothing to evaluate"
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_every_photo_cut_short_is_named_whether_held_out_or_not(
+    ending: str, boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for i, path in enumerate(sorted((boards / "train" / "good").iterdir())):
+        target = folder / f"{path.stem}.{ending}"
+        Image.open(path).save(target)
+        if i < 16:
+            target.write_bytes(target.read_bytes()[: target.stat().st_size // 2])
+    run = tmp_path / "run"
+    assert cli.run_command(f"train --data {folder} {FEW} --out {run}".split()) == 0
+    said = capsys.readouterr().err
+    assert said.count("is left out: damaged") == 16
+    held_out = len(PhotoModel.load(run, device="cpu").detector.calibration_scores_)
+    assert 9 <= held_out <= 15
+
+
 @pytest.mark.parametrize(
     ("words", "error", "said"),
     [

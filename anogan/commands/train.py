@@ -93,10 +93,8 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
 def _train_photos(options: TrainPhotos, path: Path) -> int:
     config = PhotoRunConfig(**vars_of(options))
     folder = find_photos(Path(config.data))
-    left_out: set[Path] = set()
 
     def tell(file: Path, error: SampleError) -> None:
-        left_out.add(file)
         tqdm.write(f"anogan: {file} is left out: {error}", file=sys.stderr)
 
     framing, good = qualitycontrol.frame(config.photo, folder.good, tell)

@@ -49,7 +49,10 @@ def header(path: Path) -> tuple[tuple[int, int], bool]:
     """Size (height, width), turned as EXIF says, and whether there is no colour; raises `SampleError` when the file has
     no header that can be read."""
     with opened(path) as image:
-        turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        try:
+            turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS  # of a PNG it may stand behind the pixels
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise SampleError(f"damaged: {error}") from error
         return (image.width, image.height) if turned else (image.height, image.width), image.mode in GREY_MODES
 
 
