@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from anogan import cli
 from anogan.config import EncoderConfig, GANConfig, LocatorConfig, SearchConfig
 from anogan.detectors import DETECTORS, Detector
 
 matplotlib.use("Agg")
+settings.register_profile("same everywhere", derandomize=True, deadline=None)
+settings.load_profile("same everywhere")
 
 QUICK_GAN = GANConfig(latent_dim=8, width=4, steps=40, batch_size=16)
 QUICK_ENCODER = EncoderConfig(steps=40, batch_size=16, learning_rate=2e-3)

@@ -24,6 +24,16 @@ def test_above_the_threshold_means_p_at_most_the_rate(scores: list, rate: float,
     assert np.array_equal(flagged, p_values(calibration, asked) <= rate)
 
 
+@pytest.mark.parametrize("n", [9, 59, 99, 999])
+def test_threshold_and_p_values_agree_where_the_rate_lies_beside_a_possible_p_value(n: int) -> None:
+    calibration = np.arange(float(n))
+    for possible in np.arange(1, n + 1) / (n + 1):
+        for rate in (possible, np.nextafter(possible, 0), np.nextafter(possible, 1)):
+            if rate >= 1 / (n + 1):
+                flagged = calibration > threshold_at(calibration, rate)
+                assert np.array_equal(flagged, p_values(calibration, calibration) <= rate)
+
+
 def test_the_false_alarm_rate_is_kept_on_average() -> None:
     rng = np.random.default_rng(0)
     achieved = [(rng.standard_normal(500) > threshold_at(rng.standard_normal(200), 0.05)).mean() for _ in range(300)]
