@@ -1,7 +1,8 @@
 """Teaching a network to find defects, with none at hand: pseudo-defects are drawn into good photos.
 
 Strokes and blotches are made brighter or darker, or replaced by what lies elsewhere (CutPaste: Li et al. 2021; DRAEM:
-Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `defects`, which serve for testing.
+Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `faults.photos`, which serve for
+testing.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ heads in metres of water, levels and openings between 0 and 1; sensors are in th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -19,7 +20,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-FaultName = Literal["bearing wear", "leak", "blocked inlet", "stuck valve", "flow sensor drift"]
+FaultName = Literal[
+    "bearing wear",
+    "leak",
+    "blocked inlet",
+    "stuck valve",
+    "flow sensor drift",
+    "sticking valve",
+    "slow valve",
+    "leaking valve",
+    "efficiency loss",
+]
 CHANNELS = {
     "speed": "rpm",
     "current": "A",
@@ -36,6 +47,7 @@ NOISE = np.array([1.5, 0.02, 0.01, 0.6, 0.15, 0.2, 0.1, 0.03])  # standard devia
 HEAD_CLOSED, HEAD_STATIC = 24.0, 4.0  # the pump's at no flow; the tank's height
 PUMP_LOSS, PIPE_LOSS, VALVE_LOSS = 3e-4, 1.5e-4, 1.5e-4  # the valve's when it is open
 INLET_LOSS, LEAK, DRIFT = 1e-3, 0.3, -15.0  # at severity 1: inlet's factor, share lost, l/min
+HEAD_LOST, EFFICIENCY_LOST = 0.15, 0.3  # shares lost by the pump at severity 1
 METRES_PER_BAR = 10.2
 TANK = 1000.0  # l
 
@@ -44,6 +56,8 @@ SET_POINT = 0.5
 GAIN, RESET = 4.0, 300.0  # opening per level, s
 STROKE = 8.0  # s, the valve's lag
 CLOSEST = 0.05  # the valve never shuts, so that the pump always has some flow
+SLOWED, STICTION, SEAT_LEAK = 14.0, 0.1, 0.2  # at severity 1: added to the stroke's factor 1, opening, opening
+SLIP = 0.25  # share of the stiction's band at which a valve that has come loose stops again
 
 # Power in W, from 400 V and three phases.
 WATT_PER_FLOW = 9.81 / 60  # of 1 l/min lifted by 1 m
@@ -61,13 +75,22 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: from `start` to `end` (s), growing to its `severity` (0 none ... 1 grave) in `ramp` s."""
+    """One fault: from `start` to `end` (s), growing to its `severity` (0 none ... 1 grave) in `ramp` s; raises
+    `ValueError` on what cannot be meant."""
 
     name: FaultName
     start: float
     end: float
     severity: float = 1.0
     ramp: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(FaultName):
+            raise ValueError(f"unknown fault {self.name!r}; choose from {', '.join(get_args(FaultName))}")
+        if not 0 <= self.severity <= 1:
+            raise ValueError(f"got severity {self.severity}, expected 0 to 1")
+        if not self.ramp >= 0:
+            raise ValueError(f"got a ramp of {self.ramp} s, expected 0 or more")
 
     def at(self, time: Values) -> Values:
         """Severity (n,) at times (n,)."""
@@ -120,27 +143,50 @@ def _water(consumers: Values, severity: dict[str, Values]) -> Water:
     """The loop, second by second, from its steady state.
 
     Flow q where the pump's head equals what the circuit needs: HEAD_CLOSED - PUMP_LOSS q2 = HEAD_STATIC +
-    (PIPE_LOSS + VALVE_LOSS / valve2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve
-    follows GAIN (error + 1/RESET integral of error) with the lag STROKE; a stuck one moves (1 - severity) as fast.
+    (PIPE_LOSS + VALVE_LOSS / opening2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve
+    follows the command GAIN (error + 1/RESET integral of error) with the lag STROKE. Faults of severity s:
+
+    - stuck valve: it moves (1 - s) as fast. Slow valve: its lag is (1 + SLOWED s) STROKE, and the level swings.
+    - sticking valve: it stands until it is STICTION s from the command, then moves until it is SLIP of that from it;
+      the valve goes in jumps and the level saws.
+    - leaking valve: the seat lets pass as much as an opening of SEAT_LEAK s beside the valve's, which closes
+      by as much; at low demand it cannot, and the level rises.
+    - efficiency loss: HEAD_CLOSED falls by the share HEAD_LOST s, and the valve opens to make up for it.
     """
-    lift = HEAD_CLOSED - HEAD_STATIC
-    fixed = (PUMP_LOSS + PIPE_LOSS + INLET_LOSS * severity["blocked inlet"]).tolist()
-    kept = (1 - LEAK * severity["leak"]).tolist()
-    move = ((1 - severity["stuck valve"]) / STROKE).tolist()
-    drawn = (consumers / math.sqrt(SET_POINT)).tolist()
-    level = SET_POINT
+    fixed = PUMP_LOSS + PIPE_LOSS + INLET_LOSS * severity["blocked inlet"]
+    moves = (1 - severity["stuck valve"]) / (STROKE * (1 + SLOWED * severity["slow valve"]))
+    bands = (STICTION * severity["sticking valve"]) ** 2  # squared, so that a gap of either sign needs one comparison
+    given = fixed, _head_closed(severity) - HEAD_STATIC, 1 - LEAK * severity["leak"]
+    of_valve = moves, bands, SEAT_LEAK * severity["leaking valve"]
+    level, hold = SET_POINT, 0.0
     valve = reset = _opening(float(consumers[0])) if len(consumers) else 0.5
     rows = []
-    for t, draw in enumerate(drawn):
+    drawn = (consumers / math.sqrt(SET_POINT)).tolist()
+    for draw, loss, lift, kept, move, band, beside in zip(drawn, *map(_each, given + of_valve), strict=False):
         error = SET_POINT - level
         reset = min(1.0, max(CLOSEST, reset + GAIN / RESET * error))
-        command = min(1.0, max(CLOSEST, reset + GAIN * error))
-        valve += (command - valve) * move[t]
-        flow = math.sqrt(lift / (fixed[t] + VALVE_LOSS / (valve * valve)))
-        level += (flow * kept[t] - draw * math.sqrt(level)) / 60 / TANK
+        gap = min(1.0, max(CLOSEST, reset + GAIN * error)) - valve
+        if gap * gap > hold:
+            valve += gap * move
+            hold = band * SLIP**2
+        else:
+            hold = band
+        opening = valve + beside
+        flow = math.sqrt(lift / (loss + VALVE_LOSS / (opening * opening)))
+        level += (flow * kept - draw * math.sqrt(level)) / 60 / TANK
         level = min(1.0, max(0.0, level))  # it overflows, or runs dry
         rows.append((level, valve, flow))
     return Water(*np.array(rows).reshape(-1, 3).T)
+
+
+def _each(values: Values) -> Iterable[float]:
+    """The values (n,) one by one; what never changes, as without a fault, needs no list."""
+    return repeat(float(values[0])) if len(values) and (values == values[0]).all() else values.tolist()
+
+
+def _head_closed(severity: dict[str, Values]) -> Values:
+    """Head (n,) of the pump at no flow, m."""
+    return HEAD_CLOSED * (1 - HEAD_LOST * severity["efficiency loss"])
 
 
 def _opening(flow: float) -> float:
@@ -151,14 +197,16 @@ def _opening(flow: float) -> float:
 def _sensors(water: Water, air: Values, severity: dict[str, Values]) -> Values:
     """What perfect sensors show (n, CHANNELS).
 
-    Power = WATT_PER_FLOW q head / EFFICIENCY + friction; the motor slips in proportion to it; the current adds the
+    Power = WATT_PER_FLOW q head / EFFICIENCY + friction, the efficiency less by the share EFFICIENCY_LOST of its loss;
+    the motor slips in proportion to it; the current adds the
     magnetising one at a right angle; the losses heat the bearing housing with the lag WARM_UP. Vibration grows away
     from the pump's best flow, with wear, and with the bubbles of a blocked inlet. A leak is before the flow meter.
     """
     wear, blocked, flow = severity["bearing wear"], severity["blocked inlet"], water.flow
-    head = HEAD_CLOSED - (PUMP_LOSS + INLET_LOSS * blocked) * flow**2
+    head = _head_closed(severity) - (PUMP_LOSS + INLET_LOSS * blocked) * flow**2
     friction = FRICTION + WORN * wear
-    power = WATT_PER_FLOW * flow * head / EFFICIENCY + DISC + friction
+    efficiency = EFFICIENCY * (1 - EFFICIENCY_LOST * severity["efficiency loss"])
+    power = WATT_PER_FLOW * flow * head / efficiency + DISC + friction
     speed = SYNCHRONOUS - RATED_SLIP * power / RATED
     current = np.hypot(MAGNETISING, power / WATT_PER_AMPERE)
     temperature = _lag(air + HEATING * (MOTOR_LOSS * power + friction), WARM_UP)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-from anogan import defects
+from anogan.faults import photos
 from anogan.files import write_bytes
 
 PartDefect = Literal["scratch", "stain", "missing", "shifted"]
@@ -119,7 +119,7 @@ def render(
         clean = _view(replace(part, pads=_spoiled(part.pads, defect, severity, elsewhere)), size)
     else:
         x = np.moveaxis(clean / 127.5 - 1, 2, 0).astype(np.float32)
-        marked = (np.moveaxis(defects.apply(defect, x, severity, elsewhere)[0], 0, 2) + 1) * 127.5
+        marked = (np.moveaxis(photos.apply(defect, x, severity, elsewhere)[0], 0, 2) + 1) * 127.5
         on_board = np.maximum(*np.abs(_coordinates(part, size))) < HALF
         clean = np.where(on_board[..., None], marked, clean)
     bad = _developed(clean + noise)

@@ -4,8 +4,8 @@ python -m experiments.visual_development FOLDER     FOLDER holds elpv_mono/ and 
                                                     thread
 
 No test photo is opened here: training photos of both sets, and rendered boards in grey, are split into photos to train
-on, to measure by, and to evaluate on, each of the last as it is and with each of the eight defects of `anogan.defects`,
-none of which the locator was trained on.
+on, to measure by, and to evaluate on, each of the last as it is and with each of the eight defects of
+`anogan.faults.photos`, none of which the locator was trained on.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from anogan.config import PHOTOS, GANConfig, PlacesConfig
 from anogan.data.folders import find_photos
-from anogan.defects import DEFECTS
 from anogan.detectors import LocatorGAN
 from anogan.evaluation import auroc, pixel_auroc
+from anogan.faults.photos import DEFECTS
 from anogan.files import write_text
 from anogan.locating import LocatorTraining, train_locator
 from anogan.networks import GAN

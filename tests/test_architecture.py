@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors estimator config configfile parallel files data defects parts layers networks losses scoring
+LAYERS = """errors estimator config configfile parallel files data faults parts layers networks losses scoring
 neighbours augment training locating inversion calibration alarms health detectors evaluation comparison
 quality baselines bundle signals inspection runs images pipeline maintenance qualitycontrol machine
 streaming verdicts sorting watching benchmark reporting monitor options cli commands __main__"""

@@ -8,8 +8,8 @@ import torch
 from conftest import QUICK_GAN, QUICK_LOCATOR, stripes
 
 from anogan.config import LocatorConfig
-from anogan.defects import blob
 from anogan.evaluation import pixel_auroc
+from anogan.faults.photos import blob
 from anogan.locating import VISIBLE, LocatorTraining, rise_and_fall, spoil, train_locator
 from anogan.networks import GAN, Locator
 from anogan.training import GANTraining, train_gan

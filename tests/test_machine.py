@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import get_args
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_the_same_seed_gives_the_same_rows_and_another_one_others(healthy: pd.Da
     assert not simulate(SECONDS, seed=1)["flow"].equals(healthy["flow"])
     assert list(healthy.columns) == ["time", *CHANNELS]
     assert healthy["time"].tolist() == list(range(SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("names", "digest"),
+    [((), "cfabb8ece5145224"), (NAMES[:5], "850af6d4ca7c18a1")],
+    ids=["healthy", "the first five faults"],
+)
+def test_a_recording_that_reports_were_made_from_can_be_made_again(names: tuple[FaultName, ...], digest: str) -> None:
+    table = simulate(SECONDS, 3, [Fault(name, ONSET, 7000, 0.6, 600) for name in names])
+    thousandths = (table * 1000).round().to_numpy(np.int64)
+    assert hashlib.sha256(thousandths.tobytes()).hexdigest()[:16] == digest
 
 
 def test_rows_can_be_farther_apart_without_another_machine(healthy: pd.DataFrame) -> None:
@@ -97,6 +109,19 @@ def test_a_severe_fault_leaves_numbers(name: FaultName) -> None:
     assert np.isfinite(with_fault(name)).all(axis=None)
 
 
+def test_faults_of_the_machine_act_together(healthy: pd.DataFrame) -> None:
+    table = simulate(SECONDS, faults=[Fault(name, ONSET, SECONDS) for name in NAMES])
+    assert np.isfinite(table).all(axis=None)
+    pd.testing.assert_frame_equal(table.iloc[:ONSET], healthy.iloc[:ONSET])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_machine_recovers_when_a_fault_ends(healthy: pd.DataFrame, name: FaultName) -> None:
+    table = simulate(SECONDS, faults=[Fault(name, 600, 1200)])
+    channels = ["valve", "level", "flow", "current"]
+    assert (np.abs((table - healthy)[channels].iloc[-600:]).mean() < 0.2).all()
+
+
 def test_severity_ramps_up_and_ends() -> None:
     fault = Fault("leak", 100, 300, severity=0.8, ramp=100)
     at = fault.at(np.array([99.0, 100, 150, 200, 299, 300]))
@@ -117,6 +142,39 @@ def test_a_stuck_valve_stands_still_while_the_level_wanders(healthy: pd.DataFram
     assert stuck["level"].std() > 4 * healthy["level"].iloc[ONSET:].std()
 
 
+def test_a_sticking_valve_goes_in_jumps_and_the_level_saws(healthy: pd.DataFrame) -> None:
+    sticking = with_fault("sticking valve")
+    moved = np.abs(sticking["valve"].iloc[ONSET:].diff(20))
+    assert (moved < 1).mean() > 0.75  # it stands, but for noise
+    assert moved[moved > 1.5].median() > 5  # when it goes, it goes most of the way
+    assert late(sticking, "level") == pytest.approx(50, abs=1.5)
+    assert sticking["level"].iloc[ONSET:].std() > 1.2 * healthy["level"].iloc[ONSET:].std()
+
+
+def test_a_slow_valve_makes_the_level_swing(healthy: pd.DataFrame) -> None:
+    slow = with_fault("slow valve").iloc[ONSET:]
+    lags = [np.corrcoef(slow["valve"].shift(-lag)[:-300], healthy["valve"].iloc[ONSET:-300])[0, 1] for lag in (0, 60)]
+    assert lags[1] > lags[0]
+    assert slow["level"].std() > 1.3 * healthy["level"].iloc[ONSET:].std()
+
+
+def test_the_controller_closes_a_leaking_valve_until_it_cannot(healthy: pd.DataFrame) -> None:
+    leaking = with_fault("leaking valve", 0.5)
+    assert late(leaking, "valve") == pytest.approx(late(healthy, "valve") - 10, abs=0.1)
+    assert late(leaking, "flow") == pytest.approx(late(healthy, "flow"), abs=0.1)
+    by_night = simulate(86_400, faults=[Fault("leaking valve", 0, 86_400)], every=60)
+    assert by_night["valve"].min() == pytest.approx(5, abs=1)  # nearly shut, and it still fills the tank
+    assert by_night["level"].max() > 60
+
+
+def test_a_worn_pump_lifts_less_draws_more_and_is_throttled_less(healthy: pd.DataFrame) -> None:
+    lost = with_fault("efficiency loss")
+    assert late(lost, "pressure") < late(healthy, "pressure") - 0.3
+    assert late(lost, "current") > late(healthy, "current") + 0.1
+    assert late(lost, "valve") > late(healthy, "valve") + 3
+    assert late(lost, "flow") == pytest.approx(late(healthy, "flow"), rel=0.01)
+
+
 def test_the_controller_makes_up_for_a_leak(healthy: pd.DataFrame) -> None:
     leaking = with_fault("leak")
     assert late(leaking, "valve") > late(healthy, "valve") + 5
@@ -134,6 +192,16 @@ def test_a_drifting_flow_meter_misleads_nobody_but_its_reader(healthy: pd.DataFr
     drifted = with_fault("flow sensor drift")
     assert late(drifted, "flow") == pytest.approx(late(healthy, "flow") - 15, abs=0.01)
     pd.testing.assert_frame_equal(drifted.drop(columns="flow"), healthy.drop(columns="flow"))
+
+
+def test_a_fault_that_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown fault 'rust'; choose from bearing wear, leak"):
+        Fault("rust", 0, 10)  # type: ignore[arg-type]
+    for severity in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=f"got severity {severity}, expected 0 to 1"):
+            Fault("leak", 0, 10, severity)
+    with pytest.raises(ValueError, match="got a ramp of -1 s"):
+        Fault("leak", 0, 10, ramp=-1)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2])

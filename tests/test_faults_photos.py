@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from anogan.defects import DEFECTS, DefectName, apply
+from anogan.faults.photos import DEFECTS, DefectName, apply
 
 SHAPES = {"small": (1, 32, 32), "colour": (3, 64, 64), "wide": (3, 48, 96), "tall": (1, 96, 40), "large": (3, 256, 256)}
 
