@@ -23,7 +23,7 @@ def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
     """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it."""
     n = len(calibration)
     possible = np.arange(1, n + 2) / (n + 1)  # in the arithmetic of p_values, so that the two agree exactly
-    exceedances = int(np.searchsorted(possible, false_alarm_rate, side="right")) - 1  # #{calibration >= score} allowed
+    exceedances = int((possible <= false_alarm_rate).sum()) - 1  # #{calibration >= score} allowed
     if exceedances < 0:
         warnings.warn(
             f"{n} held-out normal samples cannot support a false-alarm rate of {false_alarm_rate:g}; "
