@@ -51,7 +51,7 @@ def _sensors(options: Sensitivity, severities: Sequence[float]) -> int:
     if trials.left_out:
         _say(f"{trials.left_out} healthy stretches are left out: an alarm was on when the fault would have begun")
     cells, summary = _cells(options, trials, kinds, severities, {"stretches": len(trials.usable)})
-    return _tell(reporting.write_sensor_page(_out(options), options.run, trials, cells, summary))
+    return _tell(reporting.write_sensor_page(_out(options), options.run, options.data, trials, cells, summary))
 
 
 def _photos(options: Sensitivity, severities: Sequence[float]) -> int:
@@ -62,7 +62,7 @@ def _photos(options: Sensitivity, severities: Sequence[float]) -> int:
     parts = photos.good_parts(options.run, model, options.data)
     trials = photos.PhotoTrials(parts, options.repeats or photos.REPEATS, options.seed)
     cells, summary = _cells(options, trials, kinds, severities, {"photos": len(trials.photos)})
-    return _tell(reporting.write_photo_page(_out(options), options.run, trials, cells, summary))
+    return _tell(reporting.write_photo_page(_out(options), options.run, options.data, trials, cells, summary))
 
 
 def _cells(

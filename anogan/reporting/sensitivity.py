@@ -120,7 +120,7 @@ def curves(summary: pd.DataFrame) -> Drawing:
             axes.tick_params(labelbottom=True)
         for axes in list(panels.flat)[len(kinds) :]:
             axes.set_axis_off()
-        panels[0, 0].legend(loc="upper left", fontsize=7)
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
         figure.supxlabel("severity", fontsize=9)
 
     return draw
@@ -134,23 +134,24 @@ def _words(kind: str) -> str:
 
 
 def write_sensor_page(
-    out: Path, run: Path, trials: SensorTrials, cells: Sequence[Cell], summary: pd.DataFrame
+    out: Path, run: Path, data: Path | None, trials: SensorTrials, cells: Sequence[Cell], summary: pd.DataFrame
 ) -> tuple[pd.DataFrame, Path]:
     """The table of the smallest severities caught, and the page."""
     step, chance = trials.step, summary[summary["kind"] == NOTHING].iloc[0]
-    left_out = f" {trials.left_out} more had an alarm on at the onset and were left out." * bool(trials.left_out)
+    left_out = f"{trials.left_out} more had an alarm on at the onset and were left out. " * bool(trials.left_out)
     intro = [
-        f"No fault was needed: faults of known strength were put into {len(trials.usable)} healthy stretches that "
-        f"neither networks nor memory of the detector had seen, {trials.lead} rows before the onset "
+        f"No fault was needed: faults of known strength were put into {len(trials.usable)} healthy stretches"
+        f"{_source(data)}. Each has {trials.lead} rows before the onset "
         f"({in_words(trials.lead * step)}) and {trials.duration} rows under the fault "
-        f"({in_words(trials.duration * step)}), one channel at a time, every channel as often as the others.{left_out} "
-        "Rows were scored exactly as live.",
+        f"({in_words(trials.duration * step)}), on one channel at a time, every channel as often as the others. "
+        f"{left_out}Rows were scored exactly as live.",
         "A fault is caught when an alarm begins between its onset and its end. AUROC compares the scores of the rows "
         "under the fault with those of the same rows without it. Without any fault an alarm began in "
         f"{chance['caught']} of {chance['trials']} trials ({_interval(chance)}): that much is chance.",
-        "A severity of 1 is grave, 0 is none; a spread is the healthy channel's own. By the last row of a fault a score "
-        "looks at nothing else, so that a longer one is caught more often only where it grows or where scores waver "
-        "near the threshold. Trials that share a stretch are not independent: their intervals are a little too narrow.",
+        "A severity of 1 is grave, 0 is none; a spread is the healthy channel's own. By the last row of a fault a "
+        "score looks at nothing else, so that a longer one is caught more often only where it grows or where scores "
+        "waver near the threshold. Trials that share a stretch are not independent: their intervals are a little too "
+        "narrow.",
     ]
     best = smallest(summary)
     table = pd.DataFrame(
@@ -174,13 +175,13 @@ def write_sensor_page(
 
 
 def write_photo_page(
-    out: Path, run: Path, trials: PhotoTrials, cells: Sequence[Cell], summary: pd.DataFrame
+    out: Path, run: Path, data: Path | None, trials: PhotoTrials, cells: Sequence[Cell], summary: pd.DataFrame
 ) -> tuple[pd.DataFrame, Path]:
     """The table of the smallest severities caught, and the page."""
     chance = summary[summary["kind"] == NOTHING].iloc[0]
     intro = [
-        f"No defect was needed: defects of known strength were drawn into {len(trials.photos)} photos of good parts "
-        "that neither networks nor scales of the detector had seen, at the photos' own resolution.",
+        f"No defect was needed: defects of known strength were drawn into {len(trials.photos)} photos of good parts"
+        f"{_source(data)}. They were drawn at the photos' own resolution, and judged as any photo is.",
         "A defect is caught when its photo is flagged, and found when a box around a flagged region touches it. AUROC "
         f"compares the photos with what they were before. Of the untouched ones {chance['caught']} of "
         f"{chance['trials']} were flagged ({_interval(chance)}): that much is chance.",
@@ -203,6 +204,16 @@ def write_photo_page(
         Section("Kind by kind", (CURVES,), _whole(summary, 0), (("curves", CURVES, curves(summary)),)),
     ]
     return table, write_tables(out, f"sensitivity · {run}", "How small a fault is caught", intro, sections)
+
+
+def _source(data: Path | None) -> str:
+    """Where the good data are from, and what the detector knows of them."""
+    if data:
+        return f" of {data}"
+    return (
+        " that the run had held out: neither the networks nor what the detector remembers or measures by has seen "
+        "those it scores here. The threshold was set on them all the same: chance may be a little more than stated"
+    )
 
 
 def _first(summary: pd.DataFrame, table: pd.DataFrame) -> Section:

@@ -98,16 +98,16 @@ class PhotoTrials:
         return Made(trial, model, good, changed, mask[0])
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials = lambda n: None) -> Cell:
+        """Without a defect every photo is one trial."""
         score, trials = list[float](), []
         if kind == NOTHING:
-            rows = [i % len(self.photos) for i in range(self.count)]
-            score = [self.score[i] for i in rows]
-            trials = [{"photo": self._name(i), "caught": self.flagged[i]} for i in rows]
+            score = self.score
+            trials = [{"photo": self._name(i), "caught": flagged} for i, flagged in enumerate(self.flagged)]
             on_trials(self.count)
         else:
             for made, said in self._said(kind, severity):
                 score.append(said.score)
-                trials.append({"photo": self._name(made.trial), "caught": said.anomaly} | _seen(made, said))
+                trials.append({"photo": self._name(made.trial), "caught": said.anomaly} | seen(made, said))
                 on_trials(1)
         area = separation([np.array(self.score)], [np.array(score)])
         return {"kind": kind, "severity": severity, "auroc": area, "trials": trials}
@@ -163,7 +163,7 @@ def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
     return found
 
 
-def _seen(made: Made, said: Inspection) -> dict[str, Any]:
+def seen(made: Made, said: Inspection) -> dict[str, Any]:
     """Whether it was found, the defect's share of the part looked at, its longest extent in pixels, and by how many
     grey levels of 255 it differs on average."""
     boxes = [made.mask[r.top : r.top + r.height, r.left : r.left + r.width] for r in said.regions]

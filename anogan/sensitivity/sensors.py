@@ -125,16 +125,24 @@ class SensorTrials:
         return values
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials = lambda n: None) -> Cell:
-        trials, scores = [], []
-        for i, (begun, channel) in enumerate(self.turns):
-            score, alarm = begun.score, begun.alarm
-            if kind != NOTHING:
-                score, alarm = self.follow(begun, self.faulty(i, kind, severity))
-            where = {"channel": self.names[channel], "stretch": begun.number}
-            trials.append(where | {"caught": alarm is not None, "delay": alarm})
-            scores.append(score)
+        """Without a fault every stretch is one trial, on no channel."""
+        if kind == NOTHING:
+            on_trials(self.count)
+            return self._made_of(kind, severity, [(one, None, one.score, one.alarm) for one in self.usable])
+        trials: list[tuple[Begun, str | None, Floats, int | None]] = []
+        for trial, (begun, channel) in enumerate(self.turns):
+            score, alarm = self.follow(begun, self.faulty(trial, kind, severity))
+            trials.append((begun, self.names[channel], score, alarm))
             on_trials(1)
-        area = separation([begun.score for begun, _ in self.turns], scores)
+        return self._made_of(kind, severity, trials)
+
+    @staticmethod
+    def _made_of(kind: str, severity: float, found: list[tuple[Begun, str | None, Floats, int | None]]) -> Cell:
+        trials = [
+            {"channel": channel, "stretch": begun.number, "caught": alarm is not None, "delay": alarm}
+            for begun, channel, _, alarm in found
+        ]
+        area = separation([begun.score for begun, *_ in found], [score for _, _, score, _ in found])
         return {"kind": kind, "severity": severity, "auroc": area, "trials": trials}
 
     def figures(self, trials: pd.DataFrame) -> dict[str, float]:
