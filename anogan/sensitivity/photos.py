@@ -147,7 +147,7 @@ class Example(NamedTuple):
 
 
 def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
-    """Of each kind: a defect caught at the smallest severity that is, and one missed at the largest that is not."""
+    """Of each kind: a defect caught and found at the smallest severity caught, one missed at the largest below it."""
     table = trial_table(cells)
     table["trial"] = table.groupby(["kind", "severity"]).cumcount()
     found = []
@@ -157,7 +157,8 @@ def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
         below = rates.index[~(rates.index >= smallest)]
         wanted = [(smallest, True), (below.max() if len(below) else smallest, False)]
         for severity, caught in wanted:
-            some = part[(part["severity"] == severity) & (part["caught"] == caught)].sort_values("contrast")
+            some = part[(part["severity"] == severity) & (part["caught"] == caught)]
+            some = some[some["found"] == caught].sort_values("contrast")
             if len(some):
                 found.append(trials.example(str(kind), severity, int(some["trial"].iloc[len(some) // 2])))
     return found
