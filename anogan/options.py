@@ -117,6 +117,36 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Sensitivity:
+    """Tell how small a fault is still caught, without having one: put faults of known strength into good data."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory or bundle of a model of sensors or of photos."""
+    data: Path | None = None
+    """A recording of healthy operation, or a folder of photos of good parts; what the run held out of its own unless
+    given."""
+    kinds: str = "all"
+    """Kinds of faults separated by commas, or all. A wrong one is answered with the choices."""
+    severities: str = "0.02,0.05,0.1,0.2,0.3,0.5,0.7,1"
+    """Above 0 and at most 1, separated by commas."""
+    repeats: int = 0
+    """Trials of each kind and severity on every channel or photo; 0 = 20 on a channel, 2 on a photo."""
+    duration: int = 0
+    """Rows of a fault of sensors; 0 = as many as a score looks back at."""
+    seed: int = 0
+    """Decides where faults are put and how they look."""
+    detector: DetectorName | None = None
+    """The run's first one unless given."""
+    out: Path | None = None
+    """Folder of index.html, tables and figures; RUN/sensitivity unless given. Finished cells are kept there: what was
+    interrupted goes on."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
+
+
+@dataclass(frozen=True)
 class Recalibrate:
     """Set the thresholds of a model of sensors anew from another healthy recording, without training."""
 
@@ -282,6 +312,7 @@ COMMANDS: dict[str, type] = {
     "demo": Demo,
     "train": Train,
     "score": Score,
+    "sensitivity": Sensitivity,
     "recalibrate": Recalibrate,
     "monitor": Monitor,
     "watch": Watch,

@@ -127,7 +127,7 @@ class Detector(OutlierEstimator):
         self.gan_, self.map_scale_ = gan.frozen(), 1.0
         self.memory_: Memory = {}
         self.remember(X)
-        self.memory_ |= self._measure(check_samples(X_normal, gan.shape))
+        self.measure(X_normal)
         score, peaks = self._held_out(X_normal, on_rows)
         return self.restore(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
 
@@ -139,6 +139,10 @@ class Detector(OutlierEstimator):
     def remember(self, X: ArrayLike) -> None:
         """Take what scoring needs of training samples from X (n, *shape) instead; by what it is measured stays."""
         self.memory_ |= self._remember(check_samples(X, self.gan_.shape))
+
+    def measure(self, X_normal: ArrayLike) -> None:
+        """Take what scoring needs of held-out samples from X_normal (n, *shape) instead; what is remembered stays."""
+        self.memory_ |= self._measure(check_samples(X_normal, self.gan_.shape))
 
     def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""

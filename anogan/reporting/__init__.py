@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from anogan.files import write_bytes, write_text
 from anogan.health import health_warnings
 from anogan.images import heatmap, picture, png
 from anogan.reporting import figures
-from anogan.reporting.page import Captioned, draw, write_page
+from anogan.reporting.page import Captioned, data_uri, draw, write_page
+from anogan.reporting.sensitivity import in_brief
 from anogan.runs import Run
 
 TITLES = {
@@ -46,10 +46,6 @@ class Shown:
     label: str
     score: float
     p_value: float
-
-
-def data_uri(content: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -196,6 +192,7 @@ def write_report(run: Run, out: Path) -> Path:
         figures=[figure for figure in drawn if figure.name not in training_names],
         training=[figure for figure in drawn if figure.name in training_names],
         galleries=galleries,
+        sensitivity=in_brief(run.path / "sensitivity", out),
         warnings=health_warnings([line for line in run.metrics if line["stage"] == "gan"]),
         samples=[(int(file.stem.split("-")[1]), data_uri(file.read_bytes())) for file in thin(samples, 4)],
         settings=_flat(to_dict(run.config)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ class Drawn:
     caption: str
     svg: Markup
     wide: bool
+
+
+def data_uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def draw(out: Path, drawings: Sequence[Captioned]) -> list[Drawn]:
@@ -52,13 +57,22 @@ def write_page(out: Path, template: str, **content: Any) -> Path:
 
 
 @dataclass(frozen=True)
+class Pictured:
+    """Pictures of one thing, by what they show, and a line or more below them."""
+
+    pictures: tuple[tuple[str, str], ...]  # what it is, data URI
+    caption: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A table of text under its title, with figures above it."""
+    """A table of text under its title, with figures above it and pictures below."""
 
     title: str
     text: tuple[str, ...]
     table: pd.DataFrame
     drawings: tuple[Captioned, ...] = ()
+    gallery: tuple[Pictured, ...] = ()
 
 
 def write_tables(out: Path, kicker: str, title: str, intro: Sequence[str], sections: Sequence[Section]) -> Path:
@@ -66,7 +80,8 @@ def write_tables(out: Path, kicker: str, title: str, intro: Sequence[str], secti
     shown = []
     for section in sections:
         name = "-".join("".join(c if c.isalnum() else " " for c in section.title.lower()).split())
-        write_text(out / "tables" / f"{name}.csv", section.table.to_csv(index=False))
+        if len(section.table):
+            write_text(out / "tables" / f"{name}.csv", section.table.to_csv(index=False))
         drawn = draw(out, section.drawings)
-        shown.append({"title": section.title, "text": section.text, "table": section.table, "drawn": drawn})
+        shown.append(vars(section) | {"drawn": drawn})
     return write_page(out, "tables.html.j2", kicker=kicker, title=title, intro=intro, sections=shown)
