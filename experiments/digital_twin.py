@@ -61,7 +61,11 @@ STILL = 0.05  # of the synchronous speed, the rated current and the best flow: b
 HOLD = 60  # s for which it must be
 NONE = "no fault"
 BLOCK = 1024  # rows scored between two looks for an alarm
-DRAWN = ("bearing wear", 1.0, "ramped")  # the demo's first fault; the first day and training seed
+DRAWN: tuple[FaultName, float, str] = (
+    "bearing wear",
+    1.0,
+    "ramped",
+)  # the demo's first fault; the first day and training seed
 
 
 # Training, as `anogan demo sensors` does.
@@ -288,7 +292,8 @@ def live(run: Path, folder: Path, trial: Trial) -> Loop:
 
 
 def monitor_rows(table: pd.DataFrame) -> list[str]:
-    return table.to_json(orient="records", lines=True).splitlines()
+    lines: str = table.to_json(orient="records", lines=True)
+    return lines.splitlines()
 
 
 def run_live() -> None:

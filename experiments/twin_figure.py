@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,10 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from scipy.stats import chi2
 
+from anogan.commands.demo_sensors import HOUR
 from anogan.machine import CHANNELS, FaultName
 from anogan.reporting.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
-from experiments.digital_twin import DRAWN, HOUR, RAMPS, SEVERITIES, WATCHED
+from experiments.digital_twin import DRAWN, RAMPS, SEVERITIES, WATCHED
 
 FAULTS = get_args(FaultName)
 SHADES = dict(zip(SEVERITIES, ("#8fbfec", NORMAL, ANOMALOUS), strict=True))
@@ -46,7 +47,7 @@ def overview(results: pd.DataFrame, healthy: pd.DataFrame, timeline: pd.DataFram
 def draw_loop(figure: Figure, place: SubplotSpec, timeline: pd.DataFrame) -> None:
     """One trial: hours on the left, the minutes about the trip on the right."""
     panels = ("vibration", "flow", "level", "score")
-    cells = place.subgridspec(len(panels), 2, width_ratios=(1.7, 1)).subplots(sharex="col", sharey="row")
+    cells: Any = place.subgridspec(len(panels), 2, width_ratios=(1.7, 1)).subplots(sharex="col", sharey="row")
     runs = dict(list(timeline.groupby("run")))
     trip, safe, threshold = (float(timeline[name].iloc[0]) for name in ("trip", "safe", "threshold"))
     near = runs["tripped"][runs["tripped"]["time"].between(trip - 60, trip + 360)]

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anogan.commands.demo_sensors import HEALTHY
+from anogan.commands.demo_sensors import EVERY, HEALTHY, HOUR
 from anogan.config import SENSORS
 from anogan.machine import COAST, RESERVE
 from anogan.reporting.page import Captioned, Section, write_tables
 from experiments.digital_twin import (
     DRAWN,
-    EVERY,
     HOLD,
-    HOUR,
     NONE,
     ONSETS,
     OUT,
@@ -115,16 +113,15 @@ def false_trips(healthy: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "training seed": name,
-                "asked for": part["budget"].iloc[0],
                 "healthy hours": f"{hours:,.0f}",
                 "promised at most": f"{promised:.1f}",
                 "false trips": count,
                 "95 % interval": f"{low:.1f}–{high:.1f}",
-                "in 1,000 h": f"{1000 * count / hours:.1f} ({1000 * low / hours:.1f}–{1000 * high / hours:.1f})",
+                "in 1,000 h": f"{1000 * count / hours:.1f}",
                 "promise": verdict(low, high, promised),
-                "without minimum duration": int(part["without_persistence"].sum()),
-                "without hysteresis": int(part["without_hysteresis"].sum()),
-                "highest score": f"{part['highest'].max():.2f} of threshold",
+                "no minimum duration": int(part["without_persistence"].sum()),
+                "no hysteresis": int(part["without_hysteresis"].sum()),
+                "highest / threshold": f"{part['highest'].max():.2f}",
             }
         )
     return pd.DataFrame(rows)
@@ -137,7 +134,7 @@ def verdict(low: float, high: float, promised: float) -> str:
 def in_the_loop(live: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     """The monitor's alarm in one run, row by row, beside the one found by scoring the recording first."""
     gravest = results[(results["severity"] == SEVERITIES[-1]) & (results["onset"] == "sudden") & (results["day"] == 0)]
-    found = live.merge(gravest, on=["fault", "seed"], suffixes=("", "_scored"))
+    found = live.sort_values("seed").merge(gravest, on=["fault", "seed"], suffixes=("", "_scored"))
     rows = []
     for name, part in found.groupby("fault", sort=False):
         equal = [np.array_equal([a], [b], equal_nan=True) for a, b in part[["detect", "detect_scored"]].to_numpy()]
@@ -203,10 +200,10 @@ def texts(results: pd.DataFrame, healthy: pd.DataFrame) -> dict[str, tuple[str, 
             "beginning; the machine is taken to be restarted at once and the recording goes on. Standstill after a "
             "false trip is not simulated, nor is the start; the monitor's alarm must end before it can trip again.",
             f"All together {trips} false trips in {hours:,.0f} hours (95 %: {low:.1f} to {high:.1f}), where at "
-            f"most {promised:.1f} were promised. {said} 'Highest score': of those that lasted long enough to alarm.",
-            "Without the minimum duration, and without the hysteresis: the same scores and thresholds, which are "
-            f"calibrated for the rule as it is: {SENSORS.alarm.persist} rows above the threshold to begin, as many "
-            "below a lower level to end.",
+            f"most {promised:.1f} were promised. {said}",
+            "No minimum duration, no hysteresis: the same scores and thresholds, which are calibrated for the rule as "
+            f"it is, {SENSORS.alarm.persist} rows above the threshold to begin, as many below a lower level to end. The "
+            "highest score is of those that last long enough to begin an alarm.",
         ),
         "live": (
             f"Severity {SEVERITIES[-1]:g}, sudden, first day: the monitor gets one JSON row after another, and its "
@@ -248,7 +245,7 @@ def write_twin_page(out: Path, into: Path | None = None) -> Path:
         "The built-in pump with its controller, a fault injected, the monitor's alarm switching to the safe state: the "
         "motor off, the valve driven shut, consumers fed from the tank down to its reserve (anogan/machine.py). "
         f"Trained as anogan demo sensors is, on {HEALTHY // WEEK} healthy weeks, seeds {', '.join(map(str, SEEDS))}; "
-        f"a row every {EVERY} s. "
+        f"a row every {EVERY} s, budget {healthy['budget'].iloc[0]}. "
         "Nothing was tuned on these results.",
         "Made by python -m experiments.digital_twin; results.csv has a row for each trial.",
     )
