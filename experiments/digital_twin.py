@@ -25,25 +25,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from anogan import machine
 from anogan.alarms import AlarmRule, AlarmTracker, persistent
 from anogan.commands import train
 from anogan.commands.demo_sensors import BUDGET, DAY, EVERY, HEALTHY, HOUR
 from anogan.config import SENSORS
 from anogan.data.recordings import Recording, from_table
 from anogan.files import write_text
-from anogan.machine import (
-    BEST_FLOW,
-    CHANNELS,
-    LEAK,
-    MAGNETISING,
-    RATED,
-    RESERVE,
-    SYNCHRONOUS,
-    WATT_PER_AMPERE,
-    Fault,
-    FaultName,
-    simulate,
-)
+from anogan.machine import CHANNELS, LEAK, RESERVE, Fault, FaultName, simulate
 from anogan.maintenance import score_recording
 from anogan.monitor.watch import LiveMonitor, Message
 from anogan.options import TrainSignals, vars_of
@@ -61,11 +50,7 @@ STILL = 0.05  # of the synchronous speed, the rated current and the best flow: b
 HOLD = 60  # s for which it must be
 NONE = "no fault"
 BLOCK = 1024  # rows scored between two looks for an alarm
-DRAWN: tuple[FaultName, float, str] = (
-    "bearing wear",
-    1.0,
-    "ramped",
-)  # the demo's first fault; the first day and training seed
+DRAWN: tuple[FaultName, float, str] = ("bearing wear", 1.0, "ramped")  # the demo's; first day and training seed
 
 
 # Training, as `anogan demo sensors` does.
@@ -161,7 +146,11 @@ def reaction(table: pd.DataFrame, trip: float) -> float:
 
     Not for good: in a day, the noise of the sensors alone crosses a limit now and then."""
     after = table[table["time"] > trip]
-    limits = {"speed": SYNCHRONOUS, "current": RATED / WATT_PER_AMPERE, "flow": BEST_FLOW}
+    limits = {
+        "speed": machine.SYNCHRONOUS,
+        "current": machine.RATED / machine.WATT_PER_AMPERE,
+        "flow": machine.BEST_FLOW,
+    }
     moving = np.any([after[name] > STILL * limit for name, limit in limits.items()], axis=0)
     if len(moving) < HOLD:
         return math.nan
@@ -172,7 +161,7 @@ def reaction(table: pd.DataFrame, trip: float) -> float:
 def consequences(table: pd.DataFrame, trial: Trial) -> dict[str, float]:
     """What the fault did from its onset on: hottest bearing (degC), level (%), energy (kWh), water leaked (m3)."""
     rows = table[table["time"] >= trial.onset]
-    power = WATT_PER_AMPERE * np.sqrt(np.maximum(rows["current"] ** 2 - MAGNETISING**2, 0))
+    power = machine.WATT_PER_AMPERE * np.sqrt(np.maximum(rows["current"] ** 2 - machine.MAGNETISING**2, 0))
     found = {
         "temperature": rows["temperature"].max(),
         "highest": rows["level"].max(),
@@ -214,7 +203,7 @@ def cells() -> dict[tuple[str, int], list[Trial]]:
 
 
 def kept(file: Path) -> list[dict[str, Any]]:
-    return list(pd.read_csv(file).to_dict("records")) if file.exists() else []  # type: ignore[arg-type]
+    return list(pd.read_csv(file).to_dict("records")) if file.exists() else []
 
 
 def run_trials() -> None:

@@ -201,9 +201,9 @@ def texts(results: pd.DataFrame, healthy: pd.DataFrame) -> dict[str, tuple[str, 
             "false trip is not simulated, nor is the start; the monitor's alarm must end before it can trip again.",
             f"All together {trips} false trips in {hours:,.0f} hours (95 %: {low:.1f} to {high:.1f}), where at "
             f"most {promised:.1f} were promised. {said}",
-            "No minimum duration, no hysteresis: the same scores and thresholds, which are calibrated for the rule as "
-            f"it is, {SENSORS.alarm.persist} rows above the threshold to begin, as many below a lower level to end. The "
-            "highest score is of those that last long enough to begin an alarm.",
+            "No minimum duration, no hysteresis: the same scores and thresholds, which are calibrated for the rule "
+            f"as it is, {SENSORS.alarm.persist} rows above the threshold to begin, as many below a lower level to end. "
+            "The highest score is of those that last long enough to begin an alarm.",
         ),
         "live": (
             f"Severity {SEVERITIES[-1]:g}, sudden, first day: the monitor gets one JSON row after another, and its "
