@@ -5,6 +5,9 @@ the tank as they please; the pump's flow follows by the valve behind the pump. T
 (pump and pipe curves, Torricelli's outlet, first-order lags), the figures those of a 1.1 kW pump for 8 m3/h. Faults
 act inside the loop, so that the controller answers them. Lengths of time are in seconds, flows in litres per minute,
 heads in metres of water, levels and openings between 0 and 1; sensors are in the units of CHANNELS.
+
+A trip brings the machine into its safe state, by two means that do not need each other: the motor is switched off, and
+the valve loses its power and a spring shuts it.
 """
 
 from __future__ import annotations
@@ -57,6 +60,9 @@ GAIN, RESET = 4.0, 300.0  # opening per level, s
 STROKE = 8.0  # s, the valve's lag
 CLOSEST = 0.05  # the valve never shuts, so that the pump always has some flow
 SLOWED, STICTION, SEAT_LEAK = 14.0, 0.1, 0.2  # at severity 1: added to the stroke's factor 1, opening, opening
+COAST = 3.0  # s, the lag with which the pump loses its speed after a trip
+REST = 0.0  # opening to which the valve goes after a trip
+RESERVE = 0.2  # level at which a tripped machine shuts its consumers off: what is left is for those who need it most
 SLIP = 0.25  # share of the stiction's band at which a valve that has come loose stops again
 
 # Power in W, from 400 V and three phases.
@@ -106,17 +112,22 @@ class Water(NamedTuple):
     flow: Values
 
 
-def simulate(seconds: int, seed: int = 0, faults: Sequence[Fault] = (), every: int = 1) -> pd.DataFrame:
+def simulate(
+    seconds: int, seed: int = 0, faults: Sequence[Fault] = (), every: int = 1, trip: float = math.inf
+) -> pd.DataFrame:
     """Column `time` (s) and the CHANNELS, a row every `every` seconds. The seed decides consumers, weather and noise,
-    whatever the faults."""
+    whatever the faults. The safe state is commanded at the second `trip`, after that second's row, and stays."""
+    if not trip >= 0:
+        raise ValueError(f"got a trip at {trip} s, expected 0 or more")
     rng = np.random.default_rng(seed)
     time = np.arange(seconds, dtype=np.float64)
     consumers, air = _consumers(time, rng), _air(time, rng)
     severity = {name: np.zeros(seconds) for name in get_args(FaultName)}
     for fault in faults:
         severity[fault.name] = np.maximum(severity[fault.name], fault.at(time))
-    water = _water(consumers, severity)
-    rows = _sensors(water, air, severity)[::every]
+    tripped = np.maximum(time - trip, 0)
+    water = _water(consumers, severity, tripped)
+    rows = _sensors(water, air, severity, tripped)[::every]
     rows[:, -1] *= 1 + 0.05 * rng.standard_normal(len(rows))  # a root mean square of something random
     table = pd.DataFrame((rows + NOISE * rng.standard_normal(rows.shape)).round(3), columns=list(CHANNELS))
     table.insert(0, "time", np.arange(0, seconds, every))
@@ -139,8 +150,8 @@ def _air(time: Values, rng: np.random.Generator) -> Values:
     return np.asarray(mean + 2 * np.sin(2 * math.pi * (time / 86_400 - 0.4)), dtype=np.float64)
 
 
-def _water(consumers: Values, severity: dict[str, Values]) -> Water:
-    """The loop, second by second, from its steady state.
+def _water(consumers: Values, severity: dict[str, Values], tripped: Values) -> Water:
+    """The loop, second by second, from its steady state; `tripped` (n,) is the time since a trip, 0 before it.
 
     Flow q where the pump's head equals what the circuit needs: HEAD_CLOSED - PUMP_LOSS q2 = HEAD_STATIC +
     (PIPE_LOSS + VALVE_LOSS / opening2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve
@@ -152,28 +163,33 @@ def _water(consumers: Values, severity: dict[str, Values]) -> Water:
     - leaking valve: the seat lets pass as much as an opening of SEAT_LEAK s beside the valve's, which closes
       by as much; at low demand it cannot, and the level rises.
     - efficiency loss: HEAD_CLOSED falls by the share HEAD_LOST s, and the valve opens to make up for it.
+
+    After a trip HEAD_CLOSED falls with the square of the speed (affinity laws); where it is less than HEAD_STATIC, the
+    check valve behind the pump holds the water: q = 0. The valve follows the command REST, as well as its fault lets
+    it. The tank feeds the consumers until it is down to RESERVE.
     """
     fixed = PUMP_LOSS + PIPE_LOSS + INLET_LOSS * severity["blocked inlet"]
     moves = (1 - severity["stuck valve"]) / (STROKE * (1 + SLOWED * severity["slow valve"]))
     bands = (STICTION * severity["sticking valve"]) ** 2  # squared, so that a gap of either sign needs one comparison
-    given = fixed, _head_closed(severity) - HEAD_STATIC, 1 - LEAK * severity["leak"]
-    of_valve = moves, bands, SEAT_LEAK * severity["leaking valve"]
+    given = fixed, _head_closed(severity, tripped) - HEAD_STATIC, 1 - LEAK * severity["leak"]
+    of_valve = moves, bands, SEAT_LEAK * severity["leaking valve"], tripped
     level, hold = SET_POINT, 0.0
     valve = reset = _opening(float(consumers[0])) if len(consumers) else 0.5
     rows = []
     drawn = (consumers / math.sqrt(SET_POINT)).tolist()
-    for draw, loss, lift, kept, move, band, beside in zip(drawn, *map(_each, given + of_valve), strict=False):
+    for draw, loss, lift, kept, move, band, beside, past in zip(drawn, *map(_each, given + of_valve), strict=False):
         error = SET_POINT - level
         reset = min(1.0, max(CLOSEST, reset + GAIN / RESET * error))
-        gap = min(1.0, max(CLOSEST, reset + GAIN * error)) - valve
+        gap = (REST if past else min(1.0, max(CLOSEST, reset + GAIN * error))) - valve
         if gap * gap > hold:
             valve += gap * move
             hold = band * SLIP**2
         else:
             hold = band
         opening = valve + beside
-        flow = math.sqrt(lift / (loss + VALVE_LOSS / (opening * opening)))
-        level += (flow * kept - draw * math.sqrt(level)) / 60 / TANK
+        flow = math.sqrt(lift / (loss + VALVE_LOSS / (opening * opening))) if lift > 0 else 0.0
+        fed = 0.0 if past and level <= RESERVE else math.sqrt(level)
+        level += (flow * kept - draw * fed) / 60 / TANK
         level = min(1.0, max(0.0, level))  # it overflows, or runs dry
         rows.append((level, valve, flow))
     return Water(*np.array(rows).reshape(-1, 3).T)
@@ -184,9 +200,14 @@ def _each(values: Values) -> Iterable[float]:
     return repeat(float(values[0])) if len(values) and (values == values[0]).all() else values.tolist()
 
 
-def _head_closed(severity: dict[str, Values]) -> Values:
+def _head_closed(severity: dict[str, Values], tripped: Values) -> Values:
     """Head (n,) of the pump at no flow, m."""
-    return HEAD_CLOSED * (1 - HEAD_LOST * severity["efficiency loss"])
+    return HEAD_CLOSED * (1 - HEAD_LOST * severity["efficiency loss"]) * _spin(tripped) ** 2
+
+
+def _spin(tripped: Values) -> Values:
+    """Speed (n,) as a share of what it was before the trip."""
+    return np.exp(-tripped / COAST)
 
 
 def _opening(flow: float) -> float:
@@ -194,24 +215,27 @@ def _opening(flow: float) -> float:
     return math.sqrt(VALVE_LOSS / ((HEAD_CLOSED - HEAD_STATIC) / flow**2 - PUMP_LOSS - PIPE_LOSS))
 
 
-def _sensors(water: Water, air: Values, severity: dict[str, Values]) -> Values:
+def _sensors(water: Water, air: Values, severity: dict[str, Values], tripped: Values) -> Values:
     """What perfect sensors show (n, CHANNELS).
 
     Power = WATT_PER_FLOW q head / EFFICIENCY + friction, the efficiency less by the share EFFICIENCY_LOST of its loss;
     the motor slips in proportion to it; the current adds the
     magnetising one at a right angle; the losses heat the bearing housing with the lag WARM_UP. Vibration grows away
     from the pump's best flow, with wear, and with the bubbles of a blocked inlet. A leak is before the flow meter.
+    After a trip the motor takes no power; vibration and friction fall with the speed, and the pressure, measured before
+    the check valve, with its square.
     """
+    on, spin = tripped == 0, _spin(tripped)
     wear, blocked, flow = severity["bearing wear"], severity["blocked inlet"], water.flow
-    head = _head_closed(severity) - (PUMP_LOSS + INLET_LOSS * blocked) * flow**2
-    friction = FRICTION + WORN * wear
+    head = _head_closed(severity, tripped) - (PUMP_LOSS + INLET_LOSS * blocked) * flow**2
+    friction = (FRICTION + WORN * wear) * spin
     efficiency = EFFICIENCY * (1 - EFFICIENCY_LOST * severity["efficiency loss"])
-    power = WATT_PER_FLOW * flow * head / efficiency + DISC + friction
-    speed = SYNCHRONOUS - RATED_SLIP * power / RATED
-    current = np.hypot(MAGNETISING, power / WATT_PER_AMPERE)
+    power = (WATT_PER_FLOW * flow * head / efficiency + DISC + friction) * on
+    speed = (SYNCHRONOUS - RATED_SLIP * power / RATED) * spin
+    current = np.hypot(MAGNETISING * on, power / WATT_PER_AMPERE)
     temperature = _lag(air + HEATING * (MOTOR_LOSS * power + friction), WARM_UP)
     shaking = VIBRATION * (1 + OFF_BEST * (flow / BEST_FLOW - 1) ** 2)
-    vibration = shaking * (1 + 1.5 * wear + blocked)
+    vibration = shaking * (1 + 1.5 * wear + blocked) * spin
     metered = flow * (1 - LEAK * severity["leak"]) + DRIFT * severity["flow sensor drift"]
     pressure = head / METRES_PER_BAR
     columns = speed, current, pressure, metered, 100 * water.level, 100 * water.valve, temperature, vibration

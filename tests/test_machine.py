@@ -207,3 +207,78 @@ def test_a_fault_that_cannot_be_meant_is_refused() -> None:
 @pytest.mark.parametrize("seconds", [0, 1, 2])
 def test_very_short_recordings_are_possible(seconds: int) -> None:
     assert len(simulate(seconds)) == seconds
+
+
+# The safe state.
+
+TRIP = 5000
+
+
+def tripped(name: FaultName | None = None, severity: float = 1.0) -> pd.DataFrame:
+    faults = [Fault(name, ONSET, SECONDS, severity)] if name else []
+    return simulate(SECONDS, faults=faults, trip=TRIP)
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_rows_up_to_the_trip_know_nothing_of_it(healthy: pd.DataFrame, name: FaultName | None) -> None:
+    without, table = with_fault(name) if name else healthy, tripped(name)
+    pd.testing.assert_frame_equal(table.iloc[: TRIP + 1], without.iloc[: TRIP + 1])
+    assert table["speed"].iloc[TRIP + 1] < 0.8 * without["speed"].iloc[TRIP + 1]
+
+
+def test_a_trip_after_the_last_row_changes_nothing(healthy: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(simulate(SECONDS, trip=SECONDS), healthy)
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_a_tripped_machine_stands_still_whatever_its_fault(name: FaultName | None) -> None:
+    table = tripped(name).iloc[TRIP + 20 :]
+    still = NOISE * 6
+    offset = -15 if name == "flow sensor drift" else 0
+    at_rest = {"speed": 4.0, "current": 0.0, "pressure": 0.0, "flow": offset, "vibration": 0.0}
+    for channel, value in at_rest.items():  # the last of the speed is 3000 exp(-20 / 3) = 4
+        assert (np.abs(table[channel] - value) < still[list(CHANNELS).index(channel)]).all(), channel
+
+
+def test_the_pump_coasts_down_with_its_lag_and_its_flow_ends_before_its_speed() -> None:
+    table = tripped().iloc[TRIP + 1 : TRIP + 10]
+    since = np.arange(1, 10)
+    assert np.abs(table["speed"] - 3000 * np.exp(-since / 3)).max() < 6 * NOISE[0]
+    gone = 3 * np.log(np.sqrt(24 / 4))  # s until the head is less than the tank's height: 2.7
+    assert ((table["flow"] > 5) == (since < gone)).all()
+
+
+@pytest.mark.parametrize("name", [None, *NAMES])
+def test_a_tripped_tank_feeds_the_consumers_down_to_its_reserve(name: FaultName | None) -> None:
+    level = tripped(name)["level"].iloc[TRIP + 5 :]
+    assert level.rolling(60).mean().diff(60).max() < NOISE[4]  # it never rises
+    assert late(tripped(name), "level") == pytest.approx(20, abs=0.2)
+    assert level.min() > 20 - 6 * NOISE[4]
+
+
+def test_water_is_neither_made_nor_lost_by_a_trip(healthy: pd.DataFrame) -> None:
+    """Two healthy consumers draw the same from the same level: the tripped tank falls by what the pump did not give."""
+    table = tripped()
+    rows = slice(TRIP + 1, TRIP + 61)
+    missing = (healthy["flow"] - table["flow"]).iloc[rows].sum() / 60  # l
+    fallen = (healthy["level"] - table["level"]).iloc[TRIP + 61] / 100 * 1000
+    assert fallen == pytest.approx(missing, rel=0.1)  # a lower tank gives a little less
+
+
+def test_the_valve_shuts_but_for_one_that_is_stuck() -> None:
+    assert late(tripped(), "valve") == pytest.approx(0, abs=0.05)
+    stuck = tripped("stuck valve")
+    assert late(stuck, "valve") == pytest.approx(stuck["valve"].iloc[TRIP - 60 : TRIP].mean(), abs=0.1)
+    assert 1 < late(tripped("sticking valve"), "valve") < 3
+
+
+def test_a_tripped_machine_cools_down() -> None:
+    table = tripped("bearing wear")
+    assert late(table, "temperature") < table["temperature"].iloc[TRIP] - 15
+    assert table["temperature"].iloc[TRIP + 60 :].diff(120).dropna().max() < 0
+
+
+def test_a_trip_that_cannot_be_meant_is_refused() -> None:
+    for trip in (-1, np.nan):
+        with pytest.raises(ValueError, match=f"got a trip at {trip} s, expected 0 or more"):
+            simulate(10, trip=trip)
