@@ -85,7 +85,7 @@ def prepare(
     )
 
     def usable(chosen: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32]]]:
-        for path, found in _samples(framing, chosen):
+        for path, found in framed(framing, chosen):
             if not isinstance(found, SampleError):
                 yield path, found
             elif on_error:
@@ -107,7 +107,8 @@ def prepare(
     return GoodParts(framing, x, list(kept), torch.from_numpy(np.concatenate(list(kept.values()))))
 
 
-def _samples(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
+def framed(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
+    """The samples of each photo, or why it has none."""
     for path, photo in zip(paths, read_photos(paths, framing.shape[0]), strict=True):
         try:
             yield path, photo if isinstance(photo, SampleError) else framing.samples(photo)

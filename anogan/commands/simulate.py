@@ -1,0 +1,237 @@
+"""`anogan simulate`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anogan import bundle, maintenance, qualitycontrol
+from anogan.calibration import hold_out
+from anogan.commands.progress import bar, get
+from anogan.config import PhotoRunConfig, SignalRunConfig
+from anogan.data import one_vs_rest
+from anogan.data.folders import find_photos
+from anogan.data.framing import Framing
+from anogan.errors import DataUnavailableError, RunError, SampleError
+from anogan.files import write_bytes, write_json, write_text
+from anogan.images import picture, png
+from anogan.inspection import PhotoModel
+from anogan.options import Simulate, recording_name
+from anogan.pipeline import normal_rows, row_counter
+from anogan.reporting.realism import write_realism
+from anogan.runs import Run, environment
+from anogan.signals import SignalModel, fill
+from anogan.synthesis import Windows, draw, imitate_fault, in_units, long_recording, normal_windows
+
+FORMATS = {"sensors": ("csv", "parquet", "npz"), "images": ("png", "npz")}
+FEWEST_ROWS = 50
+NORMAL = "normal"
+MEASURED = 1000  # samples that a report compares, at most of what is real
+COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Windows of one kind."""
+
+    label: str
+    windows: Windows
+
+
+def run(options: Simulate) -> int:
+    if options.n < 0 or options.rows < 0:
+        raise ValueError(f"expected -n and --rows of at least 0, got {options.n} and {options.rows}")
+    if not options.n and not options.rows:
+        raise ValueError("nothing to write: give -n or --rows")
+    about = bundle.read_manifest(options.run)["about"]
+    kind = "sensors" if bundle.is_of_signals(options.run) else "images"
+    format = FORMATS[kind][0] if options.format == "auto" else options.format
+    if format not in FORMATS[kind]:
+        raise ValueError(f"a model of {kind} writes {' or '.join(FORMATS[kind])}, not {format}")
+    out = options.out or options.run / "simulated"
+    wanted = _wanted(options, format)
+    if _is_there(out, wanted):
+        print(f"{out} already holds what was asked for")
+        return 0
+    written = list(_sensors(options, out, format) if kind == "sensors" else _images(options, out, format))
+    if options.report:
+        written.append(_report(options, out))
+    write_json(out / "manifest.json", {"wanted": wanted, "trained on": about.get("data"), "environment": environment()})
+    for file in written:
+        print(file)
+    return 0
+
+
+def _wanted(options: Simulate, format: str) -> dict[str, Any]:
+    return {
+        "model": bundle.digest(options.run),
+        "n": options.n,
+        "rows": options.rows,
+        "faults": [str(file) for file in options.faults],
+        "format": format,
+        "report": options.report,
+        "seed": options.seed,
+    }
+
+
+def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
+    """Whether the same has been written; raises `RunError` where something else has."""
+    if not (out / "manifest.json").exists():
+        return False
+    try:
+        found = json.loads((out / "manifest.json").read_text())["wanted"]
+        differing = [key for key, value in wanted.items() if found.get(key) != value]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RunError(f"{out / 'manifest.json'} cannot be read; give another --out") from error
+    if differing:
+        raise RunError(f"{out} holds what was made with other settings ({', '.join(differing)}); give another --out")
+    return True
+
+
+def _sensors(options: Simulate, out: Path, format: str) -> Iterator[Path]:
+    model = SignalModel.load(options.run, device=options.device)
+    gan, scaling = model.detector.gan_, model.scaling
+    recorded = [(_label(file), _fault_rows(model, file)) for file in options.faults]
+    if len({NORMAL, *(label for label, _ in recorded)}) <= len(recorded):
+        raise ValueError("the files of --faults must have names of their own, and none may be 'normal'")
+    if options.n:
+        made = []
+        with bar("make windows", options.n * (1 + len(recorded))) as update:
+            made.append(Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed)))
+            update(options.n, "")
+            for label, rows in recorded:
+                made.append(Labelled(label, imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)))
+                update(options.n, label)
+        yield _write_windows(out / f"windows.{format}", made, model.channels)
+    if options.rows:
+        with bar("lay rows", options.rows) as update:
+            rows = long_recording(gan, scaling, options.rows, options.seed, row_counter(update))
+        table = pd.DataFrame(rows, columns=list(model.channels))
+        table.insert(0, "time" if "time" not in table else "time (s)", np.arange(len(rows)) * model.step)
+        file = out / f"recording.{'csv' if format == 'npz' else format}"
+        _write_table(file, table)
+        yield file
+
+
+def _label(file: Path) -> str:
+    return recording_name(str(file))
+
+
+def _fault_rows(model: SignalModel, file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Rows (n, channels) of one event, missing values filled as in scoring."""
+    recording = model.read(file)
+    if len(recording) < FEWEST_ROWS:
+        raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
+    return fill(recording.values, np.array(model.scaling.centre))
+
+
+def _write_windows(file: Path, made: list[Labelled], channels: tuple[str, ...]) -> Path:
+    x = np.concatenate([part.windows.x for part in made])
+    label = np.repeat([part.label for part in made], [len(part.windows.x) for part in made])
+    severity = np.concatenate([part.windows.severity for part in made])
+    if file.suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, x=x, label=label, severity=severity, channels=np.array(channels))
+        write_bytes(file, buffer.getvalue())
+        return file
+    n, _, length = x.shape
+    table = pd.DataFrame(x.transpose(0, 2, 1).reshape(n * length, -1), columns=list(channels))
+    given = {
+        "window": np.repeat(np.arange(n), length),
+        "row": np.tile(np.arange(length), n),
+        "label": np.repeat(label, length),
+        "severity": np.repeat(severity, length),
+    }
+    clash = sorted(set(given) & set(channels))
+    if clash:
+        raise ValueError(f"the channel {clash[0]!r} is named like a column of the table; use --format npz")
+    _write_table(file, pd.concat([pd.DataFrame(given), table], axis=1))
+    return file
+
+
+def _write_table(file: Path, table: pd.DataFrame) -> None:
+    if file.suffix != ".parquet":
+        write_text(file, table.to_csv(index=False, float_format="%.6g"))
+        return
+    buffer = io.BytesIO()
+    try:
+        table.to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise ValueError("writing Parquet needs the extra: pip install 'anogan[parquet]'") from error
+    write_bytes(file, buffer.getvalue())
+
+
+def _images(options: Simulate, out: Path, format: str) -> Iterator[Path]:
+    if options.faults or options.rows:
+        raise ValueError("--faults and --rows are for models of sensors")
+    x = draw(bundle.load_gan(options.run, options.device), options.n, options.seed).numpy()
+    if format == "npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, x=x, label=np.repeat(NORMAL, len(x)))
+        write_bytes(out / "images.npz", buffer.getvalue())
+        yield out / "images.npz"
+        return
+    files = [f"{NORMAL}/{i:06d}.png" for i in range(len(x))]
+    with bar("write images", len(x)) as update:
+        for file, image in zip(files, x, strict=True):
+            write_bytes(out / file, png(picture(image)))
+            update(1, "")
+    write_text(out / "labels.csv", pd.DataFrame({"file": files, "label": NORMAL}).to_csv(index=False))
+    yield from (out / NORMAL, out / "labels.csv")
+
+
+# The report.
+
+
+def _report(options: Simulate, out: Path) -> Path:
+    """A page that compares what is generated with the run's own training and held-out samples."""
+    train, held_out, made, channels = _compared(options)
+    with bar("measure", 1) as update:
+        page = write_realism(out, f"Generated by {options.run.name}", train, held_out, made, channels, options.seed)
+        update(1, "")
+    return page
+
+
+def _compared(options: Simulate) -> tuple[Values, Values, Values, tuple[str, ...]]:
+    """Training, held-out and generated samples (n, channels, *size), and the channels' names."""
+    config, n = Run(options.run).config, max(options.n, MEASURED)
+    if isinstance(config, SignalRunConfig):
+        model = SignalModel.load(options.run, device=options.device)
+        healthy = maintenance.prepare(config, model.read(_still_there(config.data)))
+        made = draw(model.detector.gan_, n, options.seed)
+        parts = (in_units(x, model.scaling) for x in (healthy.x, healthy.x_held_out, made))
+        train, held_out, generated = (part.astype(np.float32) for part in parts)
+        return train, held_out, generated, model.channels
+    made = draw(bundle.load_gan(options.run, options.device), n, options.seed)
+    if isinstance(config, PhotoRunConfig):
+        framing = PhotoModel.load(options.run, device=options.device).framing
+        paths = find_photos(_still_there(config.data)).good
+        train, held_out = (
+            _framed(framing, [paths[i] for i in rows]) for rows in hold_out(len(paths), config.holdout, config.seed)
+        )
+        return train, held_out, made.numpy(), COLOURS[train.shape[1]]
+    x, x_held_out = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
+    return x.numpy(), x_held_out.numpy(), made.numpy(), COLOURS[x.shape[1]]
+
+
+def _still_there(data: str) -> Path:
+    if not Path(data).exists():
+        raise DataUnavailableError(f"{data}, which the report compares with, is gone; leave out --report")
+    return Path(data)
+
+
+def _framed(framing: Framing, paths: list[Path]) -> Values:
+    """Samples of the photos that can be used, MEASURED of them at most."""
+    found = (samples for _, samples in qualitycontrol.framed(framing, paths) if not isinstance(samples, SampleError))
+    kept = np.concatenate(list(found))
+    return kept[np.unique(np.linspace(0, len(kept) - 1, min(MEASURED, len(kept))).round().astype(int))]

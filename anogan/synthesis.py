@@ -1,0 +1,125 @@
+"""New samples from a trained generator: normal ones, long recordings, and more of a fault of which little was recorded.
+
+A rare fault is imitated by what it does to the normal: recorded windows x are inverted, z = E(x), and what the
+generator cannot make of them, x - G(z), is added to normal windows G(z') elsewhere, weaker or stronger. z' lies on the
+arc from z towards a drawn latent (White 2016, arXiv:1609.04468): near z the operating point is the recorded one, away
+from it the fault meets others. Nothing is trained, so that a few windows suffice (experiments/LOG.md has what else was
+tried).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anogan.data.scaling import REACH, Scaling
+from anogan.data.windows import cut_scales, lead_in
+from anogan.errors import SampleError
+from anogan.inversion import OnRows, chunks, encode
+from anogan.networks import GAN
+from anogan.training import latents, random_stream
+
+Rows = NDArray[np.float64]
+FURTHEST = 45.0  # degrees from z towards another operating point
+SEVERITIES = 0.5, 2.0  # times what the fault was when recorded
+CANDIDATES = 512  # windows drawn for each next one of a long recording
+OVERLAP = 0.4  # of a window that must match what is there before the rest follows
+EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
+
+
+class Windows(NamedTuple):
+    """Windows x (n, channels, window) in the recording's units, and of an imitated fault the severity (n,), 1 = as
+    recorded."""
+
+    x: Rows
+    severity: Rows
+
+
+def generate(gan: GAN, z: torch.Tensor) -> torch.Tensor:
+    """G(z) (n, *shape), on the CPU."""
+    with torch.no_grad():
+        parts = [gan.generator(part)[:count] for part, count in chunks(z, gan.device, gan.shape)]
+    return torch.cat(parts).cpu()
+
+
+def draw(gan: GAN, n: int, seed: int) -> torch.Tensor:
+    """n normal samples (n, *shape) in [-1, 1]."""
+    return generate(gan, latents(n, gan.config.latent_dim, random_stream(seed, "simulate", 0)))
+
+
+def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int) -> Windows:
+    """Normal windows of a model of sensors."""
+    return Windows(in_units(draw(gan, n, seed), scaling), np.zeros(n))
+
+
+def in_units(x: torch.Tensor, scaling: Scaling) -> Rows:
+    """Samples (n, channels or more, window) in (-1, 1) -> windows (n, channels, window) in the recording's units."""
+    return _in_units(_in_spreads(x, len(scaling.centre)), scaling)
+
+
+def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int, seed: int) -> Windows:
+    """n windows of a fault like the recorded rows (m, channels), without missing values, at least a window of them.
+
+    `slow` as in `data.windows`. Severities are spread evenly over SEVERITIES, in ratios. Raises `SampleError` on too
+    few rows.
+    """
+    window, channels, rng = gan.shape[1], len(scaling.centre), np.random.default_rng([seed, n])
+    if len(recorded) < window:
+        raise SampleError(f"got {len(recorded)} rows of the fault, expected at least {window}")
+    rows = scaling.apply(recorded)
+    whole = scaling.to_unit(np.concatenate([lead_in(rows, window, slow), rows]))
+    x = torch.from_numpy(cut_scales(whole.T, window, slow).copy())
+    with torch.no_grad():
+        z = torch.cat(list(encode(gan, x)))[: len(x)].cpu()
+    windows = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)
+    effect = windows - _in_spreads(generate(gan, z), channels)
+    chosen = rng.integers(0, len(x), n)
+    towards = latents(n, z.shape[1], random_stream(seed, "imitate", 0))
+    angle = torch.from_numpy(np.radians(rng.uniform(0, FURTHEST, (n, 1)))).float()
+    elsewhere = generate(gan, torch.cos(angle) * z[chosen] + torch.sin(angle) * towards)
+    severity = np.exp(rng.uniform(math.log(SEVERITIES[0]), math.log(SEVERITIES[1]), n))
+    made = _in_spreads(elsewhere, channels) + severity[:, None, None] * effect[chosen]
+    return Windows(_in_units(made, scaling), severity)
+
+
+def long_recording(gan: GAN, scaling: Scaling, n_rows: int, seed: int, on_rows: OnRows = lambda n: None) -> Rows:
+    """Normal rows (n_rows, channels) laid of generated windows.
+
+    Each next window is, of CANDIDATES newly drawn, the one whose first rows are nearest to the last ones there and,
+    where there is a slow scale, whose slow scale is nearest to that of the window before. They are joined at the row
+    where they differ least (image quilting, Efros & Freeman 2001, along time): blending them would calm the noise. What
+    takes longer than a sample, such as day and night, is not in a sample and does not come.
+    """
+    overlap, channels = max(1, round(OVERLAP * gan.shape[1])), len(scaling.centre)
+    laid: list[Rows] = []
+    end, slow = np.empty(0), np.empty(0)  # of the window before
+    while sum(map(len, laid)) < n_rows:
+        drawn = latents(CANDIDATES, gan.config.latent_dim, random_stream(seed, "long recording", len(laid)))
+        candidates = generate(gan, drawn)
+        x, slower = _in_spreads(candidates, channels), _in_spreads(candidates[:, channels:], channels)
+        at = cut = 0
+        if laid:
+            apart = np.square(x[:, :, :overlap] - end).mean(1)
+            far = apart.mean(1) + (np.square(slower - slow).mean((1, 2)) if slow.size else 0.0)
+            at = int(far.argmin())
+            cut = int(apart[at].argmin())
+            laid[-1] = laid[-1][: len(laid[-1]) - overlap + cut]
+        laid.append(x[at].T[cut:])
+        end, slow = x[at][:, -overlap:], slower[at]
+        on_rows(min(len(laid[-1]), n_rows))
+    return np.asarray(_in_units(np.concatenate(laid)[:n_rows].T[None], scaling)[0].T, dtype=np.float64)
+
+
+def _in_spreads(x: torch.Tensor, channels: int) -> Rows:
+    """Samples (n, channels or more, window) in (-1, 1) -> their first channels, in units of spread."""
+    own = x[:, :channels].numpy().astype(np.float64)
+    return np.asarray(REACH * np.arctanh(np.clip(own, -EDGE, EDGE)), dtype=np.float64)
+
+
+def _in_units(x: Rows, scaling: Scaling) -> Rows:
+    """Windows (n, channels, window) in units of spread -> in the recording's units."""
+    return np.asarray(x * np.array(scaling.spread)[:, None] + np.array(scaling.centre)[:, None], dtype=np.float64)
