@@ -173,7 +173,7 @@ def test_a_report_of_a_run_whose_data_are_gone_says_so(pump_run: Path, tmp_path:
     moved = Path(shutil.copytree(pump_run, tmp_path / "run"))
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone.csv")}))
-    with pytest.raises(AnoganError, match="gone.csv, which the report compares with, is gone"):
+    with pytest.raises(AnoganError, match=r"gone\.csv, which the report compares with, is gone"):
         simulate(moved, f"-n 5 --report --out {tmp_path / 'out'}")
 
 

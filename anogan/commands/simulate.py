@@ -26,6 +26,7 @@ from anogan.images import picture, png
 from anogan.inspection import PhotoModel
 from anogan.options import Simulate, recording_name
 from anogan.pipeline import normal_rows, row_counter
+from anogan.realism import evenly
 from anogan.reporting.realism import write_realism
 from anogan.runs import Run, environment
 from anogan.signals import SignalModel, fill
@@ -233,5 +234,5 @@ def _still_there(data: str) -> Path:
 def _framed(framing: Framing, paths: list[Path]) -> Values:
     """Samples of the photos that can be used, MEASURED of them at most."""
     found = (samples for _, samples in qualitycontrol.framed(framing, paths) if not isinstance(samples, SampleError))
-    kept = np.concatenate(list(found))
-    return kept[np.unique(np.linspace(0, len(kept) - 1, min(MEASURED, len(kept))).round().astype(int))]
+    kept: Values = np.concatenate(list(found))
+    return evenly(kept, MEASURED)
