@@ -28,7 +28,38 @@ FURTHEST = 45.0  # degrees from z towards another operating point
 SEVERITIES = 0.5, 2.0  # times what the fault was when recorded
 CANDIDATES = 512  # windows drawn for each next one of a long recording
 OVERLAP = 0.4  # of a window that must match what is there before the rest follows
+COLOURED = 4096  # generated windows whose covariance is compared with that of real ones
+SAMPLES_PER_VALUE = 2  # at least, to tell a covariance
+FAINTEST = 1e-6  # of the strongest direction of generated windows: fainter ones are rounding
 EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
+
+
+class Colouring(NamedTuple):
+    """What makes mean and covariance of generated windows, flat and in units of spread, those of real ones: the linear
+    map that moves them least (Peyré & Cuturi 2019, remark 2.31). Whatever else the generator has learned stays."""
+
+    generated: Rows  # (d,) mean
+    real: Rows  # (d,) mean
+    map: Rows  # (d, d), symmetric
+
+    @classmethod
+    def fit(cls, gan: GAN, x: torch.Tensor) -> Colouring | None:
+        """From training samples x (n, *shape); None where they are too few to tell their covariance."""
+        real = _in_spreads(x).reshape(len(x), -1)
+        if len(real) < SAMPLES_PER_VALUE * real.shape[1]:
+            return None
+        made = _in_spreads(draw(gan, max(COLOURED, len(real[0]) * SAMPLES_PER_VALUE), 0)).reshape(-1, real.shape[1])
+        values, vectors = np.linalg.eigh(np.cov(made.T))
+        values = values.clip(FAINTEST * values.max())
+        root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+        values, vectors = np.linalg.eigh(root @ np.cov(real.T) @ root)
+        between = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+        return cls(made.mean(0), real.mean(0), inverse @ between @ inverse)
+
+    def __call__(self, windows: Rows) -> Rows:
+        """Windows (n, ...) in units of spread."""
+        flat = windows.reshape(len(windows), -1)
+        return np.asarray((self.real + (flat - self.generated) @ self.map).reshape(windows.shape), dtype=np.float64)
 
 
 class Windows(NamedTuple):
@@ -51,14 +82,15 @@ def draw(gan: GAN, n: int, seed: int) -> torch.Tensor:
     return generate(gan, latents(n, gan.config.latent_dim, random_stream(seed, "simulate", 0)))
 
 
-def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int) -> Windows:
+def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int, colouring: Colouring | None = None) -> Windows:
     """Normal windows of a model of sensors."""
-    return Windows(in_units(draw(gan, n, seed), scaling), np.zeros(n))
+    own = _normal(draw(gan, n, seed), colouring)[:, : len(scaling.centre)]
+    return Windows(_in_units(own, scaling), np.zeros(n))
 
 
-def in_units(x: torch.Tensor, scaling: Scaling) -> Rows:
+def real_windows(x: torch.Tensor, scaling: Scaling) -> Rows:
     """Samples (n, channels or more, window) in (-1, 1) -> windows (n, channels, window) in the recording's units."""
-    return _in_units(_in_spreads(x, len(scaling.centre)), scaling)
+    return _in_units(_in_spreads(x[:, : len(scaling.centre)]), scaling)
 
 
 def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int, seed: int) -> Windows:
@@ -76,17 +108,24 @@ def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int,
     with torch.no_grad():
         z = torch.cat(list(encode(gan, x)))[: len(x)].cpu()
     windows = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)
-    effect = windows - _in_spreads(generate(gan, z), channels)
+    effect = windows - _in_spreads(generate(gan, z)[:, :channels])
     chosen = rng.integers(0, len(x), n)
     towards = latents(n, z.shape[1], random_stream(seed, "imitate", 0))
     angle = torch.from_numpy(np.radians(rng.uniform(0, FURTHEST, (n, 1)))).float()
     elsewhere = generate(gan, torch.cos(angle) * z[chosen] + torch.sin(angle) * towards)
     severity = np.exp(rng.uniform(math.log(SEVERITIES[0]), math.log(SEVERITIES[1]), n))
-    made = _in_spreads(elsewhere, channels) + severity[:, None, None] * effect[chosen]
+    made = _in_spreads(elsewhere[:, :channels]) + severity[:, None, None] * effect[chosen]
     return Windows(_in_units(made, scaling), severity)
 
 
-def long_recording(gan: GAN, scaling: Scaling, n_rows: int, seed: int, on_rows: OnRows = lambda n: None) -> Rows:
+def long_recording(
+    gan: GAN,
+    scaling: Scaling,
+    n_rows: int,
+    seed: int,
+    colouring: Colouring | None = None,
+    on_rows: OnRows = lambda n: None,
+) -> Rows:
     """Normal rows (n_rows, channels) laid of generated windows.
 
     Each next window is, of CANDIDATES newly drawn, the one whose first rows are nearest to the last ones there and,
@@ -99,8 +138,8 @@ def long_recording(gan: GAN, scaling: Scaling, n_rows: int, seed: int, on_rows: 
     end, slow = np.empty(0), np.empty(0)  # of the window before
     while sum(map(len, laid)) < n_rows:
         drawn = latents(CANDIDATES, gan.config.latent_dim, random_stream(seed, "long recording", len(laid)))
-        candidates = generate(gan, drawn)
-        x, slower = _in_spreads(candidates, channels), _in_spreads(candidates[:, channels:], channels)
+        candidates = _normal(generate(gan, drawn), colouring)
+        x, slower = candidates[:, :channels], candidates[:, channels:]
         at = cut = 0
         if laid:
             apart = np.square(x[:, :, :overlap] - end).mean(1)
@@ -114,10 +153,15 @@ def long_recording(gan: GAN, scaling: Scaling, n_rows: int, seed: int, on_rows: 
     return np.asarray(_in_units(np.concatenate(laid)[:n_rows].T[None], scaling)[0].T, dtype=np.float64)
 
 
-def _in_spreads(x: torch.Tensor, channels: int) -> Rows:
-    """Samples (n, channels or more, window) in (-1, 1) -> their first channels, in units of spread."""
-    own = x[:, :channels].numpy().astype(np.float64)
-    return np.asarray(REACH * np.arctanh(np.clip(own, -EDGE, EDGE)), dtype=np.float64)
+def _normal(x: torch.Tensor, colouring: Colouring | None) -> Rows:
+    windows = _in_spreads(x)
+    return colouring(windows) if colouring else windows
+
+
+def _in_spreads(x: torch.Tensor) -> Rows:
+    """Samples in (-1, 1) -> in units of spread."""
+    values = np.clip(x.numpy().astype(np.float64), -EDGE, EDGE)
+    return np.asarray(REACH * np.arctanh(values), dtype=np.float64)
 
 
 def _in_units(x: Rows, scaling: Scaling) -> Rows:

@@ -13,7 +13,10 @@ from conftest import recording
 from photo_model import save_model
 
 from anogan import cli, synthesis
+from anogan.config import SignalRunConfig
 from anogan.errors import AnoganError, SampleError
+from anogan.maintenance import prepare
+from anogan.runs import Run
 from anogan.signals import SignalModel
 
 FLOW, PRESSURE, NOISE, STILL = range(4)
@@ -102,6 +105,40 @@ def test_a_window_that_is_joined_anywhere_would_be_seen(model: SignalModel, monk
     assert np.abs(np.diff(joined[:, FLOW])).mean() > 1.15 * np.abs(np.diff(matched[:, FLOW])).mean()
 
 
+def coloured(run: Path) -> tuple[SignalModel, synthesis.Colouring]:
+    model, config = SignalModel.load(run), Run(run).config
+    assert isinstance(config, SignalRunConfig)
+    healthy = prepare(config, model.read(Path(config.data)))
+    found = synthesis.Colouring.fit(model.detector.gan_, healthy.x)
+    assert found
+    return model, found
+
+
+def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run: Path) -> None:
+    model, colouring = coloured(pump_run)
+    config = Run(pump_run).config
+    assert isinstance(config, SignalRunConfig)
+    x = prepare(config, model.read(Path(config.data))).x
+    real = synthesis.real_windows(x, model.scaling)[:, :3].reshape(len(x), -1)
+    gan, scaling = model.detector.gan_, model.scaling
+    plain, corrected = (
+        synthesis.normal_windows(gan, scaling, 4000, 5, given).x[:, :3].reshape(4000, -1) for given in (None, colouring)
+    )
+    spread = real.std(0)
+
+    def apart(made: np.ndarray) -> float:
+        return float(np.abs(np.corrcoef(made.T) - np.corrcoef(real.T)).mean())
+
+    assert (np.abs(corrected.mean(0) - real.mean(0)) < 0.15 * spread).all()
+    assert np.allclose(corrected.std(0), spread, rtol=0.15)
+    assert apart(corrected) < 0.3 * apart(plain)
+
+
+def test_too_few_windows_tell_no_covariance(model: SignalModel) -> None:
+    gan = model.detector.gan_
+    assert synthesis.Colouring.fit(gan, synthesis.draw(gan, 50, 0)) is None
+
+
 # As a command.
 
 
@@ -145,9 +182,8 @@ def test_every_format_holds_the_same_windows(pump_run: Path, tmp_path: Path, for
     else:
         table = pd.read_csv(file) if format == "csv" else pd.read_parquet(file)
         values = table[["flow", "pressure", "noise", "still"]].to_numpy()
-    expected = synthesis.normal_windows(
-        SignalModel.load(pump_run).detector.gan_, SignalModel.load(pump_run).scaling, 5, 0
-    )
+    model, colouring = coloured(pump_run)
+    expected = synthesis.normal_windows(model.detector.gan_, model.scaling, 5, 0, colouring)
     assert np.allclose(values, expected.x.transpose(0, 2, 1).reshape(-1, 4), rtol=1e-5)
 
 
@@ -169,12 +205,14 @@ def test_a_report_compares_with_the_runs_own_rows(pump_run: Path, tmp_path: Path
     assert all(name in page for name in ("pressure", "held-out real", "jittered copies", "Gaussian samples"))
 
 
-def test_a_report_of_a_run_whose_data_are_gone_says_so(pump_run: Path, tmp_path: Path) -> None:
+def test_a_run_whose_data_are_gone_says_so(pump_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     moved = Path(shutil.copytree(pump_run, tmp_path / "run"))
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone.csv")}))
-    with pytest.raises(AnoganError, match=r"gone\.csv, which the report compares with, is gone"):
-        simulate(moved, f"-n 5 --report --out {tmp_path / 'out'}")
+    assert simulate(moved, f"-n 5 --out {tmp_path / 'out'}") == 0
+    assert "generated rows are not corrected by the recorded ones" in capsys.readouterr().err
+    with pytest.raises(AnoganError, match=r"gone\.csv, which the run was trained on, is gone"):
+        simulate(moved, f"-n 5 --report --out {tmp_path / 'other'}")
 
 
 def test_images_are_written_with_their_labels(tmp_path: Path) -> None:

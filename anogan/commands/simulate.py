@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from anogan.realism import evenly
 from anogan.reporting.realism import write_realism
 from anogan.runs import Run, environment
 from anogan.signals import SignalModel, fill
-from anogan.synthesis import Windows, draw, imitate_fault, in_units, long_recording, normal_windows
+from anogan.synthesis import Colouring, Windows, draw, imitate_fault, long_recording, normal_windows, real_windows
 
 FORMATS = {"sensors": ("csv", "parquet", "npz"), "images": ("png", "npz")}
 FEWEST_ROWS = 50
@@ -102,13 +103,14 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
 def _sensors(options: Simulate, out: Path, format: str) -> Iterator[Path]:
     model = SignalModel.load(options.run, device=options.device)
     gan, scaling = model.detector.gan_, model.scaling
+    colouring = _colouring(options.run, model)
     recorded = [(_label(file), _fault_rows(model, file)) for file in options.faults]
     if len({NORMAL, *(label for label, _ in recorded)}) <= len(recorded):
         raise ValueError("the files of --faults must have names of their own, and none may be 'normal'")
     if options.n:
         made = []
         with bar("make windows", options.n * (1 + len(recorded))) as update:
-            made.append(Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed)))
+            made.append(Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed, colouring)))
             update(options.n, "")
             for label, rows in recorded:
                 made.append(Labelled(label, imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)))
@@ -116,12 +118,27 @@ def _sensors(options: Simulate, out: Path, format: str) -> Iterator[Path]:
         yield _write_windows(out / f"windows.{format}", made, model.channels)
     if options.rows:
         with bar("lay rows", options.rows) as update:
-            rows = long_recording(gan, scaling, options.rows, options.seed, row_counter(update))
+            rows = long_recording(gan, scaling, options.rows, options.seed, colouring, row_counter(update))
         table = pd.DataFrame(rows, columns=list(model.channels))
         table.insert(0, "time" if "time" not in table else "time (s)", np.arange(len(rows)) * model.step)
         file = out / f"recording.{'csv' if format == 'npz' else format}"
         _write_table(file, table)
         yield file
+
+
+def _colouring(run: Path, model: SignalModel) -> Colouring | None:
+    """From the run's own recording, where it still is."""
+    try:
+        config = Run(run).config
+        assert isinstance(config, SignalRunConfig)
+        healthy = maintenance.prepare(config, model.read(_still_there(config.data)))
+    except (RunError, DataUnavailableError) as error:
+        print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
+        return None
+    found = Colouring.fit(model.detector.gan_, healthy.x)
+    if found is None:
+        print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
+    return found
 
 
 def _label(file: Path) -> str:
@@ -209,25 +226,26 @@ def _compared(options: Simulate) -> tuple[Values, Values, Values, tuple[str, ...
     if isinstance(config, SignalRunConfig):
         model = SignalModel.load(options.run, device=options.device)
         healthy = maintenance.prepare(config, model.read(_still_there(config.data)))
-        made = draw(model.detector.gan_, n, options.seed)
-        parts = (in_units(x, model.scaling) for x in (healthy.x, healthy.x_held_out, made))
+        gan, colouring = model.detector.gan_, Colouring.fit(model.detector.gan_, healthy.x)
+        made = normal_windows(gan, model.scaling, n, options.seed, colouring).x
+        parts = (*(real_windows(x, model.scaling) for x in (healthy.x, healthy.x_held_out)), made)
         train, held_out, generated = (part.astype(np.float32) for part in parts)
         return train, held_out, generated, model.channels
-    made = draw(bundle.load_gan(options.run, options.device), n, options.seed)
+    images = draw(bundle.load_gan(options.run, options.device), n, options.seed).numpy()
     if isinstance(config, PhotoRunConfig):
         framing = PhotoModel.load(options.run, device=options.device).framing
         paths = find_photos(_still_there(config.data)).good
         train, held_out = (
             _framed(framing, [paths[i] for i in rows]) for rows in hold_out(len(paths), config.holdout, config.seed)
         )
-        return train, held_out, made.numpy(), COLOURS[train.shape[1]]
+        return train, held_out, images, COLOURS[train.shape[1]]
     x, x_held_out = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
-    return x.numpy(), x_held_out.numpy(), made.numpy(), COLOURS[x.shape[1]]
+    return x.numpy(), x_held_out.numpy(), images, COLOURS[x.shape[1]]
 
 
 def _still_there(data: str) -> Path:
     if not Path(data).exists():
-        raise DataUnavailableError(f"{data}, which the report compares with, is gone; leave out --report")
+        raise DataUnavailableError(f"{data}, which the run was trained on, is gone")
     return Path(data)
 
 
