@@ -31,6 +31,7 @@ OVERLAP = 0.4  # of a window that must match what is there before the rest follo
 COLOURED = 4096  # generated windows whose covariance is compared with that of real ones
 SAMPLES_PER_VALUE = 2  # at least, to tell a covariance
 FAINTEST = 1e-6  # of the strongest direction of generated windows: fainter ones are rounding
+STILL = 1e-12  # squared spreads from row to row of a channel that does not move
 EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
 
 
@@ -129,8 +130,9 @@ def long_recording(
     """Normal rows (n_rows, channels) laid of generated windows.
 
     Each next window is, of CANDIDATES newly drawn, the one whose first rows are nearest to the last ones there and,
-    where there is a slow scale, whose slow scale is nearest to that of the window before. They are joined at the row
-    where they differ least (image quilting, Efros & Freeman 2001, along time): blending them would calm the noise. What
+    where there is a slow scale, whose slow scale is nearest to that of the window before. It is raised to the
+    level there, less and less along it, and joined at the row where the two differ least (image quilting, Efros &
+    Freeman 2001, along time): blending them would calm the noise. Rows differ in units of a channel's usual step. What
     takes longer than a sample, such as day and night, is not in a sample and does not come.
     """
     overlap, channels = max(1, round(OVERLAP * gan.shape[1])), len(scaling.centre)
@@ -142,10 +144,13 @@ def long_recording(
         x, slower = candidates[:, :channels], candidates[:, channels:]
         at = cut = 0
         if laid:
-            apart = np.square(x[:, :, :overlap] - end).mean(1)
-            far = apart.mean(1) + (np.square(slower - slow).mean((1, 2)) if slow.size else 0.0)
-            at = int(far.argmin())
-            cut = int(apart[at].argmin())
+            moves = np.square(np.diff(x, axis=2)).mean((0, 2))[:, None]
+            step = np.sqrt(np.maximum(moves, STILL))
+            gap = (end - x[:, :, :overlap]).mean(2, keepdims=True)
+            far = np.square(gap / step).mean((1, 2)) + np.square((end - x[:, :, :overlap]) / step).mean((1, 2))
+            at = int((far + (np.square(slower - slow).mean((1, 2)) if slow.size else 0.0)).argmin())
+            x[at] += gap[at] * np.linspace(1, 0, x.shape[2])
+            cut = int(np.square((end - x[at][:, :overlap]) / step).mean(0).argmin())
             laid[-1] = laid[-1][: len(laid[-1]) - overlap + cut]
         laid.append(x[at].T[cut:])
         end, slow = x[at][:, -overlap:], slower[at]
