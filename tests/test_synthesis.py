@@ -200,8 +200,12 @@ def test_the_same_again_writes_nothing_and_other_settings_overwrite_nothing(
 
 
 def test_a_report_compares_with_the_runs_own_rows(pump_run: Path, tmp_path: Path) -> None:
-    assert simulate(pump_run, f"-n 50 --report --out {tmp_path}") == 0
-    page = (tmp_path / "index.html").read_text()
+    fault().to_csv(tmp_path / "high.csv", index=False)
+    assert simulate(pump_run, f"-n 50 --faults {tmp_path / 'high.csv'} --report --out {tmp_path / 'out'}") == 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    learned = pd.read_csv(tmp_path / "out" / "tables" / "does-it-teach-the-faults.csv")
+    assert learned["learned from"].tolist() == ["recorded", "jittered", "Gaussian", "generated"]
+    assert learned.set_index("learned from").loc["generated"].item() > 0.9
     assert all(name in page for name in ("pressure", "held-out real", "jittered copies", "Gaussian samples"))
 
 

@@ -54,10 +54,26 @@ MEANING = {
 }  # fmt: skip
 
 
+LEARNED = (
+    "Train on synthetic, test on real: a random forest learns from normal windows and from the first half of each "
+    "recorded fault, or from what is made of that half; it is tested on the second half and on held-out normal windows. "
+    "The halves are of one event, which favours copies, and say little of other events. With 'generated', the normal "
+    "windows are generated too.",
+)
+
+
 def write_realism(
-    out: Path, title: str, train: Samples, held_out: Samples, synthetic: Samples, channels: tuple[str, ...], seed: int
+    out: Path,
+    title: str,
+    train: Samples,
+    held_out: Samples,
+    synthetic: Samples,
+    channels: tuple[str, ...],
+    seed: int,
+    learned: pd.DataFrame | None = None,
 ) -> Path:
-    """Write index.html, figures and tables into `out`: synthetic samples against real ones, see `realism.compare`."""
+    """Write index.html, figures and tables into `out`: synthetic samples against real ones, see `realism.compare`;
+    `learned`, by `realism.tstr`, is shown where there is any."""
     if len(channels) != train.shape[1]:
         raise ValueError(f"expected {train.shape[1]} channel names, got {len(channels)}")
     table = compare(train, held_out, {GENERATED: synthetic}, seed)
@@ -75,6 +91,7 @@ def write_realism(
     verdict = f"Warning. {warning}" if warning else "There is no sign that training samples were memorised."
     sections = [
         Section("How close to real", (verdict,), _shown(table)),
+        *([] if learned is None else [Section("Does it teach the faults", LEARNED, learned)]),
         Section("What the columns say", _meaning(table), pd.DataFrame()),
         Section("Values", (), pd.DataFrame(), _drawings(Space.fit(train, seed), real, made, channels)),
         _side_by_side(train, real, made, channels),
