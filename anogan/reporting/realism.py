@@ -57,8 +57,8 @@ MEANING = {
 LEARNED = (
     "Train on synthetic, test on real: a random forest learns from normal windows and from the first half of each "
     "recorded fault, or from what is made of that half; it is tested on the second half and on held-out normal "
-    "windows. The halves are of one event, which favours copies, and say little of other events. With 'generated', the normal "
-    "windows are generated too.",
+    "windows. The halves are of one event, which favours copies, and say little of other events. With 'generated', "
+    "the normal windows are generated too.",
 )
 
 
