@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from anogan.data.scaling import REACH, Scaling
-from anogan.data.windows import cut_scales, lead_in
+from anogan.data.windows import cut_scales, cut_windows, lead_in
 from anogan.errors import SampleError
 from anogan.inversion import OnRows, chunks, encode
 from anogan.networks import GAN
@@ -108,8 +108,7 @@ def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int,
     x = torch.from_numpy(cut_scales(whole.T, window, slow).copy())
     with torch.no_grad():
         z = torch.cat(list(encode(gan, x)))[: len(x)].cpu()
-    windows = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)
-    effect = windows - _in_spreads(generate(gan, z)[:, :channels])
+    effect = cut_windows(rows.T, window) - _in_spreads(generate(gan, z)[:, :channels])
     chosen = rng.integers(0, len(x), n)
     towards = latents(n, z.shape[1], random_stream(seed, "imitate", 0))
     angle = torch.from_numpy(np.radians(rng.uniform(0, FURTHEST, (n, 1)))).float()

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from anogan import bundle, maintenance, qualitycontrol
@@ -22,10 +21,12 @@ from anogan.config import PhotoRunConfig, SignalRunConfig
 from anogan.data import one_vs_rest
 from anogan.data.folders import find_photos
 from anogan.data.framing import Framing
+from anogan.data.windows import cut_windows
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.images import picture, png
 from anogan.inspection import PhotoModel
+from anogan.maintenance import Healthy
 from anogan.options import Simulate, recording_name
 from anogan.pipeline import normal_rows, row_counter
 from anogan.realism import evenly, gaussian, jittered, tstr
@@ -41,6 +42,17 @@ MEASURED = 1000  # samples that a report compares, at most of what is real
 COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 Values = NDArray[np.float32]
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model of sensors, its healthy rows where they still are, and recorded faults (n, channels) by name."""
+
+    model: SignalModel
+    healthy: Healthy | None
+    colouring: Colouring | None
+    faults: dict[str, Rows]
 
 
 @dataclass(frozen=True)
@@ -66,9 +78,15 @@ def run(options: Simulate) -> int:
     if _is_there(out, wanted):
         print(f"{out} already holds what was asked for")
         return 0
-    written = list(_sensors(options, out, format) if kind == "sensors" else _images(options, out, format))
-    if options.report:
-        written.append(_report(options, out))
+    if kind == "sensors":
+        known = _known(options)
+        written = list(_sensors(options, known, out, format))
+        compared = _compared_windows(options, known) if options.report else None
+    else:
+        written = list(_images(options, out, format))
+        compared = _compared_images(options) if options.report else None
+    if compared:
+        written.append(_report(options, compared, out, about["data"]))
     write_json(out / "manifest.json", {"wanted": wanted, "trained on": about.get("data"), "environment": environment()})
     for file in written:
         print(file)
@@ -101,57 +119,53 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
     return True
 
 
-def _sensors(options: Simulate, out: Path, format: str) -> Iterator[Path]:
+def _known(options: Simulate) -> Known:
+    """Says what cannot be used before anything is written."""
     model = SignalModel.load(options.run, device=options.device)
-    gan, scaling = model.detector.gan_, model.scaling
-    colouring = _colouring(options.run, model)
-    recorded = [(_label(file), _fault_rows(model, file)) for file in options.faults]
-    if len({NORMAL, *(label for label, _ in recorded)}) <= len(recorded):
+    faults = {recording_name(str(file)): _fault_rows(model, file) for file in options.faults}
+    if len(faults) < len(options.faults) or NORMAL in faults:
         raise ValueError("the files of --faults must have names of their own, and none may be 'normal'")
-    if options.n:
-        made = []
-        with bar("make windows", options.n * (1 + len(recorded))) as update:
-            made.append(Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed, colouring)))
-            update(options.n, "")
-            for label, rows in recorded:
-                made.append(Labelled(label, imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)))
-                update(options.n, label)
-        yield _write_windows(out / f"windows.{format}", made, model.channels)
-    if options.rows:
-        with bar("lay rows", options.rows) as update:
-            rows = long_recording(gan, scaling, options.rows, options.seed, colouring, row_counter(update))
-        table = pd.DataFrame(rows, columns=list(model.channels))
-        table.insert(0, "time" if "time" not in table else "time (s)", np.arange(len(rows)) * model.step)
-        file = out / f"recording.{'csv' if format == 'npz' else format}"
-        _write_table(file, table)
-        yield file
-
-
-def _colouring(run: Path, model: SignalModel) -> Colouring | None:
-    """From the run's own recording, where it still is."""
     try:
-        config = Run(run).config
+        config = Run(options.run).config
         assert isinstance(config, SignalRunConfig)
         healthy = maintenance.prepare(config, model.read(_still_there(config.data)))
     except (RunError, DataUnavailableError) as error:
+        if options.report:
+            raise
         print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
-        return None
-    found = Colouring.fit(model.detector.gan_, healthy.x)
-    if found is None:
+        return Known(model, None, None, faults)
+    colouring = Colouring.fit(model.detector.gan_, healthy.x)
+    if colouring is None:
         print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
-    return found
+    return Known(model, healthy, colouring, faults)
 
 
-def _label(file: Path) -> str:
-    return recording_name(str(file))
-
-
-def _fault_rows(model: SignalModel, file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _fault_rows(model: SignalModel, file: Path) -> Rows:
     """Rows (n, channels) of one event, missing values filled as in scoring."""
     recording = model.read(file)
     if len(recording) < FEWEST_ROWS:
         raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
     return fill(recording.values, np.array(model.scaling.centre))
+
+
+def _sensors(options: Simulate, known: Known, out: Path, format: str) -> Iterator[Path]:
+    model, gan, scaling = known.model, known.model.detector.gan_, known.model.scaling
+    if options.n:
+        with bar("make windows", options.n * (1 + len(known.faults))) as update:
+            made = [Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed, known.colouring))]
+            update(options.n, "")
+            for label, rows in known.faults.items():
+                made.append(Labelled(label, imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)))
+                update(options.n, label)
+        yield _write_windows(out / f"windows.{format}", made, model.channels)
+    if options.rows:
+        with bar("lay rows", options.rows) as update:
+            rows = long_recording(gan, scaling, options.rows, options.seed, known.colouring, row_counter(update))
+        table = pd.DataFrame(rows, columns=list(model.channels))
+        table.insert(0, "time" if "time" not in table else "time (s)", np.arange(len(rows)) * model.step)
+        file = out / f"recording.{'csv' if format == 'npz' else format}"
+        _write_table(file, table)
+        yield file
 
 
 def _write_windows(file: Path, made: list[Labelled], channels: tuple[str, ...]) -> Path:
@@ -212,60 +226,67 @@ def _images(options: Simulate, out: Path, format: str) -> Iterator[Path]:
 # The report.
 
 
-def _report(options: Simulate, out: Path) -> Path:
+class Compared(NamedTuple):
+    """Training, held-out and generated samples (n, channels, *size), the channels' names, and what faults teach."""
+
+    train: Values
+    held_out: Values
+    made: Values
+    channels: tuple[str, ...]
+    learned: pd.DataFrame | None = None
+
+
+def _report(options: Simulate, compared: Compared, out: Path, data: str) -> Path:
     """A page that compares what is generated with the run's own training and held-out samples."""
-    train, held_out, made, channels = _compared(options)
-    more = _learned(options, train, held_out, made) if options.faults else None
+    train, held_out, made, channels, learned = compared
     with bar("measure", 1) as update:
-        title = f"Generated by {options.run.name}"
-        page = write_realism(out, title, train, held_out, made, channels, options.seed, more)
+        title = f"Generated after {Path(data).name}"
+        page = write_realism(out, title, train, held_out, made, channels, options.seed, learned)
         update(1, "")
     return page
 
 
-def _learned(options: Simulate, train: Values, held_out: Values, made: Values) -> pd.DataFrame:
+def _compared_windows(options: Simulate, known: Known) -> Compared:
+    model, healthy, n = known.model, known.healthy, max(options.n, MEASURED)
+    assert healthy, "_known raises without it where a report is wanted"
+    made = normal_windows(model.detector.gan_, model.scaling, n, options.seed, known.colouring).x
+    train, held_out = (real_windows(x, model.scaling) for x in (healthy.x, healthy.x_held_out))
+    found = Compared(train.astype(np.float32), held_out.astype(np.float32), made.astype(np.float32), model.channels)
+    return found._replace(learned=_learned(options, known, found)) if known.faults else found
+
+
+def _learned(options: Simulate, known: Known, compared: Compared) -> pd.DataFrame:
     """What a forest learns from the first half of each recorded fault, and from what can be made of it, is tested on
     the second half and on held-out normal windows."""
-    model = SignalModel.load(options.run, device=options.device)
-    window, rng = train.shape[2], np.random.default_rng(options.seed)
-    tested, sets = {NORMAL: held_out}, {name: {NORMAL: train} for name in ("recorded", "jittered", "Gaussian")}
-    sets["generated"] = {NORMAL: made}
-    for file in options.faults:
-        first, second = np.array_split(_fault_rows(model, file), 2)
-        if len(second) < window:
-            raise SampleError(f"{file}: half of its rows are fewer than a window of {window}; leave out --report")
-        known, tested[_label(file)] = (
-            sliding_window_view(rows, window, axis=0).astype(np.float32) for rows in (first, second)
-        )
-        more = imitate_fault(model.detector.gan_, model.scaling, model.slow, first, MEASURED, options.seed)
-        found = (known, jittered(known, MEASURED, rng), gaussian(known, MEASURED, rng), more.x.astype(np.float32))
+    model, window, rng = known.model, compared.train.shape[2], np.random.default_rng(options.seed)
+    sets = {name: {NORMAL: compared.train} for name in ("recorded", "jittered", "Gaussian")}
+    sets["generated"], tested = {NORMAL: compared.made}, {NORMAL: compared.held_out}
+    for label, rows in known.faults.items():
+        halves = np.array_split(rows, 2)
+        if len(halves[1]) < window:
+            raise SampleError(f"half of the rows of {label} are fewer than a window of {window}; leave out --report")
+        first, tested[label] = (cut_windows(half.T, window).astype(np.float32) for half in halves)
+        more = imitate_fault(model.detector.gan_, model.scaling, model.slow, halves[0], MEASURED, options.seed)
+        found = (first, jittered(first, MEASURED, rng), gaussian(first, MEASURED, rng), more.x.astype(np.float32))
         for labelled, x in zip(sets.values(), found, strict=True):
-            labelled[_label(file)] = x
+            labelled[label] = x
     scores = [tstr(labelled, tested, options.seed) for labelled in sets.values()]
     return pd.DataFrame({"learned from": list(sets), "macro-F1 on real windows": [f"{score:.3f}" for score in scores]})
 
 
-def _compared(options: Simulate) -> tuple[Values, Values, Values, tuple[str, ...]]:
-    """Training, held-out and generated samples (n, channels, *size), and the channels' names."""
-    config, n = Run(options.run).config, max(options.n, MEASURED)
-    if isinstance(config, SignalRunConfig):
-        model = SignalModel.load(options.run, device=options.device)
-        healthy = maintenance.prepare(config, model.read(_still_there(config.data)))
-        gan, colouring = model.detector.gan_, Colouring.fit(model.detector.gan_, healthy.x)
-        made = normal_windows(gan, model.scaling, n, options.seed, colouring).x
-        parts = (*(real_windows(x, model.scaling) for x in (healthy.x, healthy.x_held_out)), made)
-        train, held_out, generated = (part.astype(np.float32) for part in parts)
-        return train, held_out, generated, model.channels
-    images = draw(bundle.load_gan(options.run, options.device), n, options.seed).numpy()
+def _compared_images(options: Simulate) -> Compared:
+    config = Run(options.run).config
+    made = draw(bundle.load_gan(options.run, options.device), max(options.n, MEASURED), options.seed).numpy()
     if isinstance(config, PhotoRunConfig):
         framing = PhotoModel.load(options.run, device=options.device).framing
         paths = find_photos(_still_there(config.data)).good
         train, held_out = (
             _framed(framing, [paths[i] for i in rows]) for rows in hold_out(len(paths), config.holdout, config.seed)
         )
-        return train, held_out, images, COLOURS[train.shape[1]]
-    x, x_held_out = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
-    return x.numpy(), x_held_out.numpy(), images, COLOURS[x.shape[1]]
+    else:
+        x, x_held_out = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
+        train, held_out = x.numpy(), x_held_out.numpy()
+    return Compared(train, held_out, made, COLOURS[train.shape[1]])
 
 
 def _still_there(data: str) -> Path:
