@@ -136,12 +136,13 @@ def long_recording(
     """
     overlap, channels = max(1, round(OVERLAP * gan.shape[1])), len(scaling.centre)
     laid: list[Rows] = []
+    done = 0  # rows
     end, slow = np.empty(0), np.empty(0)  # of the window before
-    while sum(map(len, laid)) < n_rows:
+    while done < n_rows:
         drawn = latents(CANDIDATES, gan.config.latent_dim, random_stream(seed, "long recording", len(laid)))
         candidates = _normal(generate(gan, drawn), colouring)
         x, slower = candidates[:, :channels], candidates[:, channels:]
-        at = cut = 0
+        at, cut, begin = 0, 0, done  # the window chosen, its first row, and where that comes
         if laid:
             moves = np.square(np.diff(x, axis=2)).mean((0, 2))[:, None]
             step = np.sqrt(np.maximum(moves, STILL))
@@ -150,10 +151,12 @@ def long_recording(
             at = int((far + (np.square(slower - slow).mean((1, 2)) if slow.size else 0.0)).argmin())
             x[at] += gap[at] * np.linspace(1, 0, x.shape[2])
             cut = int(np.square((end - x[at][:, :overlap]) / step).mean(0).argmin())
+            begin += cut - overlap
             laid[-1] = laid[-1][: len(laid[-1]) - overlap + cut]
         laid.append(x[at].T[cut:])
         end, slow = x[at][:, -overlap:], slower[at]
-        on_rows(min(len(laid[-1]), n_rows))
+        before, done = done, begin + len(laid[-1])
+        on_rows(min(done, n_rows) - before)
     return np.asarray(_in_units(np.concatenate(laid)[:n_rows].T[None], scaling)[0].T, dtype=np.float64)
 
 

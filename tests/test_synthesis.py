@@ -95,6 +95,9 @@ def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SignalM
     assert (steps.mean(0) < 1.15 * within.mean(0)).all()
     assert (np.quantile(steps, 0.99, axis=0) < 1.3 * np.quantile(within, 0.99, axis=0)).all()
     assert len(np.unique(rows[:, FLOW])) > 1500  # it does not go in circles
+    told: list[int] = []
+    synthesis.long_recording(gan, scaling, 200, 0, None, told.append)
+    assert sum(told) == 200
 
 
 def test_a_window_that_is_joined_anywhere_would_be_seen(model: SignalModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +163,10 @@ def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(p
     assert (len(long), long["time"].iloc[-1]) == (100, 99)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["wanted"]["seed"] == 0
+    assert manifest["corrected by recorded rows"]
+    fault(offset=1.0).to_csv(tmp_path / "high-pressure.csv", index=False)
+    with pytest.raises(AnoganError, match=r"other settings \(faults\)"):
+        simulate(pump_run, words)
     assert "torch" in manifest["environment"]["versions"]
 
 

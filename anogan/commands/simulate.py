@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,14 +56,6 @@ class Known:
     faults: dict[str, Rows]
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Windows of one kind."""
-
-    label: str
-    windows: Windows
-
-
 def run(options: Simulate) -> int:
     if options.n < 0 or options.rows < 0:
         raise ValueError(f"expected -n and --rows of at least 0, got {options.n} and {options.rows}")
@@ -78,8 +71,10 @@ def run(options: Simulate) -> int:
     if _is_there(out, wanted):
         print(f"{out} already holds what was asked for")
         return 0
+    told: dict[str, Any] = {"wanted": wanted, "trained on": about.get("data"), "environment": environment()}
     if kind == "sensors":
         known = _known(options)
+        told["corrected by recorded rows"] = known.colouring is not None
         written = list(_sensors(options, known, out, format))
         compared = _compared_windows(options, known) if options.report else None
     else:
@@ -87,7 +82,7 @@ def run(options: Simulate) -> int:
         compared = _compared_images(options) if options.report else None
     if compared:
         written.append(_report(options, compared, out, about["data"]))
-    write_json(out / "manifest.json", {"wanted": wanted, "trained on": about.get("data"), "environment": environment()})
+    write_json(out / "manifest.json", told)
     for file in written:
         print(file)
     return 0
@@ -98,7 +93,7 @@ def _wanted(options: Simulate, format: str) -> dict[str, Any]:
         "model": bundle.digest(options.run),
         "n": options.n,
         "rows": options.rows,
-        "faults": [str(file) for file in options.faults],
+        "faults": {str(file): sha256(file.read_bytes()).hexdigest() for file in options.faults if file.is_file()},
         "format": format,
         "report": options.report,
         "seed": options.seed,
@@ -152,10 +147,10 @@ def _sensors(options: Simulate, known: Known, out: Path, format: str) -> Iterato
     model, gan, scaling = known.model, known.model.detector.gan_, known.model.scaling
     if options.n:
         with bar("make windows", options.n * (1 + len(known.faults))) as update:
-            made = [Labelled(NORMAL, normal_windows(gan, scaling, options.n, options.seed, known.colouring))]
+            made = {NORMAL: normal_windows(gan, scaling, options.n, options.seed, known.colouring)}
             update(options.n, "")
             for label, rows in known.faults.items():
-                made.append(Labelled(label, imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)))
+                made[label] = imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)
                 update(options.n, label)
         yield _write_windows(out / f"windows.{format}", made, model.channels)
     if options.rows:
@@ -168,14 +163,11 @@ def _sensors(options: Simulate, known: Known, out: Path, format: str) -> Iterato
         yield file
 
 
-def _write_windows(file: Path, made: list[Labelled], channels: tuple[str, ...]) -> Path:
-    x = np.concatenate([part.windows.x for part in made])
-    label = np.repeat([part.label for part in made], [len(part.windows.x) for part in made])
-    severity = np.concatenate([part.windows.severity for part in made])
+def _write_windows(file: Path, made: dict[str, Windows], channels: tuple[str, ...]) -> Path:
+    x, severity = (np.concatenate(parts) for parts in zip(*made.values(), strict=True))
+    label = np.repeat(list(made), [len(windows.x) for windows in made.values()])
     if file.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, x=x, label=label, severity=severity, channels=np.array(channels))
-        write_bytes(file, buffer.getvalue())
+        _write_arrays(file, x=x, label=label, severity=severity, channels=np.array(channels))
         return file
     n, _, length = x.shape
     table = pd.DataFrame(x.transpose(0, 2, 1).reshape(n * length, -1), columns=list(channels))
@@ -190,6 +182,12 @@ def _write_windows(file: Path, made: list[Labelled], channels: tuple[str, ...]) 
         raise ValueError(f"the channel {clash[0]!r} is named like a column of the table; use --format npz")
     _write_table(file, pd.concat([pd.DataFrame(given), table], axis=1))
     return file
+
+
+def _write_arrays(file: Path, **arrays: NDArray[Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(file, buffer.getvalue())
 
 
 def _write_table(file: Path, table: pd.DataFrame) -> None:
@@ -209,9 +207,7 @@ def _images(options: Simulate, out: Path, format: str) -> Iterator[Path]:
         raise ValueError("--faults and --rows are for models of sensors")
     x = draw(bundle.load_gan(options.run, options.device), options.n, options.seed).numpy()
     if format == "npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, x=x, label=np.repeat(NORMAL, len(x)))
-        write_bytes(out / "images.npz", buffer.getvalue())
+        _write_arrays(out / "images.npz", x=x, label=np.repeat(NORMAL, len(x)))
         yield out / "images.npz"
         return
     files = [f"{NORMAL}/{i:06d}.png" for i in range(len(x))]
