@@ -261,8 +261,3 @@ def test_what_cannot_be_made_is_told_in_one_line_and_nothing_is_written(
     with pytest.raises((AnoganError, ValueError), match=message):
         simulate(pump_run, f"{words.format(f=tmp_path)} --out {tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
-
-
-def test_faults_of_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="for models of sensors"):
-        simulate(save_model(tmp_path / "run"), f"--faults {tmp_path}")

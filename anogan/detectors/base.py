@@ -163,12 +163,17 @@ class Detector(OutlierEstimator):
     # Scoring.
 
     @torch.no_grad()
-    def _passes(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, Tensor, Score]]:
-        """x, x_hat and score of one chunk after another, without padding."""
+    def _drawn(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, int, Tensor, Tensor]]:
+        """x, the number of its rows that are no padding, z and x_hat of one chunk after another."""
         self.check_fitted("gan_")
         x_all = check_samples(X, self.gan_.shape)
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
-            x_hat = self._draw(z)
+            yield x, count, z, self._draw(z)
+
+    @torch.no_grad()
+    def _passes(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, Tensor, Score]]:
+        """x, x_hat and score of one chunk after another, without padding."""
+        for x, count, z, x_hat in self._drawn(X, on_rows):
             total, terms, places = self._score(x, z, x_hat)
             terms = {name: term[:count] for name, term in terms.items()}
             yield x[:count], x_hat[:count], Score(total[:count], terms, None if places is None else places[:count])
@@ -215,7 +220,7 @@ class Detector(OutlierEstimator):
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
         """G(z) (n, *shape) in [-1, 1]."""
-        return self.explain(X).reconstruction
+        return np.concatenate([x_hat[:count].cpu().numpy() for _, count, _, x_hat in self._drawn(X)])
 
     def anomaly_map(self, X: ArrayLike) -> NDArray[np.float32]:
         """Scores of places (n, *shape), or |x - G(z)| blurred where the detector has none, on a scale fixed at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +69,13 @@ def write_realism(
     held_out: Samples,
     synthetic: Samples,
     channels: tuple[str, ...],
-    seed: int,
     learned: pd.DataFrame | None = None,
+    faults: Mapping[str, tuple[Samples, Samples]] | None = None,
+    *,
+    seed: int,
 ) -> Path:
     """Write index.html, figures and tables into `out`: synthetic samples against real ones, see `realism.compare`;
-    `learned`, by `realism.tstr`, is shown where there is any."""
+    `learned`, by `realism.tstr`, and recorded and imitated images of `faults` by name are shown where there are any."""
     if len(channels) != train.shape[1]:
         raise ValueError(f"expected {train.shape[1]} channel names, got {len(channels)}")
     table = compare(train, held_out, {GENERATED: synthetic}, seed)
@@ -95,6 +97,7 @@ def write_realism(
         Section("What the columns say", _meaning(table), pd.DataFrame()),
         Section("Values", (), pd.DataFrame(), _drawings(Space.fit(train, seed), real, made, channels)),
         _side_by_side(train, real, made, channels),
+        *(_defects(train, label, *pair) for label, pair in (faults or {}).items()),
     ]
     return write_tables(out, "generated samples", title, intro, sections)
 
@@ -238,12 +241,25 @@ def _side_by_side(train: Samples, real: Samples, made: Samples, channels: Sequen
         drawing = windows(evenly(real, WINDOWS + 2)[1:-1], evenly(made, WINDOWS + 2)[1:-1], channels)
         caption = f"A column is a window; a line of figures is a channel{_first(channels)}"
         return Section("Samples", (text,), pd.DataFrame(), (("samples", caption, drawing),))
+    sheets = _sheets(train, {name: x for x, (name, _) in zip((real, made), SIDES, strict=True)})
+    return Section("Samples", ("Not chosen: evenly spaced.",), pd.DataFrame(), (), sheets)
+
+
+def _defects(train: Samples, label: str, recorded: Samples, imitated: Samples) -> Section:
+    text = (
+        f"{len(imitated):,} imitated from {len(recorded):,} recorded: what the generator cannot draw of a recorded "
+        "sample is put onto good ones, half to one and a half times as strong. Not chosen: evenly spaced."
+    )
+    sheets = _sheets(train, {"recorded": recorded, "imitated": imitated})
+    return Section(f"Defects: {label}", (text,), pd.DataFrame(), (), sheets)
+
+
+def _sheets(train: Samples, groups: Mapping[str, Samples]) -> tuple[Pictured, ...]:
     low, high = float(train.min()), float(train.max())
-    sheets = [
+    return tuple(
         Pictured(((name, data_uri(png(tile(_unit(evenly(x, IMAGES), low, high)), 2))),), (name,))
-        for x, (name, _) in zip((real, made), SIDES, strict=True)
-    ]
-    return Section("Samples", ("Not chosen: evenly spaced.",), pd.DataFrame(), (), tuple(sheets))
+        for name, x in groups.items()
+    )
 
 
 def _first(channels: Sequence[str]) -> str:
