@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from anogan.images import png, tile
+from anogan.images import tile
 from anogan.realism import (
     COLUMNS,
     COPIED,
@@ -29,13 +29,14 @@ from anogan.realism import (
     memorisation,
 )
 from anogan.reporting.figures import ANOMALOUS, NORMAL, QUIET, Drawing
-from anogan.reporting.page import Captioned, Pictured, Section, data_uri, write_tables
+from anogan.reporting.page import Captioned, Section, write_tables
 
 GENERATED = "generated"
 SIDES = (("real", NORMAL), (GENERATED, ANOMALOUS))
 SHOWN = 12  # channels
 ACROSS = 4  # small figures in a line
 WINDOWS, IMAGES = 3, 36  # of each kind that are shown
+FEW_IMAGES, LARGE = 16, 64  # so many images of so many pixels
 MEANING = {
     "marginal": ("0", "Distance of the distributions of single values (Wasserstein-1), in spreads of the channel."),
     "autocorrelation": ("0", "Difference of the autocorrelations up to half a sample: how values follow each other."),
@@ -241,25 +242,36 @@ def _side_by_side(train: Samples, real: Samples, made: Samples, channels: Sequen
         drawing = windows(evenly(real, WINDOWS + 2)[1:-1], evenly(made, WINDOWS + 2)[1:-1], channels)
         caption = f"A column is a window; a line of figures is a channel{_first(channels)}"
         return Section("Samples", (text,), pd.DataFrame(), (("samples", caption, drawing),))
-    sheets = _sheets(train, {name: x for x, (name, _) in zip((real, made), SIDES, strict=True)})
-    return Section("Samples", ("Not chosen: evenly spaced.",), pd.DataFrame(), (), sheets)
+    sheets = sheet({name: x for x, (name, _) in zip((real, made), SIDES, strict=True)}, low_high(train))
+    return Section("Samples", (), pd.DataFrame(), (("samples", "Not chosen: evenly spaced", sheets),))
 
 
 def _defects(train: Samples, label: str, recorded: Samples, imitated: Samples) -> Section:
     text = (
         f"{len(imitated):,} imitated from {len(recorded):,} recorded: what the generator cannot draw of a recorded "
-        "sample is put onto good ones, half to one and a half times as strong. Not chosen: evenly spaced."
+        "sample is put onto good ones, half to one and a half times as strong."
     )
-    sheets = _sheets(train, {"recorded": recorded, "imitated": imitated})
-    return Section(f"Defects: {label}", (text,), pd.DataFrame(), (), sheets)
+    sheets = sheet({"recorded": recorded, "imitated": imitated}, low_high(train))
+    drawing = (f"defects-{label}", "Not chosen: evenly spaced", sheets)
+    return Section(f"Defects: {label}", (text,), pd.DataFrame(), (drawing,))
 
 
-def _sheets(train: Samples, groups: Mapping[str, Samples]) -> tuple[Pictured, ...]:
-    low, high = float(train.min()), float(train.max())
-    return tuple(
-        Pictured(((name, data_uri(png(tile(_unit(evenly(x, IMAGES), low, high)), 2))),), (name,))
-        for name, x in groups.items()
-    )
+def low_high(x: Samples) -> tuple[float, float]:
+    return float(x.min()), float(x.max())
+
+
+def sheet(groups: Mapping[str, Samples], scale: tuple[float, float]) -> Drawing:
+    """Images of each group in rows and columns, side by side; `scale` is what is black and what is white."""
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(9, 4.7)
+        for axes, (name, x) in zip(figure.subplots(1, len(groups)), groups.items(), strict=True):
+            most = FEW_IMAGES if max(x.shape[2:]) >= LARGE else IMAGES
+            axes.imshow(tile(_unit(evenly(x, most), *scale), columns=round(most**0.5)), interpolation="none")
+            axes.set_title(name, fontsize=9)
+            axes.set_axis_off()
+
+    return draw
 
 
 def _first(channels: Sequence[str]) -> str:
