@@ -17,6 +17,7 @@ from anogan.reporting.page import Section, write_tables
 from experiments.rare_faults import OURS, OUT
 
 COLUMN = "learned from"
+NAMES = {"macro_f1": "macro-F1", "auroc": "AUROC"}
 TEXTS = {
     "SKAB valves": (
         "A water circuit: normal, the valve at the pump's inlet closing, the one at the outlet. Ten experiments "
@@ -40,13 +41,14 @@ INTRO = (
 )
 
 
-def table(part: pd.DataFrame) -> pd.DataFrame:
+def table(part: pd.DataFrame, metric: str = "macro_f1") -> pd.DataFrame:
     """A row for all that was learned from, the best first."""
-    draws = part.pivot_table(index=["seed", "draw"], columns=COLUMN, values="macro_f1")
+    draws = part.pivot_table(index=["seed", "draw"], columns=COLUMN, values=metric)
     rows = []
     for name in draws:
         seeds = draws[name].dropna().groupby("seed").mean()
-        row = {COLUMN: name, "macro-F1": f"{seeds.mean():.3f} ± {seeds.std():.3f}", "draws": int(draws[name].count())}
+        mean = f"{seeds.mean():.3f} ± {seeds.std():.3f}"
+        row = {COLUMN: name, NAMES[metric]: mean, "draws": int(draws[name].count())}
         row["ours, difference"] = difference((draws[OURS] - draws[name]).dropna()) if name != OURS else "–"
         rows.append(row | {"order": seeds.mean()})
     return pd.DataFrame(rows).sort_values("order", ascending=False, kind="stable").drop(columns="order")
@@ -57,21 +59,21 @@ def difference(values: pd.Series) -> str:
     return f"{values.mean():+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
-def dots(part: pd.DataFrame) -> figures.Drawing:
+def dots(part: pd.DataFrame, xlabel: str, metric: str = "macro_f1") -> figures.Drawing:
     """A dot per draw, a line at the mean."""
-    order = part.groupby(COLUMN)["macro_f1"].mean().sort_values()
+    order = part.groupby(COLUMN)[metric].mean().sort_values()
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(2 * figures.WIDTH, 0.32 * len(order) + 0.9)
         axes = figure.subplots()
         rng = np.random.default_rng(0)
         for y, (name, mean) in enumerate(order.items()):
-            found = part[part[COLUMN] == name]["macro_f1"].to_numpy()
+            found = part[part[COLUMN] == name][metric].to_numpy()
             colour = figures.ANOMALOUS if name == OURS else figures.NORMAL
             axes.plot(found, y + rng.uniform(-0.2, 0.2, len(found)), ".", color=colour, alpha=0.45, markersize=6)
             axes.plot([mean, mean], [y - 0.35, y + 0.35], color=colour, linewidth=2.5)
         axes.set_yticks(range(len(order)), list(order.index))
-        axes.set_xlabel("macro-F1 on real rows")
+        axes.set_xlabel(xlabel)
 
     return draw
 
@@ -83,7 +85,7 @@ def write(out: Path) -> Path:
             name,
             (TEXTS[name],),
             table(part),
-            ((name.replace(" ", "_"), "Every draw a dot, the mean a line.", dots(part)),),
+            ((name.replace(" ", "_"), "Every draw a dot, the mean a line.", dots(part, "macro-F1 on real rows")),),
         )
         for name, part in results.groupby("case", sort=False)
     ]

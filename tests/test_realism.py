@@ -226,6 +226,6 @@ def test_the_page_has_every_row_and_the_warning_only_for_copies(
     signals = len(channels) > 1
     assert ("Warning. Memorised" in page) == signals
     assert ("cross-correlation" in page) == signals
-    assert (tmp_path / "figures" / "samples.png").exists() == signals
+    assert (tmp_path / "figures" / "samples.png").exists()
     with pytest.raises(ValueError, match="channel names"):
         write_realism(tmp_path, "Title", train, held_out, made, ("x", *channels), seed=0)

@@ -82,7 +82,9 @@ class Simulate:
     """Sensors: besides, one long normal recording of so many rows."""
     faults: tuple[Path, ...] = ()
     """Sensors: recordings of one fault each, from 50 rows; N windows are made like each, at the operating points around
-    it and half to twice as severe, labelled with the file's name."""
+    it and half to twice as severe, labelled with the file's name. Photos: folders of one defect each, from 20 photos; N
+    good photos get one like it, half to one and a half times as strong, with masks, labelled with the folder's name.
+    """
     format: Literal["auto", "csv", "parquet", "npz", "png"] = "auto"
     """auto: csv for sensors, png for images. Both can be npz; parquet needs the extra 'parquet'."""
     report: bool = False
