@@ -1,0 +1,127 @@
+// The live feed: the server's events on a chart, with the alarm that lasts above it.
+
+import { address, events, pause } from "./api.js";
+import { Chart } from "./chart.js";
+import { dated, download } from "./csv.js";
+import { $, announce } from "./dom.js";
+import { alarmRows, alarmTable, plotted } from "./signals.js";
+import { figure, shares } from "./words.js";
+
+const ROWS = 1000; // on the chart
+const SLOWEST = 30; // s between two attempts to connect
+
+let chart = null;
+let model = null;
+let onNewModel = () => {};
+let connection = null; // AbortController
+let drawing = false;
+let rows = [];
+let alarms = []; // since the page was opened, the newest first
+
+export function startLive(reload) {
+  onNewModel = reload;
+  chart = new Chart($("live-chart"), "Live score");
+  $("live-export").addEventListener("click", () => download(dated("alarms"), alarmRows(alarms, model)));
+}
+
+export function watch(chosen) {
+  if (connection && model.name === chosen.name) {
+    model = chosen; // the same machine, by a newer bundle
+    return draw();
+  }
+  stopWatching();
+  [model, rows, alarms] = [chosen, [], []];
+  draw();
+  connect(chosen.name);
+}
+
+export function stopWatching() {
+  connection?.abort();
+  connection = null;
+}
+
+async function connect(name) {
+  connection = new AbortController();
+  const { signal } = connection;
+  for (let failed = 0; !signal.aborted; failed++) {
+    try {
+      state("connecting", "Connecting …");
+      await events(address(name, "/events"), signal, () => {
+        failed = 0;
+        rows = []; // the server sends the last ones again
+        state("connected", "Connected, no rows yet");
+      }, receive);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status === 404) return state("lost", `Not connected: ${error.message}`);
+    }
+    const seconds = Math.min(2 ** failed, SLOWEST);
+    state("lost", `Connection lost: trying again in ${seconds} s`);
+    await pause(seconds, signal).catch(() => {});
+  }
+}
+
+function state(name, text) {
+  $("live-state").className = `state ${name}`;
+  $("live-state").textContent = text;
+}
+
+function receive(kind, data) {
+  if (kind === "rows") addRows(data);
+  if (kind === "alarm") addAlarm(data);
+  if (kind === "model") onNewModel();
+}
+
+function addRows(data) {
+  if (!data.rows.length) return;
+  rows = rows.concat(data.rows).slice(-ROWS);
+  state("connected", `Connected, last row ${rows.at(-1).time}`);
+  const named = shares(data.shares, 5);
+  $("live-shares").textContent = named && `Shares of the channels in the last score: ${named}`;
+  draw();
+}
+
+function addAlarm(alarm) {
+  const known = alarms.find((other) => other.number === alarm.number);
+  if (known) Object.assign(known, alarm);
+  else alarms.unshift(alarm);
+  const text = alarm.end === null ? "Alarm" : "Alarm over";
+  announce(`${text}: ${shares(alarm.shares)}`);
+  draw();
+}
+
+// At most once a frame, however fast rows come.
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    chart.show(plotted(rows, alarms, model));
+    $("live-alarms").replaceChildren(alarmTable(alarms));
+    $("live-export").disabled = !alarms.length;
+    banner();
+  });
+}
+
+function banner() {
+  const lasting = alarms.find((alarm) => alarm.end === null);
+  const score = rows.findLast((row) => row.score !== null)?.score;
+  const said = judged(lasting, score);
+  const now = score === undefined ? "" : `Score ${figure(score)}, threshold ${figure(model.threshold)}`;
+  const detail = lasting ? `${lasting.kind}; ${shares(lasting.shares)}` : "";
+  $("live-alarm").className = `verdict ${said.look}`;
+  $("live-now").textContent = now;
+  const text = `${said.word}. ${detail}`;
+  if ($("live-alarm").dataset.said === text) return; // what has not changed is not said again
+  $("live-alarm").dataset.said = text;
+  $("live-icon").setAttribute("href", `#icon-${said.look === "normal" ? "normal" : "anomaly"}`);
+  $("live-word").textContent = said.word;
+  $("live-detail").textContent = detail;
+}
+
+function judged(lasting, score) {
+  if (lasting) return { look: "anomaly", word: `Alarm since ${lasting.start}` };
+  if (score === undefined) return { look: "quiet", word: "Waiting for scores" };
+  if (score > model.threshold) return { look: "error", word: "Above the threshold, no alarm yet" };
+  return { look: "normal", word: "No alarm" };
+}
