@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from anogan.errors import SampleError
 DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
 GAP = 10  # steps without a row that end a segment
+UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,17 @@ def read_recording(
     """
     try:
         table = _read_table(path)
-    except (OSError, ValueError, EOFError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
+    except UNREADABLE as error:
         raise SampleError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
     return from_table(table, str(path), time_column, channels, day_first)
+
+
+def read_text(content: bytes, name: str) -> pd.DataFrame:
+    """The same table from the contents of a file of delimited text that `name` is the name of in errors."""
+    try:
+        return _read_text(io.BytesIO(content))
+    except UNREADABLE as error:
+        raise SampleError(f"{name} is no table that can be read: {' '.join(str(error).split())}") from error
 
 
 def from_table(
@@ -83,9 +93,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path).reset_index(drop=False) if _has_index(path) else pd.read_parquet(path)
     if name.endswith((".npy", ".npz")):
         return _from_numpy(path)
-    opened = gzip.open if name.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        head = [line for _, line in zip(range(SNIFFED), stream, strict=False)]
+    with (gzip.open if name.endswith(".gz") else open)(path, "rb") as stream:
+        return _read_text(stream)
+
+
+def _read_text(stream: gzip.GzipFile | io.BufferedReader | io.BytesIO) -> pd.DataFrame:
+    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+    head = [line for _, line in zip(range(SNIFFED), text, strict=False)]
+    text.detach().seek(0)
     if not any(line.strip() for line in head):
         raise ValueError("it is empty")
     delimiter = _delimiter(head)
@@ -93,7 +108,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     header: int | None = None if any(_is_number(cell) for cell in first) else 0
     read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
     decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."
-    table: pd.DataFrame = pd.read_csv(path, decimal=decimal, low_memory=False, **read)
+    table: pd.DataFrame = pd.read_csv(stream, decimal=decimal, low_memory=False, **read)
     table.columns = [str(column).strip() for column in table.columns]
     return table
 

@@ -1,0 +1,79 @@
+"""Listening, and ending without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from anogan.serving.app import create_app
+from anogan.serving.limits import Limits, is_loopback
+from anogan.serving.metrics import Metrics
+from anogan.serving.served import Served, named
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Server(uvicorn.Server):
+    """On SIGTERM or Ctrl-C: no new connections, streams of events end, requests are finished, exit status 0."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit  # the second time nothing is waited for
+        self.should_exit = True
+        asyncio.get_running_loop().call_soon_threadsafe(self.on_exit)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises `OSError` naming the address where it cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"cannot listen on {host} port {port}: {reason}") from None
+
+
+def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limits, say: Callable[[str], None]) -> None:
+    """Serve until told to stop."""
+    metrics = Metrics()
+    models = [Served(name, path, device, limits, metrics) for name, path in named(runs).items()]
+    app = create_app(models, limits, metrics)
+    _log_to_stderr()
+    config = uvicorn.Config(app, log_config=None, server_header=False)
+
+    def end_streams() -> None:
+        for model in models:
+            if model.feed:
+                model.feed.close()
+
+    with listen(host, port) as listener:
+        bound = listener.getsockname()
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        loaded = ", ".join(f"{m.name} ({m.loaded.kind}, {m.loaded.sha256[:12]})" for m in models)
+        say(f"serving {loaded} on http://{shown}:{bound[1]}")
+        Server(config, end_streams).run(sockets=[listener])
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for name, level in (("uvicorn.access", logging.INFO), ("uvicorn.error", logging.WARNING), ("anogan", logging.INFO)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)
+
+
+def local_names(host: str, token: str) -> frozenset[str]:
+    """The names that requests may give this host: any, unless it listens to this machine alone and needs no token. A
+    foreign page could otherwise reach it under a name of its own that leads here."""
+    return LOCAL | {host.lower()} if is_loopback(host) and not token else frozenset()
