@@ -73,6 +73,7 @@ export async function patiently(attempt, signal, onWait) {
       return await attempt();
     } catch (error) {
       const away = error.status === 0 && (tries < 3 || !(await reachable()));
+      if (error.status === 0 && !away) throw new ApiError(0, "the connection broke while it was sent");
       if (error.status !== 503 && !away) throw error;
       const seconds = error.retryAfter ?? Math.min(2 ** tries, 15);
       onWait(error, seconds);

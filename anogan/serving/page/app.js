@@ -65,7 +65,10 @@ function askToken(refused) {
   $("token").value = "";
   $("token-dialog").showModal();
   return new Promise((resolve) => {
-    $("token-form").addEventListener("submit", () => resolve($("token").value.trim()), { once: true });
+    $("token-dialog").onclose = () => {
+      if ($("token").value.trim()) resolve($("token").value.trim());
+      else $("token-dialog").showModal(); // nothing works without it
+    };
   });
 }
 
@@ -87,11 +90,9 @@ function onKey(event) {
 }
 
 onTokenNeeded(askToken);
-for (const start of [startIntake, startResult, startHistory, startThreshold, startSignals]) start();
-startLive(loadModels);
+for (const start of [startIntake, startResult, startHistory, startThreshold, startSignals, startLive]) start(loadModels);
 $("model").addEventListener("change", useModel);
 $("help-open").addEventListener("click", () => $("help").showModal());
-$("token-dialog").addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
 $("keys-on").checked = sessionStorage.getItem(KEYS) !== "off";
 $("keys-on").addEventListener("change", () => sessionStorage.setItem(KEYS, $("keys-on").checked ? "on" : "off"));
 document.addEventListener("keydown", onKey);

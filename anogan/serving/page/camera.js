@@ -5,6 +5,7 @@ import { $, element } from "./dom.js";
 
 let stream = null;
 let onFile = () => {};
+let proportion = null; // width / height of what is taken, from the middle of the picture; null: all of it
 
 export function startCamera(take) {
   onFile = take;
@@ -19,6 +20,13 @@ export function startCamera(take) {
   });
   window.addEventListener("pagehide", stopCamera);
   document.addEventListener("visibilitychange", () => document.hidden && stopCamera());
+}
+
+// A model that looks at whole photos as one sample knows them in its own proportions alone.
+export function cameraFor({ shape, crop, tiles }) {
+  const [, height, width] = shape;
+  proportion = tiles || crop?.length ? null : width / height;
+  $("video").style.aspectRatio = proportion ?? "auto"; // with object-fit: cover it shows what is taken
 }
 
 // The shortcut's: start, or take a picture where it runs.
@@ -71,9 +79,11 @@ async function offerCameras() {
 }
 
 async function snap() {
-  const video = $("video");
-  const canvas = element("canvas", { width: video.videoWidth, height: video.videoHeight });
-  canvas.getContext("2d").drawImage(video, 0, 0);
+  const { videoWidth, videoHeight } = $("video");
+  const width = Math.min(videoWidth, Math.round(videoHeight * (proportion ?? Infinity)));
+  const height = Math.min(videoHeight, Math.round(videoWidth / (proportion ?? 0)));
+  const canvas = element("canvas", { width, height });
+  canvas.getContext("2d").drawImage($("video"), Math.floor((width - videoWidth) / 2), Math.floor((height - videoHeight) / 2));
   const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   if (picture) onFile(new File([picture], dated("camera", "png"), { type: "image/png" }));
 }

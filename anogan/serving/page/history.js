@@ -9,7 +9,7 @@ import { clock, figure } from "./words.js";
 const rows = new Map(); // entry -> its row, the newest at the top
 
 export function startHistory() {
-  session.addEventListener("change", refresh);
+  session.addEventListener("change", (event) => refresh(event.detail));
   session.addEventListener("select", mark);
   const body = $("history").tBodies[0];
   body.addEventListener("click", (event) => choose(event.target.closest("tr")));
@@ -21,7 +21,8 @@ export function startHistory() {
     $("clear-dialog").showModal();
   });
   $("clear-dialog").addEventListener("close", () => $("clear-dialog").returnValue === "clear" && session.clear());
-  refresh();
+  window.addEventListener("beforeunload", (event) => session.unsaved && event.preventDefault());
+  refresh([]);
 }
 
 export function focusHistory() {
@@ -29,13 +30,15 @@ export function focusHistory() {
 }
 
 export function exportSession() {
-  if (session.entries.length) download(dated("session"), table());
+  if (!session.entries.length) return;
+  download(dated("session"), table());
+  session.unsaved = false;
 }
 
-function refresh() {
+function refresh(changed) {
   const { entries } = session;
   const body = $("history").tBodies[0];
-  for (const entry of entries) {
+  for (const entry of changed) {
     if (!rows.has(entry)) {
       rows.set(entry, element("tr", { tabIndex: -1 }));
       rows.get(entry).entry = entry;

@@ -1,21 +1,24 @@
 // Photos come in: chosen, dropped, pasted or taken, and are scored in small batches.
 
 import { ApiError, address, json, patiently } from "./api.js";
-import { startCamera } from "./camera.js";
+import { cameraFor, startCamera } from "./camera.js";
 import { $, announce, takesFiles } from "./dom.js";
 import { session } from "./session.js";
 
 const BATCH = 4; // photos in one request
 const FEW = 8; // photos at once up to which pictures come with the scores; of more, with the one that is shown
-const TOO_MUCH = [413, 422, 504]; // what one photo may cause for its whole batch
+const TOO_MUCH = [0, 408, 413, 422, 504]; // what one photo may cause for its whole batch
+const UNREADABLE = "it cannot be read: a folder, or changed since it was chosen";
 
 let model = null;
+let reload = async () => {}; // asks the server for its models anew
 let running = null; // AbortController of the batches under way
 let shown = null; // what this drop has brought to the result view
 const waiting = []; // {file, model, pictures}
 const tally = { done: 0, total: 0, anomaly: 0, normal: 0, error: 0 };
 
-export function startIntake() {
+export function startIntake(reloadModels) {
+  reload = reloadModels;
   takesFiles($("photos"), $("choose"), $("files"), take);
   startCamera((file) => take([file]));
   $("cancel").addEventListener("click", () => running?.abort());
@@ -27,6 +30,7 @@ export function startIntake() {
 
 export function intakeFor(chosen) {
   model = chosen;
+  cameraFor(chosen);
 }
 
 function take(files) {
@@ -59,11 +63,18 @@ function nextBatch() {
 
 async function scoreBatch(batch, signal) {
   const results = await scored(batch, signal);
-  const added = session.add(batch[0].model, batch.map(({ file }, i) => ({ file, result: results[i] })));
+  const added = session.add(await modelNow(batch[0].model, results), batch.map(({ file }, i) => ({ file, result: results[i] })));
   tally.done += batch.length;
   for (const entry of added) tally[session.verdict(entry)] += 1;
   progress();
   show(added);
+}
+
+// The model that these results are of: a newer bundle may have replaced the one that was asked.
+async function modelNow(asked, results) {
+  const latest = () => (model.name === asked.name ? model : asked);
+  if (results.some(({ sha256 }) => sha256 && sha256 !== latest().sha256)) await reload();
+  return latest();
 }
 
 // The first result of a drop is shown, until an anomaly comes or the person chooses another.
@@ -77,16 +88,23 @@ function show(added) {
 }
 
 async function scored(batch, signal) {
+  const unreadable = await Promise.all(batch.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => false, () => true)));
+  const results = await answered(batch.filter((_, i) => !unreadable[i]), signal);
+  return unreadable.map((failed) => (failed ? { verdict: "error", error: UNREADABLE } : results.shift()));
+}
+
+async function answered(batch, signal) {
+  if (!batch.length) return [];
   try {
     return await patiently(() => send(batch, signal), signal, (error, seconds) =>
       progress(`${error.message}; trying again in ${Math.ceil(seconds)} s`));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (batch.length === 1 || !TOO_MUCH.includes(error.status)) {
-      return batch.map(({ file }) => ({ file: file.name, verdict: "error", error: error.message }));
+      return batch.map(() => ({ verdict: "error", error: error.message }));
     }
     const results = [];
-    for (const item of batch) results.push(...(await scored([item], signal)));
+    for (const item of batch) results.push(...(await answered([item], signal)));
     return results;
   }
 }
@@ -97,7 +115,7 @@ async function send(batch, signal) {
   const query = batch[0].pictures ? "?pictures=true" : "";
   const answer = await json(address(batch[0].model.name, `/score${query}`), { method: "POST", body, signal });
   if (answer.results.length !== batch.length) throw new ApiError(200, "the server left out a photo");
-  return answer.results;
+  return answer.results.map((result) => ({ ...result, sha256: answer.sha256 }));
 }
 
 function progress(wait = "") {

@@ -48,7 +48,8 @@ async function connect(name) {
       state("connecting", "Connecting …");
       await events(address(name, "/events"), signal, () => {
         failed = 0;
-        rows = []; // the server sends the last ones again
+        rows = []; // the server sends the last ones again, and the alarm that lasts
+        endLasting("while not connected");
         state("connected", "Connected, no rows yet");
       }, receive);
     } catch (error) {
@@ -69,21 +70,35 @@ function state(name, text) {
 function receive(kind, data) {
   if (kind === "rows") addRows(data);
   if (kind === "alarm") addAlarm(data);
-  if (kind === "model") onNewModel();
+  if (kind === "model") renew(data);
+}
+
+function renew({ kept }) {
+  if (!kept) {
+    rows = [];
+    endLasting("with the model");
+  }
+  onNewModel();
+}
+
+function endLasting(end) {
+  for (const alarm of alarms.filter((other) => other.end === null)) alarm.end = end;
 }
 
 function addRows(data) {
   if (!data.rows.length) return;
   rows = rows.concat(data.rows).slice(-ROWS);
+  if (data.alarm) Object.assign(known(data.alarm) ?? {}, data.alarm); // its peak and shares as they are now
   state("connected", `Connected, last row ${rows.at(-1).time}`);
   const named = shares(data.shares, 5);
   $("live-shares").textContent = named && `Shares of the channels in the last score: ${named}`;
   draw();
 }
 
+const known = (alarm) => alarms.find(({ number, start }) => number === alarm.number && start === alarm.start);
+
 function addAlarm(alarm) {
-  const known = alarms.find((other) => other.number === alarm.number);
-  if (known) Object.assign(known, alarm);
+  if (known(alarm)) Object.assign(known(alarm), alarm);
   else alarms.unshift(alarm);
   const text = alarm.end === null ? "Alarm" : "Alarm over";
   announce(`${text}: ${shares(alarm.shares)}`);
@@ -107,7 +122,7 @@ function banner() {
   const lasting = alarms.find((alarm) => alarm.end === null);
   const score = rows.findLast((row) => row.score !== null)?.score;
   const said = judged(lasting, score);
-  const now = score === undefined ? "" : `Score ${figure(score)}, threshold ${figure(model.threshold)}`;
+  const now = score === undefined ? "" : `Score ${figure(score)}, threshold ${figure(model.alarm.threshold)}`;
   const detail = lasting ? `${lasting.kind}; ${shares(lasting.shares)}` : "";
   $("live-alarm").className = `verdict ${said.look}`;
   $("live-now").textContent = now;
@@ -122,6 +137,6 @@ function banner() {
 function judged(lasting, score) {
   if (lasting) return { look: "anomaly", word: `Alarm since ${lasting.start}` };
   if (score === undefined) return { look: "quiet", word: "Waiting for scores" };
-  if (score > model.threshold) return { look: "error", word: "Above the threshold, no alarm yet" };
+  if (score > model.alarm.threshold) return { look: "error", word: "Above the threshold, no alarm yet" };
   return { look: "normal", word: "No alarm" };
 }

@@ -4,6 +4,8 @@ import { $, announce, drawn, element, facts } from "./dom.js";
 import { session } from "./session.js";
 import { figure, rarity } from "./words.js";
 
+const COARSE = 160; // pixels of the longer side up to which single pixels are shown
+
 export const WORDS = { normal: "Normal", anomaly: "Anomaly", error: "Not scored" };
 
 export function startResult() {
@@ -83,7 +85,8 @@ const current = (entry) => session.selected === entry;
 function draw(result, name) {
   for (const part of ["photo", "map", "reconstruction"]) $(part).src = result[part];
   $("photo").alt = `${name}: the part looked at`;
-  $("pictures").classList.toggle("coarse", Math.max(...result.size) <= 160);
+  $("pictures").classList.toggle("coarse", Math.max(...result.size) <= COARSE);
+  $("reconstruction").style.aspectRatio = `${result.size[1]} / ${result.size[0]}`; // it has the model's resolution
   boxes(result);
   $("pictures").hidden = false;
 }

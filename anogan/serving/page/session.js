@@ -1,4 +1,5 @@
-// The photos scored in this tab, in order, and the thresholds tried on them. Tells "change" and "select".
+// The photos scored in this tab, in order, and the thresholds tried on them. Tells "select", and "change" with the
+// entries that changed.
 
 import { address, json } from "./api.js";
 
@@ -7,6 +8,7 @@ const WITH_PICTURES = 40; // results whose pictures are kept; those of older one
 class Session extends EventTarget {
   entries = [];
   selected = null;
+  unsaved = false; // whether there is what no export has
   #given = 0; // numbers, which no clearing gives again
   #tried = new Map(); // bundle's digest -> threshold
   #pictured = []; // entries with pictures, the latest used last
@@ -17,14 +19,16 @@ class Session extends EventTarget {
     const added = scored.map(({ file, result }) => ({ number: ++this.#given, time, file, model, result, note: "" }));
     this.entries.push(...added);
     for (const entry of added) if (entry.result.photo) this.#keep(entry);
-    this.#tell("change");
+    this.unsaved = true;
+    this.#tell("change", added);
     return added;
   }
 
   clear() {
     this.entries = [];
     this.#pictured = [];
-    this.#tell("change");
+    this.unsaved = false;
+    this.#tell("change", []);
     this.select(null);
   }
 
@@ -35,14 +39,15 @@ class Session extends EventTarget {
 
   annotate(entry, note) {
     entry.note = note;
-    this.#tell("change");
+    this.unsaved = true;
+    this.#tell("change", [entry]);
   }
 
   // null: back to the model's own.
   tryThreshold(model, threshold) {
     if (threshold === null) this.#tried.delete(model.sha256);
     else this.#tried.set(model.sha256, threshold);
-    this.#tell("change");
+    this.#tell("change", this.entries);
   }
 
   tried(model) {
@@ -61,6 +66,7 @@ class Session extends EventTarget {
       const body = entry.file;
       const headers = { "Content-Type": "application/octet-stream" };
       const answer = await json(address(entry.model.name, "/score?pictures=true"), { method: "POST", body, headers });
+      if (answer.sha256 !== entry.model.sha256) throw new Error("the model has been replaced since");
       const { size, origin, photo, map, reconstruction } = answer.results[0];
       Object.assign(entry.result, { size, origin, photo, map, reconstruction });
     }
@@ -75,8 +81,8 @@ class Session extends EventTarget {
     }
   }
 
-  #tell(what) {
-    this.dispatchEvent(new Event(what));
+  #tell(what, entries) {
+    this.dispatchEvent(new CustomEvent(what, { detail: entries }));
   }
 }
 

@@ -18,7 +18,7 @@ const ALARM_COLUMNS = [
 
 let model = null;
 let chart = null;
-let scored = null; // {file, model, rows, alarms}
+let scored = null; // {file, model, rows, alarms, notes}
 let running = null; // AbortController
 
 export function startSignals() {
@@ -63,9 +63,9 @@ async function score(file) {
 }
 
 function summary() {
-  const { file, rows, alarms } = scored;
+  const { file, rows, alarms, notes } = scored;
   const number = alarms.length === 1 ? "1 alarm" : `${alarms.length || "no"} alarms`;
-  return `${file.name}: ${number} in ${rows.length.toLocaleString("en")} rows.`;
+  return [`${file.name}: ${number} in ${rows.length.toLocaleString("en")} rows`, ...notes].join("; ");
 }
 
 function show() {
@@ -76,7 +76,7 @@ function show() {
 }
 
 // What a chart needs of rows and alarms; an alarm lies where its begin and end stand among the rows.
-export function plotted(rows, alarms, { threshold }) {
+export function plotted(rows, alarms, { alarm: { threshold } }) {
   const stamps = rows.map((row) => row.time);
   const { x, unit } = axis(stamps);
   const places = new Map(stamps.map((stamp, i) => [String(stamp), x[i]]).toReversed());

@@ -10,7 +10,7 @@ export const clock = (date) => date.toLocaleTimeString("en-GB");
 
 // A p-value among n good parts: 0.025 -> "1 in 40 good parts looks this odd or odder".
 export function rarity(p, n) {
-  if (Math.abs(p * (n + 1) - 1) < 1e-3) return `fewer than 1 in ${n} good parts looks this odd: none of those held out did`;
+  if (Math.abs(p * (n + 1) - 1) < 1e-3) return `fewer than 1 in ${n} good parts look this odd`;
   if (p > 0.1) return `${Math.round(100 * p)} in 100 good parts look this odd or odder`;
   return `1 in ${Math.round(1 / p)} good parts looks this odd or odder`;
 }
@@ -21,11 +21,11 @@ export function falseAlarms(scores, n, threshold) {
   const below = scores.filter((score) => score <= threshold).length;
   const rank = below ? Math.floor(((below - 1) * (n - 1)) / Math.max(scores.length - 1, 1)) + 1 : 0;
   const higher = n - (scores.length === n ? below : rank);
-  return { higher, rate: (higher + 1) / (n + 1) };
+  return { higher, exact: scores.length === n, rate: (higher + 1) / (n + 1) };
 }
 
-export function rateInWords({ higher, rate }, n) {
-  const held = `${higher} of the ${n} held-out good parts ${higher === 1 ? "scores" : "score"} higher`;
+export function rateInWords({ higher, exact, rate }, n) {
+  const held = `${exact ? "" : "at most "}${higher} of the ${n} held-out good parts ${higher === 1 ? "scores" : "score"} higher`;
   const oneIn = rate > 0.1 ? "" : `, 1 in ${Math.floor(1 / rate)}`;
   return `Flags at most ${percent(rate)} of good parts${oneIn}: ${held}.`;
 }

@@ -1,0 +1,370 @@
+"""The inspector's page in a real browser says what the library says, to the keyboard as to the mouse."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+import shutil
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import photo_model
+import pytest
+from conftest import faulty
+from served_models import CSV, boards, digits, served
+
+from anogan.calibration import p_values
+from anogan.data.photos import read_photo
+from anogan.inspection import PhotoModel
+from anogan.maintenance import score_recording
+from anogan.serving.app import create_app
+from anogan.serving.limits import Limits
+from anogan.serving.models import thinned
+from anogan.signals import SignalModel
+from anogan.verdicts import record
+
+uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
+expect = playwright.expect
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+HOSTILE = '=cmd "x", <img src=x onerror=alert(1)>.png'
+
+
+@contextmanager
+def serving(*runs: Path, port: int = 0, **limits: Any) -> Iterator[str]:
+    """The address of a server of these runs, on a free port unless one is given."""
+    models, metrics = served(runs, Limits(**limits))
+    config = uvicorn.Config(create_app(models, Limits(**limits), metrics), log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for feed in filter(None, (model.feed for model in models)):
+            feed.loop.call_soon_threadsafe(feed.close)
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(pump_run: Path) -> Iterator[str]:
+    with serving(boards(), digits(), pump_run) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look(browser: Any) -> Iterator[Callable[[str], Any]]:
+    """Opens the page of a server. Whatever the browser complains of, or asks of another host, fails the test."""
+    context, wrong = browser.new_context(viewport={"width": 1280, "height": 800}), []
+
+    def look(address: str) -> Any:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+        page.on("request", lambda sent: sent.url.startswith((address, "data:", "blob:")) or wrong.append(sent.url))
+        page.goto(address)
+        return page
+
+    yield look
+    context.close()
+    assert [text for text in wrong if not text.startswith("Failed to load resource")] == []  # statuses are meant
+
+
+def photos(folder: Path) -> list[Path]:
+    """A good one, a bad one under a hostile name, and one that is none."""
+    files = [photo_model.write(folder / "good.png", 3), photo_model.write(folder / HOSTILE, 4, bad=True)]
+    (folder / "broken.png").write_bytes(b"no image")
+    return [*files, folder / "broken.png"]
+
+
+def said(file: Path) -> dict[str, Any]:
+    (found,) = PhotoModel.load(boards()).inspect([read_photo(file, 1)])
+    return record(file.name, found)
+
+
+def score(page: Any, files: list[Path]) -> Any:
+    """Choose these photos and wait for the table's rows, the newest first."""
+    expect(page.locator("#photos")).to_be_visible()
+    page.set_input_files("#files", files)
+    expect(page.locator("#intake-state")).to_contain_text(f"{len(files)} scored")
+    return page.locator("#history tbody tr")
+
+
+def exported(page: Any, button: str) -> list[dict[str, str]]:
+    with page.expect_download() as download:
+        page.click(button)
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Path) -> None:
+    good, bad, broken = photos(tmp_path)
+    page = look(address)
+    rows = score(page, [good, bad, broken])
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("no image that can be read")
+    expect(rows.nth(1)).to_contain_text(HOSTILE)
+    expect(rows.nth(1)).to_contain_text("Anomaly")
+    expect(rows.nth(2)).to_contain_text("Normal")
+    expect(page.locator("#verdict")).to_have_class("verdict anomaly")
+    expect(page.locator("#verdict-file")).to_have_text(HOSTILE)
+    expect(page.locator("#counts")).to_have_text("3 photos: 1 anomalous, 1 normal, 1 not scored")
+    page.fill("#note", "-1+1")
+    page.press("#note", "Tab")
+    table = exported(page, "#export")
+    for row, file in zip(table, [good, bad], strict=False):
+        expected = said(file)
+        assert float(row["score"]) == expected["score"]
+        assert float(row["p_value"]) == expected["p_value"]
+        assert (row["verdict"], int(row["regions"])) == (expected["verdict"], len(expected["regions"]))
+    assert [row["file"] for row in table] == ["good.png", f"'{HOSTILE}", "broken.png"]
+    assert [row["note"] for row in table] == ["", "'-1+1", ""]
+    assert table[2]["error"] == "no image that can be read"
+
+
+def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, address: str, tmp_path: Path) -> None:
+    _, bad, _ = photos(tmp_path)
+    page = look(address)
+    expect(page.locator("#photos")).to_be_visible()
+    content = base64.b64encode(bad.read_bytes()).decode()
+    make = """text => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], "dropped.png"));
+      return transfer;
+    }"""
+    page.dispatch_event("#photos", "drop", {"dataTransfer": page.evaluate_handle(make, content)})
+    expect(page.locator("#verdict-file")).to_have_text("dropped.png")
+    expect(page.locator("#pictures")).to_be_visible()
+    regions = said(bad)["regions"]
+    expect(page.locator("#boxes .line")).to_have_count(len(regions))
+    region = regions[0]
+    photo, box = (page.locator(part).first.bounding_box() for part in ("#photo", "#boxes .line"))
+    scale = photo["width"] / 32  # pixels of the photo
+    for side, begin in (("x", "left"), ("y", "top")):
+        assert box[side] - photo[side] == pytest.approx(region[begin] * scale, abs=3)
+    assert box["width"] == pytest.approx(region["width"] * scale, abs=5)
+
+
+def test_the_slider_makes_the_colours_fainter(look, address: str, tmp_path: Path) -> None:
+    page = look(address)
+    score(page, photos(tmp_path)[:2])
+    page.fill("#opacity", "25")
+    expect(page.locator("#map")).to_have_css("opacity", "0.25")
+    page.fill("#opacity", "0")
+    expect(page.locator("#map")).to_have_css("opacity", "0")
+
+
+def test_a_threshold_tells_the_false_alarm_rate_of_the_calibration(look, address: str, tmp_path: Path) -> None:
+    good, bad, _ = photos(tmp_path)
+    calibration = np.sort(PhotoModel.load(boards()).detector.calibration_scores_)
+    page = look(address)
+    rows = score(page, [good, bad])
+    for threshold in (calibration[0] - 1, *calibration[:: len(calibration) // 4], 2 * calibration[-1]):
+        page.fill("#threshold-number", repr(float(threshold)))
+        page.press("#threshold-number", "Enter")
+        share = p_values(calibration, np.array([np.nextafter(threshold, np.inf)]))[0]
+        expect(page.locator("#rate")).to_contain_text(f"at most {float(f'{100 * share:.3g}'):g} % of good parts")
+        for row, file in ((rows.nth(1), good), (rows.nth(0), bad)):
+            expect(row).to_contain_text("Anomaly" if said(file)["score"] > threshold else "Normal")
+    expect(rows.nth(0)).to_contain_text("by your threshold")
+    page.click("#threshold-reset")
+    expect(rows.nth(0)).not_to_contain_text("by your threshold")
+    page.focus("#threshold")
+    page.keyboard.press("Home")  # the slider itself, at its lowest
+    expect(page.locator("#rate")).to_contain_text("Your threshold")
+    assert {row["your_verdict"] for row in exported(page, "#export")} == {"anomaly"}
+
+
+def test_of_thinned_calibration_scores_the_rate_is_an_upper_bound(look, address: str) -> None:
+    calibration = np.sort(np.random.default_rng(0).gumbel(size=4321))
+    listed = thinned(calibration)
+    page = look(address)
+    rate = "async ([scores, n, threshold]) => (await import('/static/words.js')).falseAlarms(scores, n, threshold).rate"
+    for threshold in np.linspace(calibration[0] - 0.1, calibration[-1] + 0.1, 25).tolist():
+        told = page.evaluate(rate, [listed, len(calibration), threshold])
+        true = p_values(calibration, np.array([np.nextafter(threshold, np.inf)]))[0]
+        assert true - 1e-12 <= told <= true + 2 / 1000
+
+
+def test_everything_can_be_done_with_the_keyboard(look, address: str, tmp_path: Path) -> None:
+    good, bad, _ = photos(tmp_path)
+    page = look(address)
+    expect(page.locator("#photos")).to_be_visible()
+    for _ in ("skip link", "keys", "model", "choose"):
+        page.keyboard.press("Tab")
+    expect(page.locator("#choose")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([good, bad])
+    expect(page.locator("#history tbody tr")).to_have_count(2)
+    page.keyboard.press("h")
+    expect(page.locator("#verdict-word")).to_have_text("Anomaly")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#verdict-word")).to_have_text("Normal")
+    expect(page.locator("#history tr[aria-selected=true]")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator("#verdict-file")).to_have_text(HOSTILE)
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.focus("#clear")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#counts")).to_have_text("No photos yet.")
+
+
+def test_a_busy_server_is_waited_for(look, address: str, tmp_path: Path) -> None:
+    page, busy = look(address), iter([True])
+
+    def answer(route: Any) -> None:
+        if next(busy, False):
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"detail": "the queue is full"})
+        else:
+            route.continue_()
+
+    page.route("**/score*", answer)
+    expect(page.locator("#photos")).to_be_visible()
+    page.set_input_files("#files", photos(tmp_path)[0])
+    expect(page.locator("#progress-text")).to_contain_text("the queue is full; trying again in 1 s")
+    expect(page.locator("#verdict-word")).to_have_text("Normal")
+
+
+def test_a_wrong_token_is_asked_for_again_and_one_large_file_spoils_no_other(browser, tmp_path: Path, look) -> None:
+    good, bad, _ = photos(tmp_path)
+    large = tmp_path / "large.png"
+    large.write_bytes(np.random.default_rng(0).bytes(60_000))
+    with serving(boards(), token="sixteen letters!", max_bytes=30_000) as guarded:
+        page = look(guarded)
+        for token, refused in (("wrong", True), ("sixteen letters!", False)):
+            page.fill("#token", token)
+            page.press("#token", "Enter")
+            if refused:
+                expect(page.locator("#token-why")).to_have_text("The server does not accept that token.")
+        expect(page.locator("#model-facts")).to_contain_text("neighbourgan")
+        rows = score(page, [good, large, bad])
+        expect(rows.nth(1)).to_contain_text("large.png")
+        expect(rows.nth(1)).to_contain_text("Not scored")
+        assert [row["verdict"] for row in exported(page, "#export")] == ["normal", "error", "anomaly"]
+
+
+def test_a_picture_of_the_camera_is_scored(look, address: str) -> None:
+    page = look(address)
+    page.click("#camera-start")
+    page.click("#snap")
+    row = page.locator("#history tbody tr")
+    expect(row).to_contain_text("camera-")
+    expect(row).to_contain_text(re.compile("Normal|Anomaly"))
+    assert page.locator("#photo").evaluate("photo => photo.naturalWidth / photo.naturalHeight") == 1  # as the model's
+    page.click("#camera-stop")
+    assert page.evaluate("document.querySelector('#video').srcObject") is None
+
+
+def test_images_of_one_size_are_scored_too(look, address: str, tmp_path: Path) -> None:
+    page = look(address)
+    page.select_option("#model", "digits")
+    photo_model.photo(1).resize((28, 28)).save(tmp_path / "digit.png")
+    expect(score(page, [tmp_path / "digit.png"])).to_contain_text(re.compile("Normal|Anomaly"))
+    expect(page.locator("#pictures")).to_be_visible()
+
+
+def test_a_recording_has_the_alarms_of_the_library_and_its_chart_answers_to_keys(
+    look, address: str, pump_run: Path, tmp_path: Path
+) -> None:
+    model = SignalModel.load(pump_run)
+    faulty().to_csv(tmp_path / "today.csv", index=False)
+    watched = score_recording(model, model.read(tmp_path / "today.csv"))
+    page = look(address)
+    page.select_option("#model", pump_run.name)
+    page.set_input_files("#csv", tmp_path / "today.csv")
+    expect(page.locator("#csv-state")).to_contain_text(f"{len(watched.alarms)} alarm")
+    table = exported(page, "#alarms-export")
+    assert [(int(row["number"]), int(row["start"]), int(row["end"])) for row in table] == [
+        (alarm.number, alarm.start, alarm.end) for alarm in watched.alarms
+    ]
+    assert float(table[0]["share pressure"]) == watched.alarms[0].shares["pressure"]
+    assert len(exported(page, "#rows-export")) == 1000
+    expect(page.locator("#csv-chart .alarm")).to_have_count(len(watched.alarms))
+    page.focus("#csv-chart .plot")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#csv-chart .readout")).to_have_text("0: no score yet")
+    before = page.locator("#csv-chart .time").all_text_contents()
+    page.keyboard.press("+")
+    assert page.locator("#csv-chart .time").all_text_contents() != before
+    page.keyboard.press("0")
+    assert page.locator("#csv-chart .time").all_text_contents() == before
+    drag(page, "#csv-chart .plot")
+    zoomed = [float(text) for text in page.locator("#csv-chart .time").all_text_contents()]
+    assert zoomed[0] > float(before[0])
+    assert zoomed[-1] < float(before[-1])
+
+
+def drag(page: Any, plot: str) -> None:
+    """From the first to the second third."""
+    page.locator(plot).scroll_into_view_if_needed()
+    box = page.locator(plot).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 1.5, box["y"] + 60, steps=3)
+    page.mouse.up()
+
+
+def feed(address: str, run: str, table: pd.DataFrame) -> dict[str, Any]:
+    body = table.to_csv(index=False).encode()
+    request = urllib.request.Request(f"{address}/models/{run}/rows", body, CSV)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_live_rows_show_an_alarm_while_it_lasts(look, address: str, pump_run: Path) -> None:
+    table, model = faulty(), SignalModel.load(pump_run)
+    alarms = score_recording(model, model.read_table(table, "today")).alarms
+    page = look(address)
+    page.select_option("#model", pump_run.name)
+    expect(page.locator("#live-state")).to_have_class("state connected")
+    expect(page.locator("#live-word")).to_have_text("Waiting for scores")
+    feed(address, pump_run.name, table[:390])
+    expect(page.locator("#live-word")).to_have_text("No alarm")
+    alarm = feed(address, pump_run.name, table[390:560])["alarm"]
+    expect(page.locator("#live-word")).to_have_text(f"Alarm since {alarm['start']}")
+    expect(page.locator("#live-detail")).to_contain_text("pressure")
+    late = look(address)  # opened in the same tab's session of another page: the alarm has begun before
+    late.select_option("#model", pump_run.name)
+    expect(late.locator("#live-word")).to_have_text(f"Alarm since {alarm['start']}")
+    feed(address, pump_run.name, table[560:])
+    for each in (page, late):
+        expect(each.locator("#live-word")).to_have_text("No alarm")
+        expect(each.locator("#live-alarms tbody tr")).to_have_count(len(alarms))
+    rows = exported(page, "#live-export")
+    assert [(int(row["start"]), int(row["end"])) for row in rows] == [(a.start, a.end) for a in alarms[::-1]]
+
+
+def test_a_lost_connection_is_told_and_made_again(look, pump_run: Path) -> None:
+    with serving(pump_run) as first:
+        page = look(first)
+        expect(page.locator("#live-state")).to_have_class("state connected")
+    expect(page.locator("#live-state")).to_have_class("state lost")
+    expect(page.locator("#live-state")).to_contain_text("trying again in")
+    with serving(pump_run, port=int(first.rpartition(":")[2])):
+        expect(page.locator("#live-state")).to_have_class("state connected")
