@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from anogan.data.splits import to_unit_range
-from anogan.errors import SampleError
+from anogan.errors import SampleError, TooManyPixelsError
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm"}
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")  # others may run programs to be read, as EPS does
@@ -86,7 +86,7 @@ def opened(path: File) -> Image.Image:
     except UnidentifiedImageError as error:
         raise SampleError("no image that can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SampleError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
+        raise TooManyPixelsError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
 

@@ -20,6 +20,7 @@ from anogan.errors import SampleError
 DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
 GAP = 10  # steps without a row that end a segment
+EPOCH = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds no year before 1677 could be told from it
 UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
 
 
@@ -76,6 +77,8 @@ def from_table(
     """The same from a table that `path` is the name of in errors."""
     if table.empty:
         raise SampleError(f"{path} holds no row")
+    if not table.columns.is_unique:
+        raise SampleError(f"{path} has two columns {table.columns[table.columns.duplicated()][0]!r}")
     table, notes = table.copy(deep=False), list[str]()
     name = _column(table, time_column, path)
     time, stamps = _times(table.pop(name), name, day_first, notes) if name is not None else _row_numbers(len(table))
@@ -195,7 +198,7 @@ def _dates(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
         dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first)
         if dates.isna().mean() > 0.1:  # more than one way to write a date in this file
             dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first, format="mixed")
-    seconds: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    seconds: pd.Series = (dates - EPOCH) / pd.Timedelta(seconds=1)
     return np.array(seconds, dtype=np.float64)
 
 
@@ -208,7 +211,10 @@ def _numbers(
     taken: dict[str, NDArray[np.float64]] = {}
     for name in channels or table.columns:
         column = table[name]
-        numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+        try:
+            numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+        except OverflowError as error:
+            raise SampleError(f"{path}: the numbers of column {name!r} are too large to calculate with") from error
         numbers[~np.isfinite(numbers)] = np.nan
         missing = np.isnan(numbers)
         if missing.all():

@@ -9,19 +9,24 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 import anogan
-from anogan.errors import SampleError
+from anogan.errors import SampleError, TooManyPixelsError
+from anogan.serving.describing import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SIGNALS, PHOTOS, ROWS, gives, takes
 from anogan.serving.limits import Guard, Limits, Refusal
 from anogan.serving.metrics import Metrics
 from anogan.serving.models import Photos, Tell
 from anogan.serving.pictures import mapped, shown, told
-from anogan.serving.requests import read_table, read_uploads, unless_gone
+from anogan.serving.requests import GONE, read_table, read_uploads, unless_gone
 from anogan.serving.served import Reloader, Served
+from anogan.serving.tables import Scored
 
 PAGE = Path(__file__).parent / "page"
 DOCS = """<!doctype html>
@@ -31,22 +36,6 @@ DOCS = """<!doctype html>
 <script src="/docs/assets/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>
 """
 START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true})'
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-FILES = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}}
-ROWS = {
-    "type": "object",
-    "properties": {
-        "columns": {"type": "array", "items": {"type": "string"}},
-        "rows": {"type": "array", "items": {"type": "array", "items": {}}},
-    },
-}
-PHOTO_BODY = {"multipart/form-data": {"schema": FILES}, "image/*": BINARY, "application/octet-stream": BINARY}
-TABLE_BODY = {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": ROWS}}
-
-
-def takes(*bodies: dict[str, Any]) -> dict[str, Any]:
-    """What the API's description says of a request's body."""
-    return {"requestBody": {"required": True, "content": {kind: how for body in bodies for kind, how in body.items()}}}
 
 
 def create_app(models: Sequence[Served], limits: Limits, metrics: Metrics) -> FastAPI:
@@ -58,10 +47,12 @@ def create_app(models: Sequence[Served], limits: Limits, metrics: Metrics) -> Fa
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(models),
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if limits.token else [],  # for the page; `Guard` checks it
     )
     app.add_middleware(Guard, limits=limits)
     app.exception_handler(Refusal)(_refused)
     app.exception_handler(SampleError)(_unusable)
+    app.exception_handler(ClientDisconnect)(_gone)
     app.exception_handler(RequestValidationError)(_invalid)
     _add_pages(app)
     desk = Desk({model.name: model for model in models}, limits, metrics)
@@ -110,11 +101,8 @@ class Desk:
             model.worker.check()
             yield
             status = 200
-        except Refusal as refusal:
-            status = refusal.status
-            raise
-        except SampleError:
-            status = 422
+        except (Refusal, SampleError, ClientDisconnect) as error:
+            status = status_of(error)
             raise
         finally:
             self.metrics.requests.labels(model.name, status).inc()
@@ -150,15 +138,18 @@ def _add_general(app: FastAPI, desk: Desk) -> None:
         """Every model: its kind, versions, digest, threshold and calibration."""
         return {"models": [model.loaded.describe() for model in desk.models.values()]}
 
-    @app.get("/models/{name}")
+    @app.get("/models/{name}", responses=gives(401, 404))
     def model(name: str) -> dict[str, Any]:
         """One model."""
         return desk.find(name).loaded.describe()
 
 
 def _add_scoring(app: FastAPI, desk: Desk) -> None:
-    @app.post("/models/{name}/score", openapi_extra=takes(PHOTO_BODY, TABLE_BODY))
-    async def score(name: str, request: Request, pictures: bool = False) -> JSONResponse:
+    answers = {"photos": OF_PHOTOS, "signals": OF_SIGNALS}
+    refusals = (401, 404, 408, 413, 415, 422, 503, 504)
+
+    @app.post("/models/{name}/score", openapi_extra=takes(PHOTOS, ROWS), responses=gives(*refusals, json=answers))
+    async def score(name: str, request: Request, pictures: bool = False) -> Response:
         """Score one photo or several, or a table of signals from a fresh state."""
         model = desk.find(name)
         with desk.counted(model):
@@ -166,15 +157,18 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
             if loaded.kind == "signals":
                 table = await read_table(request)
                 work = model.worker.answer(loaded.score, table, 1, desk.limits.timeout)
-                found: dict[str, Any] = await unless_gone(request, work)
-                desk.metrics.rows.labels(name).inc(len(found["rows"]))
-                return JSONResponse(found)
+                scored: Scored = await unless_gone(request, work)
+                desk.metrics.rows.labels(name).inc(scored.rows)
+                return Response(scored.content, media_type="application/json")
             results = await desk.look(request, model, shown(loaded) if pictures else told)
             for result in results:
                 desk.metrics.verdicts.labels(name, result["verdict"]).inc()
-            return JSONResponse({"model": name, "sha256": loaded.sha256, "results": results})
+            answer = {"model": name, "sha256": loaded.sha256, "results": results}
+            return await run_in_threadpool(JSONResponse, answer)  # pictures make it long
 
-    @app.post("/models/{name}/map", openapi_extra=takes(PHOTO_BODY), response_class=Response)
+    drawn = gives(*refusals, 409, **{"image/png": {"schema": BINARY}})
+
+    @app.post("/models/{name}/map", openapi_extra=takes(PHOTOS), response_class=Response, responses=drawn)
     async def draw(name: str, request: Request) -> Response:
         """PNG of one photo with heat and boxes where it looks defective."""
         model = desk.find_for(name, signals=False)
@@ -188,7 +182,9 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_live(app: FastAPI, desk: Desk) -> None:
-    @app.post("/models/{name}/rows", openapi_extra=takes(TABLE_BODY))
+    refusals = (401, 404, 408, 409, 413, 415, 422, 503, 504)
+
+    @app.post("/models/{name}/rows", openapi_extra=takes(ROWS), responses=gives(*refusals, json={"rows": OF_ROWS}))
     async def rows(name: str, request: Request) -> JSONResponse:
         """The next rows, in order of time, of the machine that this model watches; what is said goes to /events."""
         model = desk.find_for(name, signals=True)
@@ -202,7 +198,9 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
                 desk.metrics.verdicts.labels(name, f"alarm {change['change']}").inc()
             return JSONResponse(found)
 
-    @app.get("/models/{name}/events", response_class=StreamingResponse)
+    stream = gives(401, 404, 409, **{"text/event-stream": {"example": EVENTS}})
+
+    @app.get("/models/{name}/events", response_class=StreamingResponse, responses=stream)
     async def events(name: str) -> StreamingResponse:
         """Server-sent events: `rows` scored, `alarm` begun or ended, `model` replaced."""
         feed = desk.find_for(name, signals=True).feed
@@ -231,12 +229,22 @@ def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"detail": detail}, status, headers)
 
 
+def status_of(error: Exception) -> int:
+    if isinstance(error, Refusal):
+        return error.status
+    return {TooManyPixelsError: 413, ClientDisconnect: GONE}.get(type(error), 422)
+
+
+async def _gone(*_: Any) -> JSONResponse:
+    return _answer(GONE, "the client has gone")
+
+
 async def _refused(_: Request, refusal: Any) -> JSONResponse:
     return _answer(refusal.status, str(refusal), refusal.headers)
 
 
 async def _unusable(_: Request, error: Any) -> JSONResponse:
-    return _answer(422, " ".join(str(error).split()))
+    return _answer(status_of(error), " ".join(str(error).split()))
 
 
 async def _invalid(_: Request, error: Any) -> JSONResponse:

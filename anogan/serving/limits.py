@@ -74,7 +74,10 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        body = Body(self, receive)
+
         async def send_on(message: Message) -> None:
+            body.complete = True  # or is not needed
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
@@ -84,7 +87,6 @@ class Guard:
         except Refusal as refusal:
             await refuse(refusal, send_on)
             return
-        body = Body(self, receive)
         try:
             await self.app(scope, body.receive, send_on)
         finally:

@@ -14,7 +14,9 @@ import numpy as np
 from anogan.alarms import AlarmTracker
 from anogan.calibration import p_values
 from anogan.errors import SampleError
-from anogan.serving.models import Loaded, Table, known, read, rows
+from anogan.serving.limits import Refusal
+from anogan.serving.models import Loaded
+from anogan.serving.tables import Table, Unanswered, alarm_as_json, known, read, rows
 from anogan.signals import RowScorer, SignalModel
 
 HISTORY = 1000  # rows told to a new listener
@@ -42,23 +44,24 @@ class Feed:
 
     # In the worker's thread.
 
-    def push(self, asked: Sequence[Table]) -> list[dict[str, Any] | SampleError]:
+    def push(self, asked: Sequence[Table]) -> list[dict[str, Any] | Unanswered]:
         """How many rows each request had, and the alarm after them."""
         with self.lock:
             return [self._push(table) for table in asked]
 
-    def _push(self, table: Table) -> dict[str, Any] | SampleError:
+    def _push(self, table: Table) -> dict[str, Any] | Unanswered:
         model = self.loaded.signals
         try:
             recording = read(model, table)
-        except SampleError as error:
+        except (SampleError, Refusal) as error:
             return error
         time, stamps = recording.time, recording.stamps.tolist()
         if not model.time_column:  # rows are counted from the first request on
             time = time + self.scorer.seen
             stamps = time.astype(int).tolist()
         found = self.scorer.push(time, recording.values)
-        changes = [alarm.change(self.loaded.name) for _, alarm in self.tracker.push(stamps, found.score, found.shares)]
+        changed = self.tracker.push(stamps, found.score, found.shares)
+        changes = [alarm_as_json(alarm.change(self.loaded.name)) for _, alarm in changed]
         p_value = np.full(len(time), np.nan)
         scored = np.isfinite(found.score)
         p_value[scored] = p_values(model.detector.calibration_scores_, found.score[scored])
@@ -66,7 +69,7 @@ class Feed:
         shares = dict(zip(model.channels, map(known, found.shares[-1].tolist()), strict=True)) if scored[-1] else {}
         self._tell(self._spread, rows(stamps[last], found.score[last], p_value[last]), shares, changes)
         current = self.tracker.ongoing()
-        return {"rows": len(time), "alarm": current.to_dict() if current else None, "changes": changes}
+        return {"rows": len(time), "alarm": alarm_as_json(current.to_dict()) if current else None, "changes": changes}
 
     def renew(self, loaded: Loaded) -> None:
         """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
@@ -104,9 +107,9 @@ class Feed:
         for listener in list(self.listeners):
             if listener.full():  # it does not read; what it missed would be missing in its chart
                 self.listeners.discard(listener)
-                listener.get_nowait()
-                text = ENDED
-            listener.put_nowait(text)
+                _end(listener)
+            else:
+                listener.put_nowait(text)
 
     async def events(self) -> AsyncIterator[str]:
         """What has been, then what comes, until the server or the listener goes."""
@@ -131,9 +134,13 @@ class Feed:
         """End all streams of events."""
         self.closed = True
         for listener in list(self.listeners):
-            if listener.full():
-                listener.get_nowait()
-            listener.put_nowait(ENDED)
+            _end(listener)
+
+
+def _end(listener: asyncio.Queue[str]) -> None:
+    if listener.full():
+        listener.get_nowait()
+    listener.put_nowait(ENDED)
 
 
 def _fresh(model: SignalModel) -> tuple[RowScorer, AlarmTracker]:

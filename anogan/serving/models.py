@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 import torch
 
 import anogan
@@ -19,22 +18,21 @@ from anogan import bundle
 from anogan.calibration import Floats, p_values
 from anogan.data.framing import Framing
 from anogan.data.photos import Pixels, read_photo
-from anogan.data.recordings import Recording, read_text
 from anogan.detectors import Detector
 from anogan.errors import BundleError, SampleError
 from anogan.inspection import Inspection, PhotoModel
 from anogan.maintenance import score_recording
+from anogan.serving.limits import Refusal
+from anogan.serving.tables import Scored, Table, Unanswered, alarm_as_json, read
 from anogan.signals import SignalModel
-from anogan.verdicts import short
 
 Kind = Literal["photos", "samples", "signals"]
-TABLE = "the table"  # what a client sent, in errors
 MOST = 1000  # calibration scores told
 Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, what is said -> the answer
 
 
 class Upload(NamedTuple):
-    """One photo of a request: its name to be echoed, its contents or why they are not looked at, its pixels."""
+    """One photo of a request: its name, to be echoed, its contents or why they are not looked at, its pixels."""
 
     name: str
     content: bytes | SampleError
@@ -46,12 +44,6 @@ class Photos(NamedTuple):
 
     uploads: Sequence[Upload]
     tell: Tell
-
-
-class Table(NamedTuple):
-    """Delimited text, or a table already read."""
-
-    content: bytes | pd.DataFrame
 
 
 class Inspector(Protocol):
@@ -180,24 +172,20 @@ class Loaded:
         for (upload, tell), photo, said in zip(uploads, photos, self.inspector.inspect(photos), strict=True):
             yield tell(upload.name, photo, said)
 
-    def score(self, asked: Sequence[Table]) -> list[dict[str, Any] | SampleError]:
+    def score(self, asked: Sequence[Table]) -> list[Scored | Unanswered]:
         """Rows and alarms of each table, from a fresh state."""
         return [self._score(table) for table in asked]
 
-    def _score(self, table: Table) -> dict[str, Any] | SampleError:
+    def _score(self, table: Table) -> Scored | Unanswered:
         try:
             recording = read(self.signals, table)
-        except SampleError as error:
+        except (SampleError, Refusal) as error:
             return error
         watched = score_recording(self.signals, recording)
-        columns = [watched.table[name].to_numpy() for name in ("score", "p_value", "alarm")]
-        return {
-            "model": self.name,
-            "sha256": self.sha256,
-            "rows": rows(recording.stamps.tolist(), *columns),
-            "alarms": [alarm.to_dict() for alarm in watched.alarms],
-            "notes": list(recording.notes),
-        }
+        about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes)}
+        return Scored.of(
+            about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table
+        )
 
 
 TOGETHER = 1 << 24  # pixels in memory at once, unless a single photo has more
@@ -222,31 +210,6 @@ def _read(upload: Upload, channels: int) -> Pixels | SampleError:
         return read_photo(io.BytesIO(upload.content), channels)
     except SampleError as error:
         return error
-
-
-def read(model: SignalModel, table: Table) -> Recording:
-    """Raises `SampleError` where it cannot be used."""
-    content = read_text(table.content, TABLE) if isinstance(table.content, bytes) else table.content
-    return model.read_table(content, TABLE)
-
-
-def rows(stamps: list[Any], score: Floats, p_value: Floats, alarm: Any = None) -> list[dict[str, Any]]:
-    """Rows as JSON, null where there is no score yet."""
-    found = [
-        {"time": known(time), "score": known(s), "p_value": known(p)}
-        for time, s, p in zip(stamps, score.tolist(), p_value.tolist(), strict=True)
-    ]
-    if alarm is not None:
-        for row, number in zip(found, alarm.tolist(), strict=True):
-            row["alarm"] = number
-    return found
-
-
-def known(value: Any) -> Any:
-    """None for NaN and infinity, which JSON does not have."""
-    if isinstance(value, float):
-        return short(value) if np.isfinite(value) else None
-    return value if isinstance(value, int | str) or value is None else str(value)
 
 
 def thinned(scores: Floats) -> list[float]:

@@ -7,31 +7,22 @@ import io
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-import pandas as pd
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from anogan.data.photos import header
-from anogan.errors import SampleError
+from anogan.errors import SampleError, TooManyPixelsError
 from anogan.serving.limits import Limits, Refusal
-from anogan.serving.models import Table, Upload
+from anogan.serving.models import Upload
+from anogan.serving.tables import Table
 
 FILES = 1000  # photos in a request
 REQUEST = 10  # times the pixels of a photo: those of a request
+GONE = 499  # told to nobody, but counted
 NAME = 200  # characters of a file's name
 T = TypeVar("T")
-
-
-class Rows(BaseModel):
-    """A table as JSON: a row per moment."""
-
-    model_config = ConfigDict(strict=True)
-
-    columns: list[str]
-    rows: list[list[float | str | None]]
 
 
 def media_type(request: Request) -> str:
@@ -49,9 +40,8 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
         raise Refusal(415, "expected image/*, application/octet-stream or multipart/form-data with parts named 'files'")
     uploads = await run_in_threadpool(lambda: [_upload(name, content, limits) for name, content in files])
     if len(uploads) == 1 and isinstance(uploads[0].content, SampleError):
-        raise Refusal(413 if uploads[0].pixels > limits.max_pixels else 422, str(uploads[0].content))
-    pixels = sum(upload.pixels for upload in uploads if not isinstance(upload.content, SampleError))
-    if pixels > REQUEST * limits.max_pixels:
+        raise uploads[0].content
+    if sum(upload.pixels for upload in uploads) > REQUEST * limits.max_pixels:
         raise Refusal(413, f"more than {REQUEST * limits.max_pixels / 1e6:g} megapixels in one request")
     return uploads
 
@@ -78,8 +68,8 @@ def _upload(name: str, content: bytes, limits: Limits) -> Upload:
     except SampleError as error:
         return Upload(name, error, 0)
     if height * width > limits.max_pixels:
-        much = SampleError(f"size {width}x{height}, more than {limits.max_pixels / 1e6:g} megapixels")
-        return Upload(name, much, height * width)
+        much = f"size {width}x{height}, more than {limits.max_pixels / 1e6:g} megapixels"
+        return Upload(name, TooManyPixelsError(much), 0)
     return Upload(name, content, height * width)
 
 
@@ -88,21 +78,7 @@ async def read_table(request: Request) -> Table:
     kind = media_type(request)
     if kind not in ("text/csv", "application/json"):
         raise Refusal(415, 'expected text/csv, or application/json {"columns": [...], "rows": [[...], ...]}')
-    body = await request.body()
-    return Table(body if kind == "text/csv" else await run_in_threadpool(_from_json, body))
-
-
-def _from_json(body: bytes) -> pd.DataFrame:
-    try:
-        sent = Rows.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise Refusal(422, f"{place + ': ' if place else ''}{first['msg']}") from None
-    lengths = {len(row) for row in sent.rows} - {len(sent.columns)}
-    if lengths:
-        raise Refusal(422, f"a row has {lengths.pop()} values, expected {len(sent.columns)}")
-    return pd.DataFrame(sent.rows, columns=sent.columns)
+    return Table(await request.body(), kind == "application/json")
 
 
 async def unless_gone(request: Request, answer: Awaitable[T]) -> T:
@@ -112,7 +88,7 @@ async def unless_gone(request: Request, answer: Awaitable[T]) -> T:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise Refusal(499, "the client has gone")
+        raise Refusal(GONE, "the client has gone")
     finally:
         for each in (task, gone):
             each.cancel()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anogan import bundle
-from anogan.errors import AnoganError, BundleError
+from anogan.errors import BundleError
 from anogan.serving.batching import Worker
 from anogan.serving.limits import Limits
 from anogan.serving.live import Feed
@@ -56,7 +56,7 @@ class Served:
             newer = Loaded.load(self.name, self.path, self.device)
             if newer.kind != before.kind:
                 raise BundleError(f"{self.path} is a model of {newer.kind} now, not of {before.kind}")
-        except (AnoganError, ValueError, OSError) as error:
+        except Exception as error:  # whatever is wrong with it, the old one stays
             logger.warning("%s: the newer bundle is refused, the old one stays: %s", self.name, error)
             return
         self.loaded = newer

@@ -67,7 +67,8 @@ def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limit
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for name, level in (("uvicorn.access", logging.INFO), ("uvicorn.error", logging.WARNING), ("anogan", logging.INFO)):
+    levels = {"uvicorn.access": "INFO", "uvicorn.error": "WARNING", "anogan": "INFO", "python_multipart": "CRITICAL"}
+    for name, level in levels.items():
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
