@@ -281,6 +281,19 @@ def test_a_picture_of_the_camera_is_scored(look, address: str) -> None:
     assert page.evaluate("document.querySelector('#video').srcObject") is None
 
 
+def test_pictures_of_many_photos_are_fetched_when_they_are_looked_at(look, address: str, tmp_path: Path) -> None:
+    files = [photo_model.write(tmp_path / f"{i}.png", i) for i in range(12)]
+    page = look(address)
+    rows = score(page, files)
+    files[5].unlink()
+    rows.nth(2).click()
+    expect(page.locator("#verdict-file")).to_have_text("9.png")
+    expect(page.locator("#pictures")).to_be_visible()
+    rows.nth(6).click()
+    expect(page.locator("#pictures-state")).to_contain_text("it cannot be read")
+    expect(page.locator("#pictures")).to_be_hidden()
+
+
 def test_images_of_one_size_are_scored_too(look, address: str, tmp_path: Path) -> None:
     page = look(address)
     page.select_option("#model", "digits")

@@ -82,6 +82,11 @@ export async function patiently(attempt, signal, onWait) {
   }
 }
 
+export const UNREADABLE = "it cannot be read: a folder, or changed since it was chosen";
+
+// What cannot be read would look like a broken connection when it is sent.
+export const readable = (file) => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 async function reachable() {
   return fetch("health", { cache: "no-store" }).then((answer) => answer.ok, () => false);
 }

@@ -1,6 +1,6 @@
 // Photos come in: chosen, dropped, pasted or taken, and are scored in small batches.
 
-import { ApiError, address, json, patiently } from "./api.js";
+import { ApiError, UNREADABLE, address, json, patiently, readable } from "./api.js";
 import { cameraFor, startCamera } from "./camera.js";
 import { $, announce, takesFiles } from "./dom.js";
 import { session } from "./session.js";
@@ -8,7 +8,6 @@ import { session } from "./session.js";
 const BATCH = 4; // photos in one request
 const FEW = 8; // photos at once up to which pictures come with the scores; of more, with the one that is shown
 const TOO_MUCH = [0, 408, 413, 422, 504]; // what one photo may cause for its whole batch
-const UNREADABLE = "it cannot be read: a folder, or changed since it was chosen";
 
 let model = null;
 let reload = async () => {}; // asks the server for its models anew
@@ -88,9 +87,9 @@ function show(added) {
 }
 
 async function scored(batch, signal) {
-  const unreadable = await Promise.all(batch.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => false, () => true)));
-  const results = await answered(batch.filter((_, i) => !unreadable[i]), signal);
-  return unreadable.map((failed) => (failed ? { verdict: "error", error: UNREADABLE } : results.shift()));
+  const sendable = await Promise.all(batch.map(({ file }) => readable(file)));
+  const results = await answered(batch.filter((_, i) => sendable[i]), signal);
+  return sendable.map((sent) => (sent ? results.shift() : { verdict: "error", error: UNREADABLE }));
 }
 
 async function answered(batch, signal) {

@@ -1,7 +1,7 @@
 // The photos scored in this tab, in order, and the thresholds tried on them. Tells "select", and "change" with the
 // entries that changed.
 
-import { address, json } from "./api.js";
+import { UNREADABLE, address, json, readable } from "./api.js";
 
 const WITH_PICTURES = 40; // results whose pictures are kept; those of older ones are asked for again
 
@@ -64,6 +64,7 @@ class Session extends EventTarget {
   async withPictures(entry) {
     if (!entry.result.photo) {
       const body = entry.file;
+      if (!(await readable(body))) throw new Error(UNREADABLE);
       const headers = { "Content-Type": "application/octet-stream" };
       const answer = await json(address(entry.model.name, "/score?pictures=true"), { method: "POST", body, headers });
       if (answer.sha256 !== entry.model.sha256) throw new Error("the model has been replaced since");
