@@ -3,11 +3,13 @@
 import { address, events, pause } from "./api.js";
 import { Chart } from "./chart.js";
 import { dated, download } from "./csv.js";
-import { $, announce } from "./dom.js";
+import { $ } from "./dom.js";
 import { alarmRows, alarmTable, plotted } from "./signals.js";
 import { figure, shares } from "./words.js";
 
 const ROWS = 1000; // on the chart
+const DRAWN = 50; // ms between two drawings at least
+const TITLE = document.title;
 const SLOWEST = 30; // s between two attempts to connect
 
 let chart = null;
@@ -36,6 +38,7 @@ export function watch(chosen) {
 }
 
 export function stopWatching() {
+  document.title = TITLE;
   connection?.abort();
   connection = null;
 }
@@ -51,6 +54,7 @@ async function connect(name) {
         rows = []; // the server sends the last ones again, and the alarm that lasts
         endLasting("while not connected");
         state("connected", "Connected, no rows yet");
+        draw();
       }, receive);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -100,22 +104,20 @@ const known = (alarm) => alarms.find(({ number, start }) => number === alarm.num
 function addAlarm(alarm) {
   if (known(alarm)) Object.assign(known(alarm), alarm);
   else alarms.unshift(alarm);
-  const text = alarm.end === null ? "Alarm" : "Alarm over";
-  announce(`${text}: ${shares(alarm.shares)}`);
   draw();
 }
 
-// At most once a frame, however fast rows come.
+// However fast rows come. Not by frames, of which a tab in the background has none.
 function draw() {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => {
+  setTimeout(() => {
     drawing = false;
     chart.show(plotted(rows, alarms, model));
     $("live-alarms").replaceChildren(alarmTable(alarms));
     $("live-export").disabled = !alarms.length;
     banner();
-  });
+  }, DRAWN);
 }
 
 function banner() {
@@ -126,6 +128,7 @@ function banner() {
   const detail = lasting ? `${lasting.kind}; ${shares(lasting.shares)}` : "";
   $("live-alarm").className = `verdict ${said.look}`;
   $("live-now").textContent = now;
+  document.title = lasting ? `ALARM · ${model.name}` : TITLE; // for a tab in the background
   const text = `${said.word}. ${detail}`;
   if ($("live-alarm").dataset.said === text) return; // what has not changed is not said again
   $("live-alarm").dataset.said = text;
