@@ -66,6 +66,9 @@ function counts(verdicts) {
 function fill(row, entry) {
   const { number, time, file, model, result, note } = entry;
   const said = session.verdict(entry);
+  const shown = [said, session.tried(model) !== null, note].join();
+  if (row.dataset.shown === shown) return;
+  row.dataset.shown = shown;
   const small = (text) => element("small", { textContent: text });
   const verdict = [element("span", { className: `said ${said}` }, icon(said), WORDS[said])];
   if (said !== "error") verdict.push(small(`${figure(result.score)}, p ${figure(result.p_value)}`));

@@ -1,9 +1,11 @@
 // One photo's verdict, large: word, score, how rare, where, and what the model draws in its place.
 
+import { pause } from "./api.js";
 import { $, announce, drawn, element, facts } from "./dom.js";
 import { session } from "./session.js";
 import { figure, rarity } from "./words.js";
 
+const DWELL = 0.15; // s on a row before its pictures are fetched, so that going through rows asks for none
 const COARSE = 160; // pixels of the longer side up to which single pixels are shown
 
 export const WORDS = { normal: "Normal", anomaly: "Anomaly", error: "Not scored" };
@@ -69,6 +71,8 @@ async function pictures(entry) {
   if (entry.result.verdict === "error") return;
   const slow = setTimeout(() => current(entry) && ($("pictures-state").textContent = "Fetching the pictures …"), 200);
   try {
+    if (!entry.result.photo) await pause(DWELL);
+    if (!current(entry)) return;
     const result = await session.withPictures(entry);
     if (!current(entry)) return;
     $("pictures-state").textContent = "";
