@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from PIL import Image
+
 from anogan.options import Serve
 
 
@@ -41,6 +43,9 @@ def _check(options: Serve) -> None:
     for name in ("max_mb", "max_megapixels", "queue", "timeout"):
         if not 0 < getattr(options, name) < float("inf"):
             raise ValueError(f"expected --{name.replace('_', '-')} of more than 0, got {getattr(options, name)}")
+    most = Image.MAX_IMAGE_PIXELS or float("inf")
+    if options.max_megapixels * 1e6 > most:
+        raise ValueError(f"expected --max-megapixels of at most {most // 1e6:g}, got {options.max_megapixels:g}")
 
 
 def _say(line: str) -> None:

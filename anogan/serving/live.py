@@ -117,9 +117,11 @@ class Feed:
         past = event("rows", {"rows": list(self.history), "shares": self.shares})
         past += event("alarm", self.alarm) if self.alarm else ""
         self.listeners.add(listener)
+        if self.closed:
+            _end(listener)
         try:
             yield past
-            while not self.closed:
+            while True:
                 try:
                     text = await asyncio.wait_for(listener.get(), HEARTBEAT)
                 except TimeoutError:

@@ -17,6 +17,7 @@ from anogan.serving.limits import Limits, is_loopback
 from anogan.serving.metrics import Metrics
 from anogan.serving.served import Served, named
 
+PATIENCE = 60  # seconds for what is being scored when the server is told to stop, and for clients that do not read
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -49,7 +50,8 @@ def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limit
     models = [Served(name, path, device, limits, metrics) for name, path in named(runs).items()]
     app = create_app(models, limits, metrics)
     _log_to_stderr()
-    config = uvicorn.Config(app, log_config=None, server_header=False)
+    patience = round(2 * limits.timeout) + PATIENCE
+    config = uvicorn.Config(app, log_config=None, server_header=False, timeout_graceful_shutdown=patience)
 
     def end_streams() -> None:
         for model in models:

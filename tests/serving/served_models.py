@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import photo_model
@@ -16,6 +18,8 @@ from conftest import quick, stripes
 from PIL import Image
 
 from anogan import bundle
+from anogan.data.framing import Framing
+from anogan.inspection import PhotoModel, about_photos, tail_levels
 
 for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "fastapi_offline", "httpx2"):
     pytest.importorskip(package, reason="needs the extra 'serve'")
@@ -23,23 +27,32 @@ for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "
 from fastapi.testclient import TestClient  # noqa: E402
 
 from anogan.serving.app import create_app  # noqa: E402
+from anogan.serving.batching import Job, Worker  # noqa: E402
 from anogan.serving.limits import Limits  # noqa: E402
 from anogan.serving.metrics import Metrics  # noqa: E402
 from anogan.serving.served import Served, named  # noqa: E402
 
 PNG = {"Content-Type": "image/png"}
 CSV = {"Content-Type": "text/csv"}
-
-
-@cache
-def _folder() -> Path:
-    return Path(mkdtemp())
+_KEPT = TemporaryDirectory()  # until the tests end
+FOLDER = Path(_KEPT.name)
 
 
 @cache
 def boards() -> Path:
     """A run on photos."""
-    return photo_model.save_model(_folder() / "boards")
+    return photo_model.save_model(FOLDER / "boards")
+
+
+@cache
+def plates() -> Path:
+    """Another one."""
+    detector = quick("neighbourgan", random_state=1).fit(stripes(90, photo_model.SHAPE, seed=7))
+    levels = tail_levels(detector.anomaly_map(stripes(40, photo_model.SHAPE, seed=8)))
+    model = PhotoModel(detector, Framing(photo_model.SHAPE), levels)
+    about = {"data": "plates", "photo": about_photos({"neighbourgan": model})}
+    bundle.save(FOLDER / "plates" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    return FOLDER / "plates"
 
 
 @cache
@@ -47,20 +60,46 @@ def digits() -> Path:
     """A run on images of one size, 28 x 28."""
     detector = quick("neighbourgan").fit(stripes(80, (1, 28, 28)))
     about = {"data": "digits", "normal": "3"}
-    bundle.save(_folder() / "digits" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
-    return _folder() / "digits"
-
-
-def served(runs: Sequence[Path], limits: Limits) -> tuple[list[Served], Metrics]:
-    metrics = Metrics()
-    return [Served(name, path, "cpu", limits, metrics) for name, path in named(runs).items()], metrics
+    bundle.save(FOLDER / "digits" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    return FOLDER / "digits"
 
 
 @contextmanager
-def client_of(*runs: Path, **limits: Any) -> Iterator[TestClient]:
-    models, metrics = served(runs, Limits(**limits))
-    with TestClient(create_app(models, Limits(**limits), metrics), base_url="http://localhost") as client:
-        yield client
+def server_of(*runs: Path, **limits: Any) -> Iterator[tuple[TestClient, dict[str, Served]]]:
+    """A client, and the models that answer it."""
+    metrics, within = Metrics(), Limits(**limits)
+    models = {name: Served(name, path, "cpu", within, metrics) for name, path in named(runs).items()}
+    app = create_app(list(models.values()), within, metrics)
+    with TestClient(app, base_url="http://localhost") as client:
+        yield client, models
+
+
+@contextmanager
+def held(worker: Worker) -> Iterator[None]:
+    """Nothing is scored meanwhile."""
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hold(asked: Sequence[Any]) -> list[None]:
+        begun.set()
+        let_go.wait(30)
+        return [None]
+
+    with worker.changed:
+        worker.waiting.append(Job(hold, None, 0))
+        worker.changed.notify()
+    assert begun.wait(10)
+    try:
+        yield
+    finally:
+        let_go.set()
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for it."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def png(image: Image.Image) -> bytes:
