@@ -20,7 +20,7 @@ import pandas as pd
 import photo_model
 import pytest
 from conftest import faulty
-from served_models import CSV, boards, digits, served
+from served_models import CSV, boards, digits
 
 from anogan.calibration import p_values
 from anogan.data.photos import read_photo
@@ -28,7 +28,9 @@ from anogan.inspection import PhotoModel
 from anogan.maintenance import score_recording
 from anogan.serving.app import create_app
 from anogan.serving.limits import Limits
+from anogan.serving.metrics import Metrics
 from anogan.serving.models import thinned
+from anogan.serving.served import Served, named
 from anogan.signals import SignalModel
 from anogan.verdicts import record
 
@@ -45,9 +47,9 @@ HOSTILE = '=cmd "x", <img src=x onerror=alert(1)>.png'
 @contextmanager
 def serving(*runs: Path, port: int = 0, **limits: Any) -> Iterator[str]:
     """The address of a server of these runs, on a free port unless one is given."""
-    models, metrics = served(runs, Limits(**limits))
-    config = uvicorn.Config(create_app(models, Limits(**limits), metrics), log_level="error", ws="none")
-    server = uvicorn.Server(config)
+    within, metrics = Limits(**limits), Metrics()
+    models = [Served(name, path, "cpu", within, metrics) for name, path in named(runs).items()]
+    server = uvicorn.Server(uvicorn.Config(create_app(models, within, metrics), log_level="error", ws="none"))
     with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -77,8 +79,10 @@ def look(browser: Any) -> Iterator[Callable[[str], Any]]:
     """Opens the page of a server. Whatever the browser complains of, or asks of another host, fails the test."""
     context, wrong = browser.new_context(viewport={"width": 1280, "height": 800}), []
 
-    def look(address: str) -> Any:
+    def look(address: str, clock: bool = False) -> Any:
         page = context.new_page()
+        if clock:
+            page.clock.install()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
@@ -373,11 +377,24 @@ def test_live_rows_show_an_alarm_while_it_lasts(look, address: str, pump_run: Pa
     assert [(int(row["start"]), int(row["end"])) for row in rows] == [(a.start, a.end) for a in alarms[::-1]]
 
 
+def test_rows_that_stop_coming_are_no_sign_of_health(look, address: str, pump_run: Path) -> None:
+    page = look(address, clock=True)
+    page.select_option("#model", pump_run.name)
+    feed(address, pump_run.name, faulty().assign(t=range(5000, 6000))[:100])
+    page.clock.fast_forward(1000)
+    expect(page.locator("#live-word")).to_have_text("No alarm")
+    page.clock.fast_forward(130_000)
+    expect(page.locator("#live-word")).to_have_text("No new rows for 2 min")
+
+
 def test_a_lost_connection_is_told_and_made_again(look, pump_run: Path) -> None:
     with serving(pump_run) as first:
         page = look(first)
         expect(page.locator("#live-state")).to_have_class("state connected")
+        feed(first, pump_run.name, faulty()[:100])
+        expect(page.locator("#live-word")).to_have_text("No alarm")
     expect(page.locator("#live-state")).to_have_class("state lost")
     expect(page.locator("#live-state")).to_contain_text("trying again in")
+    expect(page.locator("#live-word")).to_have_text("Not connected")
     with serving(pump_run, port=int(first.rpartition(":")[2])):
         expect(page.locator("#live-state")).to_have_class("state connected")

@@ -160,7 +160,9 @@ export class Chart {
 
   #render() {
     const width = this.plot.clientWidth;
-    if (!width || !this.#data?.x.length) return this.svg.replaceChildren();
+    if (!width || !this.#data?.x.length) {
+      return this.svg.replaceChildren(drawn("text", { x: EDGE.left, y: HEIGHT / 2 }, "No rows yet"));
+    }
     const { x, score, threshold, alarms, unit } = this.#data;
     const [from, to] = this.#span();
     const rows = [Math.max(0, this.#nearest(from) - 1), Math.min(x.length, this.#nearest(to) + 2)];

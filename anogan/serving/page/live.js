@@ -8,6 +8,8 @@ import { alarmRows, alarmTable, plotted } from "./signals.js";
 import { figure, shares } from "./words.js";
 
 const ROWS = 1000; // on the chart
+const SILENT = 60; // s without rows, or SILENT_STEPS of the model's if that is longer: then it is said that none come
+const SILENT_STEPS = 20;
 const DRAWN = 50; // ms between two drawings at least
 const TITLE = document.title;
 const SLOWEST = 30; // s between two attempts to connect
@@ -16,6 +18,8 @@ let chart = null;
 let model = null;
 let onNewModel = () => {};
 let connection = null; // AbortController
+let connected = false;
+let arrived = 0; // ms, when the last rows came
 let drawing = false;
 let rows = [];
 let alarms = []; // since the page was opened, the newest first
@@ -23,6 +27,7 @@ let alarms = []; // since the page was opened, the newest first
 export function startLive(reload) {
   onNewModel = reload;
   chart = new Chart($("live-chart"), "Live score");
+  setInterval(() => connection && banner(), 5000);
   $("live-export").addEventListener("click", () => download(dated("alarms"), alarmRows(alarms, model)));
 }
 
@@ -53,8 +58,8 @@ async function connect(name) {
         failed = 0;
         rows = []; // the server sends the last ones again, and the alarm that lasts
         endLasting("while not connected");
+        arrived = Date.now();
         state("connected", "Connected, no rows yet");
-        draw();
       }, receive);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -67,6 +72,8 @@ async function connect(name) {
 }
 
 function state(name, text) {
+  if (connected !== (name === "connected")) draw();
+  connected = name === "connected";
   $("live-state").className = `state ${name}`;
   $("live-state").textContent = text;
 }
@@ -92,6 +99,7 @@ function endLasting(end) {
 function addRows(data) {
   if (!data.rows.length) return;
   rows = rows.concat(data.rows).slice(-ROWS);
+  arrived = Date.now();
   if (data.alarm) Object.assign(known(data.alarm) ?? {}, data.alarm); // its peak and shares as they are now
   state("connected", `Connected, last row ${rows.at(-1).time}`);
   const named = shares(data.shares, 5);
@@ -137,9 +145,15 @@ function banner() {
   $("live-detail").textContent = detail;
 }
 
+// An alarm stays until it is known to be over; "No alarm" is said of rows that have just come, of nothing older.
 function judged(lasting, score) {
   if (lasting) return { look: "anomaly", word: `Alarm since ${lasting.start}` };
+  if (!connected) return { look: "quiet", word: "Not connected" };
   if (score === undefined) return { look: "quiet", word: "Waiting for scores" };
+  const silence = (Date.now() - arrived) / 1000;
+  if (silence > Math.max(SILENT, SILENT_STEPS * model.step)) {
+    return { look: "quiet", word: `No new rows for ${Math.floor(silence / 60)} min` };
+  }
   if (score > model.alarm.threshold) return { look: "error", word: "Above the threshold, no alarm yet" };
   return { look: "normal", word: "No alarm" };
 }
