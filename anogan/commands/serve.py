@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import torch
 from PIL import Image
 
+from anogan import parallel
 from anogan.options import Serve
 
 
@@ -31,6 +33,8 @@ def run(options: Serve) -> int:
         token=token,
         hosts=local_names(options.host, token),
     )
+    if not options.threads:  # the models work side by side
+        parallel.use_threads(max(1, torch.get_num_threads() // len(options.runs)))
     serve(options.runs, options.host, options.port, options.device, limits, _say)
     return 0
 

@@ -36,4 +36,4 @@ class Serve:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
+    """CPU threads of each model; 0 = OMP_NUM_THREADS, else one per core, shared among the models."""

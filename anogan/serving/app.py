@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +29,7 @@ from anogan.serving.requests import GONE, read_table, read_uploads, unless_gone
 from anogan.serving.served import Reloader, Served
 from anogan.serving.tables import Scored
 
+mimetypes.add_type("text/javascript", ".js")  # systems differ in what they call it
 PAGE = Path(__file__).parent / "page"
 DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>anogan: API</title>
@@ -205,7 +207,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
         """Server-sent events: `rows` scored, `alarm` begun or ended, `model` replaced."""
         feed = desk.find_for(name, signals=True).feed
         assert feed is not None
-        return StreamingResponse(feed.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(feed.events(), media_type="text/event-stream")
 
 
 def _add_pages(app: FastAPI) -> None:

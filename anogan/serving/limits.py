@@ -23,6 +23,7 @@ HEADERS = {
     "style-src 'self'; script-src 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # else a tablet keeps the old page after an upgrade
 }
 
 
@@ -149,7 +150,7 @@ def _is_bearer(given: str, token: str) -> bool:
 async def refuse(refusal: Refusal, send: Send) -> None:
     """The answer to a request whose body has not been read."""
     body = json.dumps({"detail": str(refusal)}).encode()
-    told = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+    told = {"content-type": "application/json", "content-length": str(len(body))}
     headers: list[tuple[bytes, bytes]] = [
         (name.lower().encode(), value.encode()) for name, value in (told | refusal.headers).items()
     ]

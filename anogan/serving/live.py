@@ -23,6 +23,7 @@ HISTORY = 1000  # rows told to a new listener
 BEHIND = 256  # events that a listener may be behind before it is let go
 HEARTBEAT = 15.0  # seconds
 ENDED = ""
+NOTHING: dict[str, Any] = {"rows": [], "shares": {}, "alarm": None}
 
 
 def event(name: str, data: Any) -> str:
@@ -36,8 +37,8 @@ class Feed:
         self.loaded, self.lock = loaded, threading.Lock()
         self.scorer, self.tracker = _fresh(loaded.signals)
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
-        self.shares: dict[str, float] = {}  # of the last row
-        self.alarm: dict[str, Any] | None = None  # the one that goes on, as it was told
+        self.last = NOTHING  # that was told of rows: them, the shares of the last one, and the alarm after it
+        self.begun: dict[str, Any] | None = None  # the alarm that goes on, as it was told when it began
         self.listeners: set[asyncio.Queue[str]] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
@@ -67,9 +68,11 @@ class Feed:
         p_value[scored] = p_values(model.detector.calibration_scores_, found.score[scored])
         last = slice(-HISTORY, None)
         shares = dict(zip(model.channels, map(known, found.shares[-1].tolist()), strict=True)) if scored[-1] else {}
-        self._tell(self._spread, rows(stamps[last], found.score[last], p_value[last]), shares, changes)
         current = self.tracker.ongoing()
-        return {"rows": len(time), "alarm": alarm_as_json(current.to_dict()) if current else None, "changes": changes}
+        alarm = alarm_as_json(current.to_dict()) if current else None
+        new = {"rows": rows(stamps[last], found.score[last], p_value[last]), "shares": shares, "alarm": alarm}
+        self._tell(self._spread, new, changes)
+        return {"rows": len(time), "alarm": alarm, "changes": changes}
 
     def renew(self, loaded: Loaded) -> None:
         """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
@@ -89,18 +92,18 @@ class Feed:
 
     # In the event loop's thread.
 
-    def _spread(self, new: list[dict[str, Any]], shares: dict[str, float], changes: list[dict[str, Any]]) -> None:
-        self.history.extend(new)
-        self.shares = shares
-        self._send(event("rows", {"rows": new, "shares": shares}))
+    def _spread(self, new: dict[str, Any], changes: list[dict[str, Any]]) -> None:
+        self.history.extend(new["rows"])
+        self.last = new
+        self._send(event("rows", new))
         for change in changes:
-            self.alarm = change if change["change"] == "begin" else None
+            self.begun = change if change["change"] == "begin" else None
             self._send(event("alarm", change))
 
     def _spread_model(self, described: dict[str, Any], kept: bool) -> None:
         if not kept:
             self.history.clear()
-            self.alarm = None
+            self.last, self.begun = NOTHING, None
         self._send(event("model", described | {"kept": kept}))
 
     def _send(self, text: str) -> None:
@@ -114,8 +117,8 @@ class Feed:
     async def events(self) -> AsyncIterator[str]:
         """What has been, then what comes, until the server or the listener goes."""
         listener: asyncio.Queue[str] = asyncio.Queue(BEHIND)
-        past = event("rows", {"rows": list(self.history), "shares": self.shares})
-        past += event("alarm", self.alarm) if self.alarm else ""
+        past = event("rows", self.last | {"rows": list(self.history)})
+        past += event("alarm", self.begun) if self.begun else ""
         self.listeners.add(listener)
         if self.closed:
             _end(listener)

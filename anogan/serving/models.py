@@ -152,12 +152,22 @@ class Loaded:
             "calibration": thinned(detector.calibration_scores_),
             "n_calibration": len(detector.calibration_scores_),
         }
-        if isinstance(self.model, SignalModel):
-            rule = self.model.rule.to_dict()
-            rule = {key: value for key, value in rule.items() if key != "peaks"}
-            about |= {"channels": list(self.model.channels), "step": self.model.step}
-            about |= {"window": detector.gan_.shape[1], "alarm": rule}
-        return about
+        return about | (self._of_signals() if self.kind == "signals" else self._of_photos())
+
+    def _of_photos(self) -> dict[str, Any]:
+        framing = self.inspector.framing
+        return {"crop": list(framing.crop), "tiles": framing.overlap is not None}
+
+    def _of_signals(self) -> dict[str, Any]:
+        model = self.signals
+        rule = {key: value for key, value in model.rule.to_dict().items() if key != "peaks"}
+        return {
+            "channels": list(model.channels),
+            "step": model.step,
+            "window": model.detector.gan_.shape[1],
+            "threshold": model.rule.threshold,  # what a row's score is compared with
+            "alarm": rule,
+        }
 
     # Work: what is asked in several requests -> an answer or error for each.
 

@@ -34,8 +34,10 @@ def shown(loaded: Loaded) -> Tell:
         found = told(name, photo, said)
         if isinstance(photo, SampleError) or isinstance(said, SampleError):
             return found
-        part = loaded.inspector.framing.cropped(photo)
+        framing = loaded.inspector.framing
+        part = framing.cropped(photo)
         return found | {
+            "origin": list(framing.crop[:2]) if framing.crop else [0, 0],
             "size": list(part.shape[1:]),
             "photo": _url(png(shrunk(part, LONGEST), level=3)),
             "map": _url(png(heat_layer(said.map), level=3)),

@@ -7,10 +7,13 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from anogan.serving.app import create_app
 from anogan.serving.limits import Limits, is_loopback
@@ -19,6 +22,38 @@ from anogan.serving.served import Served, named
 
 PATIENCE = 60  # seconds for what is being scored when the server is told to stop, and for clients that do not read
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Protocol(H11Protocol):
+    """Ends a connection on which the head of a request does not come, or the rest of a refused one does not end."""
+
+    def __init__(self, patience: float, **known: Any) -> None:
+        super().__init__(**known)
+        self.patience = patience
+        self.giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self.giving_up is None:
+            self.giving_up = self.loop.call_later(self.patience, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self.giving_up is not None:
+            self.giving_up.cancel()
+            self.giving_up = None
 
 
 class Server(uvicorn.Server):
@@ -51,7 +86,13 @@ def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limit
     app = create_app(models, limits, metrics)
     _log_to_stderr()
     patience = round(2 * limits.timeout) + PATIENCE
-    config = uvicorn.Config(app, log_config=None, server_header=False, timeout_graceful_shutdown=patience)
+    config = uvicorn.Config(
+        app,
+        http=cast(Any, partial(Protocol, limits.timeout)),
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=patience,
+    )
 
     def end_streams() -> None:
         for model in models:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,7 +57,8 @@ def test_every_model_is_told_with_its_digest_and_calibration(client: TestClient,
     for model in models:
         assert client.get(f"/models/{model['name']}").json() == model
         detector = bundle.load(runs[model["kind"]])
-        assert model["threshold"] == detector.threshold_
+        rule = SignalModel.load(pump_run).rule
+        assert model["threshold"] == (rule.threshold if model["kind"] == "signals" else detector.threshold_)
         ranks = detector.calibration_scores_
         assert (model["calibration"][0], model["calibration"][-1]) == (ranks[0], ranks[-1])
         assert len(model["calibration"]) == min(len(ranks), 1000)
@@ -112,7 +115,7 @@ def test_the_name_of_a_file_is_shortened_and_never_used(client: TestClient) -> N
 def test_pictures_show_the_part_its_map_and_what_the_network_makes_of_it(client: TestClient) -> None:
     answer = client.post("/models/boards/score?pictures=true", content=photo(3, True), headers=PNG).json()
     (result,) = answer["results"]
-    assert result["size"] == [32, 32]
+    assert (result["origin"], result["size"]) == ([0, 0], [32, 32])
     assert np.array_equal(
         np.asarray(picture(result["photo"]).convert("L")), np.asarray(Image.open(io.BytesIO(photo(3, True))))
     )
@@ -121,6 +124,20 @@ def test_pictures_show_the_part_its_map_and_what_the_network_makes_of_it(client:
     (said,) = PhotoModel.load(boards()).inspect([read_photo(io.BytesIO(photo(3, True)), 1)])
     assert np.array_equal(np.asarray(heat)[..., 3] > 0, said.map > 0.5 + 1 / 340)
     assert picture(result["reconstruction"]).size == (16, 16)
+
+
+def test_a_photo_is_shown_as_far_as_the_model_looks_at_it(tmp_path: Path) -> None:
+    shutil.copytree(boards(), tmp_path / "crop")
+    manifest = bundle.read_manifest(boards())
+    manifest["about"]["photo"]["crop"] = [5, 3, 26, 24]
+    seal = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "crop" / "bundle" / bundle.MANIFEST).write_text(json.dumps(manifest | {"sha256": seal}))
+    with server_of(tmp_path / "crop") as (client, _):
+        assert client.get("/models/crop").json()["crop"] == [5, 3, 26, 24]
+        answer = client.post("/models/crop/score?pictures=true", content=photo(3), headers=PNG).json()
+    (result,) = answer["results"]
+    assert (result["origin"], result["size"]) == ([5, 3], [24, 26])
+    assert picture(result["photo"]).size == (26, 24)
 
 
 def test_the_map_is_the_picture_that_the_command_draws(client: TestClient, tmp_path: Path) -> None:

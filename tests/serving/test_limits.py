@@ -58,6 +58,7 @@ def test_with_the_token_models_answer(guarded: TestClient) -> None:
 def test_what_tells_nothing_of_the_models_needs_no_token(guarded: TestClient, path: str) -> None:
     answer = guarded.get(path)
     assert answer.status_code == 200
+    assert ("javascript" in answer.headers["content-type"]) == path.endswith(".js")
     assert bundle.digest(boards()) not in answer.text
 
 

@@ -103,6 +103,7 @@ def test_who_comes_late_hears_the_last_rows_and_the_alarm_that_goes_on(loaded: L
         assert [row["time"] for row in events[0][1]["rows"]] == list(range(len(table) - HISTORY, len(table)))
         assert sum(events[0][1]["shares"].values()) == pytest.approx(1, abs=1e-4)
         assert events[1][1]["change"] == "begin"
+        assert events[0][1]["alarm"]["number"] == events[1][1]["number"]
 
     heard(listen, Feed(loaded))
 
@@ -113,8 +114,8 @@ def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not(loaded: 
         await anext(deaf)
         await anext(good)
         for number in range(BEHIND + 5):
-            feed._spread([], {}, [])
-            assert json.loads((await anext(good)).split("data: ")[1]) == {"rows": [], "shares": {}}, number
+            feed._spread({"rows": [], "shares": {}, "alarm": number}, [])
+            assert json.loads((await anext(good)).split("data: ")[1])["alarm"] == number
         assert len(feed.listeners) == 1
         assert len([text async for text in deaf]) < BEHIND + 5
         feed.close()
