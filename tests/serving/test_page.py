@@ -12,6 +12,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ import pandas as pd
 import photo_model
 import pytest
 from conftest import faulty
-from served_models import CSV, boards, digits
+from served_models import CSV, boards, digits, plates, until
 
+from anogan import bundle
 from anogan.calibration import p_values
+from anogan.data.framing import Framing
 from anogan.data.photos import read_photo
-from anogan.inspection import PhotoModel
+from anogan.inspection import PhotoModel, about_photos
 from anogan.maintenance import score_recording
 from anogan.serving.app import create_app
 from anogan.serving.limits import Limits
@@ -147,11 +150,29 @@ def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Pa
     assert table[2]["error"] == "no image that can be read"
 
 
-def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("crop", [(), (8, 4, 24, 28)], ids=["whole", "cropped"])
+def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, tmp_path: Path, crop) -> None:
     _, bad, _ = photos(tmp_path)
-    page = look(address)
-    expect(page.locator("#photos")).to_be_visible()
-    content = base64.b64encode(bad.read_bytes()).decode()
+    model = PhotoModel.load(boards())
+    model = replace(model, framing=Framing(photo_model.SHAPE, crop))
+    about = {"data": "photos", "photo": about_photos({"neighbourgan": model})}
+    bundle.save(tmp_path / "run" / "bundle", model.detector.gan_, {"neighbourgan": model.detector}, about)
+    with serving(tmp_path / "run") as address:
+        page = look(address)
+        expect(page.locator("#photos")).to_be_visible()
+        drop(page, bad)
+        (found,) = model.inspect([read_photo(bad, 1)])
+        expect(page.locator("#boxes .line")).to_have_count(len(found.regions))
+        photo, box = (page.locator(part).first.bounding_box() for part in ("#photo", "#boxes .line"))
+    left, top, width, _ = crop or (0, 0, 32, 32)
+    region, scale = found.regions[0], photo["width"] / width
+    assert box["x"] - photo["x"] == pytest.approx((region.left - left) * scale, abs=3)
+    assert box["y"] - photo["y"] == pytest.approx((region.top - top) * scale, abs=3)
+    assert box["width"] == pytest.approx(region.width * scale, abs=5)
+
+
+def drop(page: Any, file: Path) -> None:
+    content = base64.b64encode(file.read_bytes()).decode()
     make = """text => {
       const transfer = new DataTransfer();
       transfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], "dropped.png"));
@@ -160,14 +181,6 @@ def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, a
     page.dispatch_event("#photos", "drop", {"dataTransfer": page.evaluate_handle(make, content)})
     expect(page.locator("#verdict-file")).to_have_text("dropped.png")
     expect(page.locator("#pictures")).to_be_visible()
-    regions = said(bad)["regions"]
-    expect(page.locator("#boxes .line")).to_have_count(len(regions))
-    region = regions[0]
-    photo, box = (page.locator(part).first.bounding_box() for part in ("#photo", "#boxes .line"))
-    scale = photo["width"] / 32  # pixels of the photo
-    for side, begin in (("x", "left"), ("y", "top")):
-        assert box[side] - photo[side] == pytest.approx(region[begin] * scale, abs=3)
-    assert box["width"] == pytest.approx(region["width"] * scale, abs=5)
 
 
 def test_the_slider_makes_the_colours_fainter(look, address: str, tmp_path: Path) -> None:
@@ -214,6 +227,7 @@ def test_of_thinned_calibration_scores_the_rate_is_an_upper_bound(look, address:
 def test_everything_can_be_done_with_the_keyboard(look, address: str, tmp_path: Path) -> None:
     good, bad, _ = photos(tmp_path)
     page = look(address)
+    page.on("filechooser", lambda _: None)  # from here on the browser tells of it; asked at once it may be too late
     expect(page.locator("#photos")).to_be_visible()
     for _ in ("skip link", "keys", "model", "choose"):
         page.keyboard.press("Tab")
@@ -296,6 +310,28 @@ def test_pictures_of_many_photos_are_fetched_when_they_are_looked_at(look, addre
     rows.nth(6).click()
     expect(page.locator("#pictures-state")).to_contain_text("it cannot be read")
     expect(page.locator("#pictures")).to_be_hidden()
+
+
+def test_a_newer_bundle_is_what_later_photos_are_said_to_be_of(look, tmp_path: Path) -> None:
+    good, bad, _ = photos(tmp_path)
+    shutil.copytree(boards(), tmp_path / "boards")
+    with serving(tmp_path / "boards") as address:
+        page = look(address)
+        score(page, [good])
+        (tmp_path / "boards" / "bundle").rename(tmp_path / "old")
+        shutil.copytree(plates() / "bundle", tmp_path / "new")
+        (tmp_path / "new").rename(tmp_path / "boards" / "bundle")
+        until(lambda: sha256(address) == bundle.digest(plates()))
+        score(page, [bad])
+        table = exported(page, "#export")
+    assert [row["bundle"] for row in table] == [bundle.digest(boards()), bundle.digest(plates())]
+    thresholds = [PhotoModel.load(run()).detector.threshold_ for run in (boards, plates)]
+    assert [float(row["threshold"]) for row in table] == thresholds
+
+
+def sha256(address: str) -> str:
+    with urllib.request.urlopen(f"{address}/models", timeout=10) as answer:
+        return json.load(answer)["models"][0]["sha256"]
 
 
 def test_images_of_one_size_are_scored_too(look, address: str, tmp_path: Path) -> None:

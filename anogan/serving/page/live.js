@@ -80,7 +80,7 @@ function state(name, text) {
 
 function receive(kind, data) {
   if (kind === "rows") addRows(data);
-  if (kind === "alarm") addAlarm(data);
+  if (kind === "alarm" && data.change === "end") addAlarm(data); // of one that begins the rows tell, as it is now
   if (kind === "model") renew(data);
 }
 
@@ -97,20 +97,19 @@ function endLasting(end) {
 }
 
 function addRows(data) {
+  if (data.alarm) addAlarm(data.alarm);
   if (!data.rows.length) return;
   rows = rows.concat(data.rows).slice(-ROWS);
   arrived = Date.now();
-  if (data.alarm) Object.assign(known(data.alarm) ?? {}, data.alarm); // its peak and shares as they are now
   state("connected", `Connected, last row ${rows.at(-1).time}`);
   const named = shares(data.shares, 5);
   $("live-shares").textContent = named && `Shares of the channels in the last score: ${named}`;
   draw();
 }
 
-const known = (alarm) => alarms.find(({ number, start }) => number === alarm.number && start === alarm.start);
-
 function addAlarm(alarm) {
-  if (known(alarm)) Object.assign(known(alarm), alarm);
+  const known = alarms.find(({ number, start }) => number === alarm.number && start === alarm.start);
+  if (known) Object.assign(known, alarm);
   else alarms.unshift(alarm);
   draw();
 }
