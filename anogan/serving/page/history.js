@@ -71,7 +71,7 @@ function fill(row, entry) {
   row.dataset.shown = shown;
   const small = (text) => element("small", { textContent: text });
   const verdict = [element("span", { className: `said ${said}` }, icon(said), WORDS[said])];
-  if (said !== "error") verdict.push(small(`${figure(result.score)}, p ${figure(result.p_value)}`));
+  if (said !== "error") verdict.push(small(`${figure(result.score)}, p\u00a0${figure(result.p_value)}`));
   if (said !== "error" && session.tried(model) !== null) {
     verdict.push(small(said === result.verdict ? "by your threshold" : `by your threshold; model: ${WORDS[result.verdict].toLowerCase()}`));
   }

@@ -61,5 +61,5 @@ export function place(value, unit, span) {
 
 export function shares(byChannel, most = 3) {
   const named = Object.entries(byChannel ?? {}).sort((a, b) => b[1] - a[1]).slice(0, most);
-  return named.filter(([, share]) => share >= 0.05).map(([name, share]) => `${name} ${Math.round(100 * share)} %`).join(", ");
+  return named.filter(([, share]) => share >= 0.05).map(([name, share]) => `${name} ${Math.round(100 * share)}\u00a0%`).join(", ");
 }
