@@ -20,14 +20,15 @@ from starlette.requests import ClientDisconnect
 
 import anogan
 from anogan.errors import SampleError, TooManyPixelsError
+from anogan.serving.batching import Work
 from anogan.serving.describing import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SIGNALS, PHOTOS, ROWS, gives, takes
 from anogan.serving.limits import Guard, Limits, Refusal
 from anogan.serving.metrics import Metrics
-from anogan.serving.models import Photos, Tell
+from anogan.serving.models import Loaded, Photos, Tell
 from anogan.serving.pictures import mapped, shown, told
 from anogan.serving.requests import GONE, read_table, read_uploads, unless_gone
 from anogan.serving.served import Reloader, Served
-from anogan.serving.tables import Scored
+from anogan.serving.tables import Scored, Table
 
 mimetypes.add_type("text/javascript", ".js")  # systems differ in what they call it
 PAGE = Path(__file__).parent / "page"
@@ -110,18 +111,19 @@ class Desk:
             self.metrics.requests.labels(model.name, status).inc()
             self.metrics.seconds.labels(model.name).observe(time.monotonic() - begun)
 
-    async def look(self, request: Request, model: Served, tell: Tell) -> list[Any]:
-        """What the model says of the photos of a request."""
-        loaded = model.loaded
+    async def look(self, request: Request, model: Served, loaded: Loaded, tell: Tell) -> list[Any]:
+        """What a model that is `loaded` says of the photos of a request."""
         uploads = await read_uploads(request, self.limits)
         pixels = sum(upload.pixels for upload in uploads)
-        asked = Photos(uploads, tell)
-        answers: list[Any] = await unless_gone(
-            request, model.worker.answer(loaded.look, asked, pixels, self.limits.timeout)
-        )
+        work = model.worker.answer(loaded.look, Photos(uploads, tell), pixels, self.limits.timeout)
+        answers: list[Any] = await unless_gone(request, work)
         if len(answers) == 1 and isinstance(answers[0], dict) and answers[0]["verdict"] == "error":
             raise SampleError(answers[0]["error"])
         return answers
+
+    async def read(self, request: Request, model: Served, work: Work, table: Table) -> Any:
+        """What the model says of a table; it fills a batch, as nobody gains by waiting for the tables of others."""
+        return await unless_gone(request, model.worker.answer(work, table, model.worker.most, self.limits.timeout))
 
 
 def _add_general(app: FastAPI, desk: Desk) -> None:
@@ -158,11 +160,10 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
             loaded = model.loaded
             if loaded.kind == "signals":
                 table = await read_table(request)
-                work = model.worker.answer(loaded.score, table, 1, desk.limits.timeout)
-                scored: Scored = await unless_gone(request, work)
+                scored: Scored = await desk.read(request, model, loaded.score, table)
                 desk.metrics.rows.labels(name).inc(scored.rows)
                 return Response(scored.content, media_type="application/json")
-            results = await desk.look(request, model, shown(loaded) if pictures else told)
+            results = await desk.look(request, model, loaded, shown(loaded) if pictures else told)
             for result in results:
                 desk.metrics.verdicts.labels(name, result["verdict"]).inc()
             answer = {"model": name, "sha256": loaded.sha256, "results": results}
@@ -175,7 +176,8 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
         """PNG of one photo with heat and boxes where it looks defective."""
         model = desk.find_for(name, signals=False)
         with desk.counted(model):
-            answers = await desk.look(request, model, mapped(model.loaded))
+            loaded = model.loaded
+            answers = await desk.look(request, model, loaded, mapped(loaded))
             if len(answers) > 1:
                 raise Refusal(422, f"expected one photo, got {len(answers)}")
             if isinstance(answers[0], SampleError):
@@ -193,8 +195,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
         assert model.feed is not None
         with desk.counted(model):
             table = await read_table(request)
-            work = model.worker.answer(model.feed.push, table, 1, desk.limits.timeout)
-            found: dict[str, Any] = await unless_gone(request, work)
+            found: dict[str, Any] = await desk.read(request, model, model.feed.push, table)
             desk.metrics.rows.labels(name).inc(found["rows"])
             for change in found.pop("changes"):
                 desk.metrics.verdicts.labels(name, f"alarm {change['change']}").inc()

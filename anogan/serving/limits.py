@@ -95,6 +95,8 @@ class Guard:
 
     def _check(self, path: str, headers: Headers) -> None:
         limits = self.limits
+        if "\0" in path:
+            raise Refusal(404, "Not Found")  # no name of a file, which some versions of starlette find out too late
         if limits.hosts and _name(headers.get("host", "")) not in limits.hosts:
             raise Refusal(421, "this server answers to localhost only; give it a token to be reached by another name")
         needs_token = path not in OPEN and not path.startswith(("/static/", "/docs/"))

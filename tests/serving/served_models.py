@@ -24,6 +24,8 @@ from anogan.inspection import PhotoModel, about_photos, tail_levels
 for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "fastapi_offline", "httpx2"):
     pytest.importorskip(package, reason="needs the extra 'serve'")
 
+import httpx2 as httpx  # noqa: E402
+import uvicorn  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
 from anogan.serving.app import create_app  # noqa: E402
@@ -31,6 +33,8 @@ from anogan.serving.batching import Job, Worker  # noqa: E402
 from anogan.serving.limits import Limits  # noqa: E402
 from anogan.serving.metrics import Metrics  # noqa: E402
 from anogan.serving.served import Served, named  # noqa: E402
+
+__all__ = ["TestClient", "httpx", "uvicorn"]  # which tests may import when this has found them
 
 PNG = {"Content-Type": "image/png"}
 CSV = {"Content-Type": "text/csv"}

@@ -47,6 +47,12 @@ def test_nothing_is_told_without_the_token(guarded: TestClient, method: str, pat
     assert "boards" not in answer.text
 
 
+def test_the_page_of_the_api_asks_for_the_token(guarded: TestClient) -> None:
+    described = guarded.get("/openapi.json").json()
+    assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert described["paths"]["/models/{name}/score"]["post"]["security"] == [{"HTTPBearer": []}]
+
+
 def test_with_the_token_models_answer(guarded: TestClient) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     assert guarded.get("/models", headers=headers).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import subprocess
@@ -9,14 +10,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import httpx2 as httpx
 import pytest
 from conftest import recording
-from served_models import CSV, boards, photo, until
+from served_models import CSV, boards, httpx, photo, until, uvicorn
+from uvicorn.server import ServerState
 
 from anogan import cli
+from anogan.serving.server import Protocol
 
 PARTS = [("files", (str(seed), photo(seed))) for seed in range(200)]
 
@@ -71,6 +75,40 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(process: tuple[
 def waiting(address: str) -> float:
     text = httpx.get(f"{address}/metrics").text
     return float(re.findall(r'anogan_queue_requests\{model="boards"\} (\S+)', text)[0])
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /health HTTP/1.1\r\nHost: loc", HEAD])
+def test_a_connection_on_which_no_request_comes_to_an_end_is_closed(first: bytes) -> None:
+    """Nothing, half a head, and after an answer a body that nobody reads."""
+
+    async def run() -> None:
+        config = uvicorn.Config(not_there, log_config=None)
+        config.load()
+        protocol = partial(Protocol, 0.3, config=config, server_state=ServerState(), app_state={})
+        async with await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(first)
+            drip = asyncio.ensure_future(dripping(writer if first == HEAD else None))
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert (b"404" in answer) == (first == HEAD)
+            drip.cancel()
+            writer.close()
+
+    asyncio.run(run())
+
+
+async def not_there(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def dripping(writer: asyncio.StreamWriter | None) -> None:
+    while writer:
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(
