@@ -21,7 +21,10 @@ OUTLINE, RIM = (0, 255, 255), (0, 0, 0)  # no colours of the heat
 
 def picture(x: NDArray[np.float32]) -> Picture:
     """A sample (1 or 3, height, width) in [-1, 1] as RGB."""
-    pixels = np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+    scaled = np.clip(x, -1, 1)
+    scaled += 1  # in place: a large photo has hundreds of megabytes
+    scaled *= 127.5
+    pixels = np.rint(scaled, out=scaled).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, 2), (*x.shape[1:], 3)))
 
 
