@@ -1,101 +1,51 @@
-"""The inspector's page in a real browser says what the library says, to the keyboard as to the mouse."""
+"""The inspector's page says of photos what the library says, to the keyboard as to the mouse."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import re
 import shutil
-import socket
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import photo_model
 import pytest
-from conftest import faulty
-from served_models import CSV, boards, digits, plates, until
+from page_in_browser import chromium, expect, exported, looking, needs_chromium, serving
+from served_models import boards, digits, plates, until
 
 from anogan import bundle
 from anogan.calibration import p_values
 from anogan.data.framing import Framing
 from anogan.data.photos import read_photo
 from anogan.inspection import PhotoModel, about_photos
-from anogan.maintenance import score_recording
-from anogan.serving.app import create_app
-from anogan.serving.limits import Limits
-from anogan.serving.metrics import Metrics
 from anogan.serving.models import thinned
-from anogan.serving.served import Served, named
-from anogan.signals import SignalModel
 from anogan.verdicts import record
 
-uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright to drive a browser")
-expect = playwright.expect
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-QUIET += ["--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+pytestmark = needs_chromium
 HOSTILE = '=cmd "x", <img src=x onerror=alert(1)>.png'
 
 
-@contextmanager
-def serving(*runs: Path, port: int = 0, **limits: Any) -> Iterator[str]:
-    """The address of a server of these runs, on a free port unless one is given."""
-    within, metrics = Limits(**limits), Metrics()
-    models = [Served(name, path, "cpu", within, metrics) for name, path in named(runs).items()]
-    server = uvicorn.Server(uvicorn.Config(create_app(models, within, metrics), log_level="error", ws="none"))
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for feed in filter(None, (model.feed for model in models)):
-            feed.loop.call_soon_threadsafe(feed.close)
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
-def address(pump_run: Path) -> Iterator[str]:
-    with serving(boards(), digits(), pump_run) as found:
+def address() -> Iterator[str]:
+    with serving(boards(), digits()) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=QUIET)
-        yield browser
-        browser.close()
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture
-def look(browser: Any) -> Iterator[Callable[[str], Any]]:
-    """Opens the page of a server. Whatever the browser complains of, or asks of another host, fails the test."""
-    context, wrong = browser.new_context(viewport={"width": 1280, "height": 800}), []
-
-    def look(address: str, clock: bool = False) -> Any:
-        page = context.new_page()
-        if clock:
-            page.clock.install()
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
-        page.on("request", lambda sent: sent.url.startswith((address, "data:", "blob:")) or wrong.append(sent.url))
-        page.goto(address)
-        return page
-
-    yield look
-    context.close()
-    assert [text for text in wrong if not text.startswith("Failed to load resource")] == []  # statuses are meant
+def look(browser: Any) -> Iterator[Callable[..., Any]]:
+    with looking(browser) as found:
+        yield found
 
 
 def photos(folder: Path) -> list[Path]:
@@ -116,13 +66,6 @@ def score(page: Any, files: list[Path]) -> Any:
     page.set_input_files("#files", files)
     expect(page.locator("#intake-state")).to_contain_text(f"{len(files)} scored")
     return page.locator("#history tbody tr")
-
-
-def exported(page: Any, button: str) -> list[dict[str, str]]:
-    with page.expect_download() as download:
-        page.click(button)
-    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Path) -> None:
@@ -340,97 +283,3 @@ def test_images_of_one_size_are_scored_too(look, address: str, tmp_path: Path) -
     photo_model.photo(1).resize((28, 28)).save(tmp_path / "digit.png")
     expect(score(page, [tmp_path / "digit.png"])).to_contain_text(re.compile("Normal|Anomaly"))
     expect(page.locator("#pictures")).to_be_visible()
-
-
-def test_a_recording_has_the_alarms_of_the_library_and_its_chart_answers_to_keys(
-    look, address: str, pump_run: Path, tmp_path: Path
-) -> None:
-    model = SignalModel.load(pump_run)
-    faulty().to_csv(tmp_path / "today.csv", index=False)
-    watched = score_recording(model, model.read(tmp_path / "today.csv"))
-    page = look(address)
-    page.select_option("#model", pump_run.name)
-    page.set_input_files("#csv", tmp_path / "today.csv")
-    expect(page.locator("#csv-state")).to_contain_text(f"{len(watched.alarms)} alarm")
-    table = exported(page, "#alarms-export")
-    assert [(int(row["number"]), int(row["start"]), int(row["end"])) for row in table] == [
-        (alarm.number, alarm.start, alarm.end) for alarm in watched.alarms
-    ]
-    assert float(table[0]["share pressure"]) == watched.alarms[0].shares["pressure"]
-    assert len(exported(page, "#rows-export")) == 1000
-    expect(page.locator("#csv-chart .alarm")).to_have_count(len(watched.alarms))
-    page.focus("#csv-chart .plot")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#csv-chart .readout")).to_have_text("0: no score yet")
-    before = page.locator("#csv-chart .time").all_text_contents()
-    page.keyboard.press("+")
-    assert page.locator("#csv-chart .time").all_text_contents() != before
-    page.keyboard.press("0")
-    assert page.locator("#csv-chart .time").all_text_contents() == before
-    drag(page, "#csv-chart .plot")
-    zoomed = [float(text) for text in page.locator("#csv-chart .time").all_text_contents()]
-    assert zoomed[0] > float(before[0])
-    assert zoomed[-1] < float(before[-1])
-
-
-def drag(page: Any, plot: str) -> None:
-    """From the first to the second third."""
-    page.locator(plot).scroll_into_view_if_needed()
-    box = page.locator(plot).bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 50)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 1.5, box["y"] + 60, steps=3)
-    page.mouse.up()
-
-
-def feed(address: str, run: str, table: pd.DataFrame) -> dict[str, Any]:
-    body = table.to_csv(index=False).encode()
-    request = urllib.request.Request(f"{address}/models/{run}/rows", body, CSV)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
-
-
-def test_live_rows_show_an_alarm_while_it_lasts(look, address: str, pump_run: Path) -> None:
-    table, model = faulty(), SignalModel.load(pump_run)
-    alarms = score_recording(model, model.read_table(table, "today")).alarms
-    page = look(address)
-    page.select_option("#model", pump_run.name)
-    expect(page.locator("#live-state")).to_have_class("state connected")
-    expect(page.locator("#live-word")).to_have_text("Waiting for scores")
-    feed(address, pump_run.name, table[:390])
-    expect(page.locator("#live-word")).to_have_text("No alarm")
-    alarm = feed(address, pump_run.name, table[390:560])["alarm"]
-    expect(page.locator("#live-word")).to_have_text(f"Alarm since {alarm['start']}")
-    expect(page.locator("#live-detail")).to_contain_text("pressure")
-    late = look(address)  # opened in the same tab's session of another page: the alarm has begun before
-    late.select_option("#model", pump_run.name)
-    expect(late.locator("#live-word")).to_have_text(f"Alarm since {alarm['start']}")
-    feed(address, pump_run.name, table[560:])
-    for each in (page, late):
-        expect(each.locator("#live-word")).to_have_text("No alarm")
-        expect(each.locator("#live-alarms tbody tr")).to_have_count(len(alarms))
-    rows = exported(page, "#live-export")
-    assert [(int(row["start"]), int(row["end"])) for row in rows] == [(a.start, a.end) for a in alarms[::-1]]
-
-
-def test_rows_that_stop_coming_are_no_sign_of_health(look, address: str, pump_run: Path) -> None:
-    page = look(address, clock=True)
-    page.select_option("#model", pump_run.name)
-    feed(address, pump_run.name, faulty().assign(t=range(5000, 6000))[:100])
-    page.clock.fast_forward(1000)
-    expect(page.locator("#live-word")).to_have_text("No alarm")
-    page.clock.fast_forward(130_000)
-    expect(page.locator("#live-word")).to_have_text("No new rows for 2 min")
-
-
-def test_a_lost_connection_is_told_and_made_again(look, pump_run: Path) -> None:
-    with serving(pump_run) as first:
-        page = look(first)
-        expect(page.locator("#live-state")).to_have_class("state connected")
-        feed(first, pump_run.name, faulty()[:100])
-        expect(page.locator("#live-word")).to_have_text("No alarm")
-    expect(page.locator("#live-state")).to_have_class("state lost")
-    expect(page.locator("#live-state")).to_contain_text("trying again in")
-    expect(page.locator("#live-word")).to_have_text("Not connected")
-    with serving(pump_run, port=int(first.rpartition(":")[2])):
-        expect(page.locator("#live-state")).to_have_class("state connected")
