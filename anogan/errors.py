@@ -29,6 +29,10 @@ class SampleError(AnoganError):
     """One input file cannot be scored; the message says why. Other files are unaffected."""
 
 
+class TooManyPixelsError(SampleError):
+    """An image file is larger than what is opened."""
+
+
 class TrainingWarning(UserWarning):
     """Training finished but its result looks unhealthy (a collapsed generator, for example)."""
 

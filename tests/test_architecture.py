@@ -14,7 +14,7 @@ LAYERS = """errors estimator config configfile parallel files data faults parts 
 neighbours augment training locating inversion synthesis calibration alarms health detectors evaluation
 comparison quality realism baselines bundle signals inspection imitation runs images pipeline maintenance
 qualitycontrol machine streaming verdicts sorting watching sensitivity benchmark reporting monitor
-options cli commands __main__"""
+serving options cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -9,6 +9,7 @@ from typing import Any
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig, is_recording
 from anogan.options.others import Benchmark, Data, Demo, Report, Sample, Simulate
 from anogan.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
+from anogan.options.serving import Serve
 from anogan.options.training import Train, TrainPhotos, TrainSignals
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Sample",
     "Score",
     "Sensitivity",
+    "Serve",
     "Simulate",
     "Train",
     "TrainPhotos",
@@ -40,6 +42,7 @@ COMMANDS: dict[str, type] = {
     "recalibrate": Recalibrate,
     "monitor": Monitor,
     "watch": Watch,
+    "serve": Serve,
     "report": Report,
     "sample": Sample,
     "simulate": Simulate,
