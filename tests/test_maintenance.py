@@ -239,6 +239,14 @@ def test_a_recording_that_cannot_be_scored_is_told_in_one_line(
     assert (trained / "scored" / "good" / "scores.csv").exists()
 
 
+def test_no_number_is_too_large_to_be_scored(model: SignalModel, tmp_path: Path) -> None:
+    table = recording(400, 3)
+    table.loc[300:330, "pressure"] = np.tile([1.7e308, -1.7e308], 16)[:31]
+    score = score_recording(model, read(table, tmp_path)).table["score"]
+    assert np.isfinite(score[11:]).all()
+    assert score[320] > model.rule.threshold
+
+
 def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SignalModel, tmp_path: Path) -> None:
     recording(300).assign(flow=np.nan).to_csv(tmp_path / "dead.csv", index=False)
     rows = model.read(tmp_path / "dead.csv")

@@ -7,10 +7,11 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from served_models import PNG, TestClient, boards, digits, photo, plates, server_of, until
+from served_models import PNG, TestClient, boards, digits, held, photo, plates, server_of, until
 
 from anogan import bundle, verdicts
 from anogan.data.photos import read_photo
@@ -79,6 +80,27 @@ def test_requests_during_a_change_are_answered_by_one_model_or_the_other(
     text = client.get("/metrics").text
     assert f'sha256="{bundle.digest(plates())}"}} 1.0' in text
     assert bundle.digest(boards()) not in text
+
+
+def test_a_request_that_waits_is_answered_by_the_model_it_began_with(
+    line: tuple[TestClient, Served], run: Path
+) -> None:
+    client, model = line
+    with ThreadPoolExecutor(2) as pool:
+        with held(model.worker):
+            asked = []
+            for waiting, other in enumerate((boards(), plates())):
+                if other != boards():
+                    replace_by(other, run)
+                    until(lambda other=other: model.loaded.sha256 == bundle.digest(other))
+                asked.append(pool.submit(client.post, "/models/line/score", content=photo(3), headers=PNG))
+                until(lambda waiting=waiting: len(model.worker) == waiting + 1)
+        answers = [each.result().json() for each in asked]
+    assert [answer["sha256"] for answer in answers] == [bundle.digest(boards()), bundle.digest(plates())]
+    assert [answer["results"][0]["score"] for answer in answers] == [
+        score(boards(), photo(3)),
+        score(plates(), photo(3)),
+    ]
 
 
 def test_a_damaged_bundle_is_told_of_once_and_the_old_one_stays(
