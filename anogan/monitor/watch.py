@@ -68,7 +68,7 @@ class LiveMonitor:
         self, path: Path, folder: Path, source: str, detector: str | None = None, device: str = "auto"
     ) -> None:
         self.model = SignalModel.load(path, detector, device)
-        self.name, self.folder, self.source = path.resolve().name, folder, source
+        self.name, self.folder, self.source = bundle.run_name(path), folder, source
         self.digest = bundle.digest(path)
         self.scorer, self.reader = self.model.scorer(), RowReader(self.model)
         self.tracker = AlarmTracker(self.model.rule, self.model.channels)

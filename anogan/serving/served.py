@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -79,8 +78,7 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     """Runs by the names they are served under. Raises `ValueError` where two have the same."""
     found: dict[str, Path] = {}
     for path in paths:
-        whole = Path(os.path.abspath(path))  # a symbolic link keeps its name
-        name = whole.parent.name if whole.name == "bundle" and (whole / bundle.MANIFEST).exists() else whole.name
+        name = bundle.run_name(path)
         if name in found:
             raise ValueError(f"two runs are named {name}: {found[name]} and {path}; give one by a link of another name")
         found[name] = path

@@ -70,7 +70,7 @@ def test_every_model_is_told_with_its_digest_and_calibration(client: TestClient,
 def test_an_unknown_model_is_answered_with_the_choices(client: TestClient) -> None:
     answer = client.get("/models/nothing")
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "no model 'nothing'; choose from boards, digits, run"}
+    assert answer.json() == {"detail": "no model 'nothing'; choose from boards, digits, pump"}
 
 
 @pytest.mark.parametrize("bad", [False, True])
@@ -172,7 +172,7 @@ def test_requests_scored_together_get_the_scores_of_each_alone() -> None:
 def test_a_table_is_scored_as_the_command_does(client: TestClient, pump_run: Path, tmp_path: Path) -> None:
     faulty().to_csv(tmp_path / "day.csv", index=False)
     sent = (tmp_path / "day.csv").read_bytes()
-    answer = client.post("/models/run/score", content=sent, headers=CSV).json()
+    answer = client.post("/models/pump/score", content=sent, headers=CSV).json()
     model = SignalModel.load(pump_run)
     watched = score_recording(model, model.read(tmp_path / "day.csv"))
     rows = pd.DataFrame(answer["rows"])
@@ -182,14 +182,14 @@ def test_a_table_is_scored_as_the_command_does(client: TestClient, pump_run: Pat
     assert rows["alarm"].tolist() == watched.table["alarm"].tolist()
     assert answer["alarms"] == [alarm.to_dict() for alarm in watched.alarms]
     columns = {"columns": list(faulty()), "rows": faulty().to_numpy().tolist()}
-    again = client.post("/models/run/score", content=json.dumps(columns), headers=JSON).json()
+    again = client.post("/models/pump/score", content=json.dumps(columns), headers=JSON).json()
     assert [row["score"] for row in again["rows"]] == [row["score"] for row in answer["rows"]]
 
 
 def test_a_row_keeps_its_time_as_it_was_given(client: TestClient) -> None:
     for time in (1764067566.25, "2024-05-01 12:00:00", 1764067566123):
         sent = {"columns": ["t", "flow", "pressure", "noise", "still"], "rows": [[time, 1, 2, 3, 4]]}
-        assert client.post("/models/run/score", json=sent).json()["rows"][0]["time"] == time
+        assert client.post("/models/pump/score", json=sent).json()["rows"][0]["time"] == time
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_row_keeps_its_time_as_it_was_given(client: TestClient) -> None:
     [
         ("boards/rows", 409),
         ("boards/events", 409),
-        ("run/map", 409),
+        ("pump/map", 409),
         ("no/score", 404),
         ("no/map", 404),
         ("no/rows", 404),
@@ -216,7 +216,7 @@ def test_what_a_model_cannot_do_is_refused(client: TestClient, path: str, status
 def test_no_foreign_page_can_send_rows(client: TestClient, kind: str) -> None:
     """A browser sends these types to other origins without asking them first."""
     headers = {"Content-Type": kind} if kind else {}
-    assert client.post("/models/run/rows", content=b"t,flow,pressure,noise,still\n", headers=headers).status_code == 415
+    assert client.post("/models/pump/rows", content=b"t,flow,pressure,noise,still\n", headers=headers).status_code == 415
 
 
 def test_an_image_that_would_run_a_program_is_refused(client: TestClient) -> None:
@@ -241,9 +241,9 @@ def test_no_odd_table_makes_an_error_of_the_server(client: TestClient, rows: lis
     columns = ["t", "flow", "pressure", "noise", "still"]
     for how in ("score", "rows"):
         sent = json.dumps({"columns": columns, "rows": rows})
-        assert client.post(f"/models/run/{how}", content=sent, headers=JSON).status_code in (200, 422)
+        assert client.post(f"/models/pump/{how}", content=sent, headers=JSON).status_code in (200, 422)
         text = pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False).encode("utf-8", "replace")
-        assert client.post(f"/models/run/{how}", content=text, headers=CSV).status_code in (200, 422)
+        assert client.post(f"/models/pump/{how}", content=text, headers=CSV).status_code in (200, 422)
 
 
 def _as(form: str) -> bytes:

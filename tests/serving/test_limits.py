@@ -29,12 +29,12 @@ PATHS = [
     ("GET", "/models"),
     ("GET", "/models/boards"),
     ("GET", "/metrics"),
-    ("GET", "/models/run/events"),
+    ("GET", "/models/pump/events"),
     ("GET", "/nothing"),
     ("GET", "/health/"),
     ("POST", "/models/boards/score"),
     ("POST", "/models/boards/map"),
-    ("POST", "/models/run/rows"),
+    ("POST", "/models/pump/rows"),
 ]
 
 
@@ -109,7 +109,7 @@ def test_loopback_is_told_from_other_addresses() -> None:
 
 def test_a_request_that_is_too_large_is_refused_however_it_is_sent(pump_run: Path) -> None:
     with server_of(boards(), pump_run, max_bytes=5000) as (client, _):
-        for name, kind in (("boards", PNG), ("run", CSV)):
+        for name, kind in (("boards", PNG), ("pump", CSV)):
             for content in (b"x" * 5001, iter([b"x" * 2000] * 3)):  # with its length, and without
                 answer = client.post(f"/models/{name}/score", content=content, headers=kind)
                 assert (answer.status_code, answer.json()["detail"][:6]) == (413, "larger")

@@ -83,7 +83,7 @@ def test_rows_fed_in_parts_get_the_scores_and_alarms_of_the_batch(loaded: Loaded
 def test_the_answer_tells_the_alarm_that_goes_on(pump_run: Path) -> None:
     with server_of(pump_run) as (client, _):
         answers = [
-            client.post("/models/run/rows", content=faulty()[rows].to_csv(index=False), headers=CSV).json()
+            client.post("/models/pump/rows", content=faulty()[rows].to_csv(index=False), headers=CSV).json()
             for rows in (slice(0, 390), slice(390, 550))
         ]
     model = SignalModel.load(pump_run)

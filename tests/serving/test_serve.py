@@ -43,13 +43,13 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(process: tuple[
     events: list[str] = []
 
     def listen() -> None:
-        with httpx.stream("GET", f"{address}/models/run/events", timeout=30) as stream:
+        with httpx.stream("GET", f"{address}/models/pump/events", timeout=30) as stream:
             events.extend(line for line in stream.iter_lines() if line.startswith("event"))
 
     listener = threading.Thread(target=listen)
     listener.start()
     until(lambda: len(events) == 1)
-    httpx.post(f"{address}/models/run/rows", content=recording(50).to_csv(index=False), headers=CSV)
+    httpx.post(f"{address}/models/pump/rows", content=recording(50).to_csv(index=False), headers=CSV)
     until(lambda: len(events) == 2)
     with ThreadPoolExecutor(8) as pool:
         asked = [
