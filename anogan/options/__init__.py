@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig, is_recording
-from anogan.options.others import Benchmark, Data, Demo, Report, Sample, Simulate
+from anogan.options.others import Benchmark, Data, Demo, Export, Report, Sample, Simulate
 from anogan.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.options.training import Train, TrainPhotos, TrainSignals
 
@@ -16,6 +16,7 @@ __all__ = [
     "Benchmark",
     "Data",
     "Demo",
+    "Export",
     "Monitor",
     "Recalibrate",
     "Report",
@@ -41,6 +42,7 @@ COMMANDS: dict[str, type] = {
     "monitor": Monitor,
     "watch": Watch,
     "report": Report,
+    "export": Export,
     "sample": Sample,
     "simulate": Simulate,
     "data": Data,
