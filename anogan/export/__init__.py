@@ -32,7 +32,6 @@ from anogan.signals import SignalModel
 __all__ = ["TOLERANCE", "Exported", "Graph", "export", "graph_of", "inputs_of"]
 
 OPSET = 18
-LARGEST = 2**31 - 1  # bytes of an ONNX file
 QUIET = 3  # onnxruntime tells errors alone
 OnInputs = Callable[[int], None]  # how many more have been compared
 
@@ -124,7 +123,7 @@ def _traced(graph: Graph, seed: int) -> onnx.ModelProto:
             )
         assert program is not None
         model: onnx.ModelProto = program.model_proto
-    except (torch.onnx.OnnxExporterError, ValueError) as error:  # ValueError: more than a file can hold
+    except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"this model cannot be exported: {str(error).splitlines()[0]}") from error
     for part in (model.graph, *model.functions):
         for node in part.node:  # where in our sources it came from
@@ -156,7 +155,6 @@ def _about(path: Path, graph: Graph, parity: Parity) -> dict[str, Any]:
         "kind": graph.kind,
         "detector": name,
         "threshold": graph.threshold,
-        "false_alarm_rate": graph.detector.false_alarm_rate,
         "compared": parity.samples,
         **differences,
         "tolerance": parity.tolerance,

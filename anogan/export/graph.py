@@ -39,7 +39,7 @@ class Graph(nn.Module):
 
     kind: str
     inputs: tuple[str, ...]  # names
-    largest = 64  # batch to compare
+    batches: tuple[int, ...] = (1, 7, 64)  # to compare, the last one again and again
     parts = 1  # samples that the detector looks at, of each input
 
     def __init__(self, detector: Detector, threshold: float) -> None:
@@ -102,7 +102,8 @@ class SampleGraph(Graph):
 
     def about(self) -> dict[str, Any]:
         values = "uint8 0-255" if self.bytes else "float32 in [-1, 1]"
-        return {"input": f"x: {values}, (n, {', '.join(map(str, self.gan.shape))})"}
+        shape = ", ".join(map(str, self.gan.shape))
+        return {"input": f"x: {values}, (n, {shape})", "false_alarm_rate": self.detector.false_alarm_rate}
 
     def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
         x = disturbed(self.generated(n, stream), stream)

@@ -16,7 +16,6 @@ from anogan.export.graph import OUTPUTS, Found, Graph, Input
 from anogan.inversion import rows_at_once
 
 SAMPLES = 1000  # compared at every export, of what the detector looks at
-SMALL_BATCHES = (1, 7)  # before those of `Graph.largest`
 TOLERANCE = (
     1e-3  # largest difference: of scores in `Graph.unit`, of maps in that of a normal sample, of values in [-1, 1]
 )
@@ -64,7 +63,7 @@ def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int
         _check_judged(graph, got)
         for name in worst:
             difference = np.abs(getattr(got, name).astype(np.float64) - getattr(expected, name)).max()
-            worst[name] = float(max(worst[name], difference))  # NaN stays
+            worst[name] = float(np.maximum(worst[name], difference))  # NaN stays
         verdicts += int((got.anomaly != expected.anomaly).sum())
         samples += n * graph.parts
         on_samples(n)
@@ -80,15 +79,16 @@ def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int
 
 def inputs_of(graph: Graph) -> int:
     """How many inputs are compared."""
-    return max(sum(SMALL_BATCHES), math.ceil(SAMPLES / graph.parts))
+    return max(sum(graph.batches[:-1]), math.ceil(SAMPLES / graph.parts))
 
 
 def _batches(graph: Graph) -> Iterator[int]:
-    yield from SMALL_BATCHES
-    left = inputs_of(graph) - sum(SMALL_BATCHES)
+    *first, largest = graph.batches
+    yield from first
+    left = inputs_of(graph) - sum(first)
     while left > 0:
-        yield min(left, graph.largest)
-        left -= graph.largest
+        yield min(left, largest)
+        left -= largest
 
 
 def _check_judged(graph: Graph, got: Found) -> None:
@@ -100,7 +100,8 @@ def _check_judged(graph: Graph, got: Found) -> None:
 def speeds(graph: Graph, session: Session, seed: int) -> list[Speed]:
     """One input at a time, and as many as Python's networks take at once; both paths take turns."""
     found = []
-    for n in (1, max(2, rows_at_once(graph.gan.shape) // graph.parts)):
+    at_once = min(rows_at_once(graph.gan.shape) // graph.parts, 2 * graph.batches[-1])
+    for n in (1, max(2, at_once)):
         inputs = graph.draw(n, np.random.default_rng(seed))
         pairs = [
             (_milliseconds(graph.python, *inputs), _milliseconds(run, graph, session, inputs))

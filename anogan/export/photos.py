@@ -24,7 +24,6 @@ from anogan.inspection import PhotoModel
 
 LUMINANCE = (19595, 38470, 7471)  # of red, green, blue, in parts of 65536: Pillow's; float32 holds the sums exactly
 MOST_PIXELS = 2**25  # of a batch to compare
-FEWEST = 7  # photos of such a batch
 TINT = 20  # most that a colour of some drawn photos differs from grey
 
 
@@ -42,7 +41,8 @@ class PhotoGraph(Graph):
         self.parts, (_, rows, columns) = len(framing.samples(blank)), framing.cropped(blank).shape
         self.rows, self.columns = rows, columns
         self.left, self.top = framing.crop[:2] if framing.crop else (0, 0)
-        self.largest = max(FEWEST, min(Graph.largest, MOST_PIXELS // math.prod(size)))
+        most = max(2, MOST_PIXELS // max(math.prod(size), self.parts * height * width))
+        self.batches = tuple(min(n, most) for n in Graph.batches)
         self.luminance = torch.tensor(LUMINANCE, dtype=torch.float32)
         if framing.overlap is None:
             self.across = _resizing(columns, width)
@@ -91,6 +91,7 @@ class PhotoGraph(Graph):
         framing, (height, width) = self.model.framing, self.size
         return {
             "input": f"photo: uint8 0-255, red green blue, (n, {height}, {width}, 3)",
+            "false_alarm_rate": self.detector.false_alarm_rate,
             "crop": ",".join(map(str, framing.crop)),
             "tiles": self.parts if framing.overlap is not None else 0,
             "sample": ",".join(map(str, self.gan.shape)),
