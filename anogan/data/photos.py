@@ -71,6 +71,11 @@ def read_photo(path: File, channels: int) -> Pixels:
             image = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
+    return pixels_of(image, channels)
+
+
+def pixels_of(image: Image.Image, channels: int) -> Pixels:
+    """Pixels (channels, height, width) in [-1, 1] of a decoded image, as `read_photo` converts them."""
     if image.mode in SIXTEEN_BIT or image.mode == "I":
         return _sixteen_bit(image, channels)
     pixels = np.asarray(_eight_bit(image, MODES[channels])).reshape(image.height, image.width, channels)

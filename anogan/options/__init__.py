@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig, is_recording
-from anogan.options.others import Benchmark, Data, Demo, Report, Sample, Simulate
+from anogan.options.others import Benchmark, Data, Demo, Export, Report, Sample, Simulate
 from anogan.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.options.serving import Serve
 from anogan.options.training import Train, TrainPhotos, TrainSignals
@@ -17,6 +17,7 @@ __all__ = [
     "Benchmark",
     "Data",
     "Demo",
+    "Export",
     "Monitor",
     "Recalibrate",
     "Report",
@@ -44,6 +45,7 @@ COMMANDS: dict[str, type] = {
     "watch": Watch,
     "serve": Serve,
     "report": Report,
+    "export": Export,
     "sample": Sample,
     "simulate": Simulate,
     "data": Data,
