@@ -216,7 +216,9 @@ def test_what_a_model_cannot_do_is_refused(client: TestClient, path: str, status
 def test_no_foreign_page_can_send_rows(client: TestClient, kind: str) -> None:
     """A browser sends these types to other origins without asking them first."""
     headers = {"Content-Type": kind} if kind else {}
-    assert client.post("/models/pump/rows", content=b"t,flow,pressure,noise,still\n", headers=headers).status_code == 415
+    assert (
+        client.post("/models/pump/rows", content=b"t,flow,pressure,noise,still\n", headers=headers).status_code == 415
+    )
 
 
 def test_an_image_that_would_run_a_program_is_refused(client: TestClient) -> None:
