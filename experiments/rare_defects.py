@@ -209,8 +209,10 @@ class Classifier(nn.Module):
 
 def learn(good: Photos, defective: Photos, seed: int) -> Classifier:
     """Batches are half good, half defective."""
-    torch.manual_seed(seed)
-    network, stream = Classifier().train(), random_stream(seed, "classifier", 0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Classifier().train()
+    stream = random_stream(seed, "classifier", 0)
     adam = torch.optim.Adam(network.parameters(), weight_decay=1e-4)
     rate = OneCycleLR(adam, 2e-3, STEPS)
     sides = torch.from_numpy(good), torch.from_numpy(defective)
