@@ -28,7 +28,7 @@ class Serve:
     queue: int = 64
     """Requests that may wait for one model; those beyond are answered 503 with Retry-After."""
     timeout: float = 30.0
-    """Seconds within which a request must have arrived (else 408), and that it may wait to be scored (else 504)."""
+    """Seconds within which a request must have arrived (else 408), and that it may wait to be scored (else 503)."""
     max_mb: float = 32.0
     """Megabytes of a request."""
     max_megapixels: float = 50.0

@@ -150,7 +150,7 @@ def _add_general(app: FastAPI, desk: Desk) -> None:
 
 def _add_scoring(app: FastAPI, desk: Desk) -> None:
     answers = {"photos": OF_PHOTOS, "signals": OF_SIGNALS}
-    refusals = (401, 404, 408, 413, 415, 422, 503, 504)
+    refusals = (401, 404, 408, 413, 415, 422, 503)
 
     @app.post("/models/{name}/score", openapi_extra=takes(PHOTOS, ROWS), responses=gives(*refusals, json=answers))
     async def score(name: str, request: Request, pictures: bool = False) -> Response:
@@ -186,7 +186,7 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_live(app: FastAPI, desk: Desk) -> None:
-    refusals = (401, 404, 408, 409, 413, 415, 422, 503, 504)
+    refusals = (401, 404, 408, 409, 413, 415, 422, 503)
 
     @app.post("/models/{name}/rows", openapi_extra=takes(ROWS), responses=gives(*refusals, json={"rows": OF_ROWS}))
     async def rows(name: str, request: Request) -> JSONResponse:

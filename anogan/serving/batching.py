@@ -47,8 +47,12 @@ class Worker:
     def check(self) -> None:
         """Raise `Refusal` when no request more is taken."""
         if len(self.waiting) >= self.limit:
-            seconds = min(SLOWEST, max(1, math.ceil(len(self.waiting) * self.seconds)))
-            raise Refusal(503, f"{self.limit} requests wait already", {"Retry-After": str(seconds)})
+            raise self._busy(f"{self.limit} requests wait already")
+
+    def _busy(self, why: str) -> Refusal:
+        """Come again when what waits will be done."""
+        seconds = min(SLOWEST, max(1, math.ceil(len(self.waiting) * self.seconds)))
+        return Refusal(503, why, {"Retry-After": str(seconds)})
 
     async def answer(self, work: Work, asked: Any, weight: int, timeout: float) -> Any:
         """What `work` answers. Raises `Refusal` where the queue is full or the job has waited for `timeout` seconds; it
@@ -63,7 +67,7 @@ class Worker:
         try:
             await asyncio.wait([done], timeout=timeout)
             if not done.done() and job.answer.cancel():
-                raise Refusal(504, f"not scored within {timeout:g} s")
+                raise self._busy(f"not scored within {timeout:g} s")
             return await done
         finally:
             if job.answer.cancel():

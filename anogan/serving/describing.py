@@ -50,8 +50,7 @@ REFUSALS = {
     413: "too large",
     415: "a type that is not taken",
     422: "cannot be used",
-    503: "too many requests wait; see Retry-After",
-    504: "not scored in time",
+    503: "too many requests wait, or not scored in time; see Retry-After",
 }
 Answers = dict[int | str, dict[str, Any]]
 

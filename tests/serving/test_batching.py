@@ -100,7 +100,7 @@ def test_what_waits_longer_than_its_time_is_never_begun(worker: Worker) -> None:
     async def run() -> None:
         with held(worker), pytest.raises(Refusal) as refused:
             await worker.answer(echo.answer, "late", 1, timeout=0.05)
-        assert refused.value.status == 504
+        assert refused.value.status == 503
         await worker.answer(echo.answer, "next", 1, timeout=30)
 
     asyncio.run(run())

@@ -169,10 +169,10 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
 def test_a_request_that_waits_too_long_is_not_scored() -> None:
     with server_of(boards(), timeout=0.2) as (client, models):
         with held(models["boards"].worker):
-            assert client.post("/models/boards/score", content=photo(1), headers=PNG).status_code == 504
+            assert client.post("/models/boards/score", content=photo(1), headers=PNG).status_code == 503
             assert len(models["boards"].worker) == 0
         assert client.post("/models/boards/score", content=photo(1), headers=PNG).status_code == 200
-        assert 'anogan_requests_total{model="boards",status="504"} 1.0' in client.get("/metrics").text
+        assert 'anogan_requests_total{model="boards",status="503"} 1.0' in client.get("/metrics").text
 
 
 class Sent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from served_models import CSV, boards, httpx, photo, until, uvicorn
 from uvicorn.server import ServerState
 
 from anogan import cli
-from anogan.serving.server import Protocol
+from anogan.serving.server import Protocol, listen
 
 PARTS = [("files", (str(seed), photo(seed))) for seed in range(200)]
 
@@ -140,3 +141,10 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "anogan.serving.server", raising=False)
     with pytest.raises(ValueError, match=r"pip install 'anogan\[serve\]'"):
         cli.run_command(["serve", str(boards())])
+
+
+def test_an_answer_does_not_wait_for_the_client_to_say_that_its_head_has_come() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

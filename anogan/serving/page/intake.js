@@ -7,7 +7,7 @@ import { session } from "./session.js";
 
 const BATCH = 4; // photos in one request
 const FEW = 8; // photos at once up to which pictures come with the scores; of more, with the one that is shown
-const TOO_MUCH = [0, 408, 413, 422, 504]; // what one photo may cause for its whole batch
+const TOO_MUCH = [0, 408, 413, 422]; // what one photo may cause for its whole batch
 
 let model = null;
 let reload = async () => {}; // asks the server for its models anew
