@@ -172,7 +172,7 @@ def made_by_schemathesis(server: Server, program: str, examples: int) -> int:
     command = [program, "run", f"http://127.0.0.1:{server.port}/openapi.json", "--seed", "0", "-n", str(examples)]
     more = "--checks not_a_server_error --exclude-path-regex events --request-timeout 20 --suppress-health-check all"
     with (RUNS / "schemathesis.log").open("w") as told:
-        subprocess.run([*command, *more.split()], stdout=told, stderr=told)
+        subprocess.run([*command, *more.split()], stdout=told, stderr=told, cwd=RUNS)
     beside = server.log.read_bytes()[begin:].decode(errors="replace").count("/score HTTP/1.1")
     return max(0, int(server.statuses(begin).sum()) - beside)
 
