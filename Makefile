@@ -1,4 +1,4 @@
-.PHONY: demo test
+.PHONY: demo docs test
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,6 +6,10 @@ INSTALLED := $(VENV)/.installed
 
 demo: $(INSTALLED)
 	$(BIN)/anogan demo
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f docs/mkdocs.yml
+	@echo site/index.html
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

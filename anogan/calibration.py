@@ -13,14 +13,22 @@ Floats = NDArray[np.float64]
 
 
 def p_values(calibration: Floats, scores: Floats) -> Floats:
-    """(1 + #{calibration >= score}) / (n + 1): valid for exchangeable samples (Vovk et al. 2005; Bates et al. 2023)."""
+    """(1 + #{calibration >= score}) / (n + 1): valid for exchangeable samples (Vovk et al. 2005; Bates et al. 2023).
+
+    >>> p_values(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.35, 9.0]))  # one of four is as high; none
+    array([0.4, 0.2])
+    """
     ordered = np.sort(calibration)
     at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
     return np.asarray((1.0 + at_least) / (len(ordered) + 1.0), dtype=np.float64)
 
 
 def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
-    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it."""
+    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it.
+
+    >>> threshold_at(np.arange(100.0), 0.05)  # 96 to 99 may be as high as a flagged score
+    95.0
+    """
     n = len(calibration)
     possible = np.arange(1, n + 2) / (n + 1)  # in the arithmetic of p_values, so that the two agree exactly
     exceedances = int((possible <= false_alarm_rate).sum()) - 1  # #{calibration >= score} allowed

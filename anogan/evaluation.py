@@ -14,7 +14,11 @@ Metric = Callable[[NDArray[np.int64], Floats], float]
 
 
 def auroc(y: NDArray[np.int64], score: Floats) -> float:
-    """Area under the ROC curve: P(score of an anomaly > score of a normal sample)."""
+    """Area under the ROC curve: P(score of an anomaly > score of a normal sample).
+
+    >>> auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.3, 0.9]))  # three of four pairs are in order
+    0.75
+    """
     return float(roc_auc_score(y, score))
 
 

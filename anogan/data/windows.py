@@ -18,6 +18,9 @@ ENOUGH = 8  # slow windows, one after another, that tell what is usual
 def cut_windows(x: NDArray[T], size: int | Sequence[int], stride: int | Sequence[int] = 1) -> NDArray[T]:
     """x (channels, *length) -> all whole windows (n, channels, *size), the last axis fastest.
 
+    >>> cut_windows(np.arange(5)[None], 3, stride=2).tolist()
+    [[[0, 1, 2]], [[2, 3, 4]]]
+
     In one dimension a read-only view, so that long recordings take no memory. One number stands for all axes. Raises
     `ValueError` when x is smaller than a window.
     """
