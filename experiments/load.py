@@ -134,7 +134,7 @@ def slope(soaked: pd.DataFrame, warm_up: float) -> tuple[float, float]:
 def abuse(runs: dict[str, Path], amounts: Amounts, log: Path, schemathesis: str | None) -> Rows:
     """Hostile requests, while two clients check the scores of their own models."""
     beside = photo_requests("boards", runs["boards"]), photo_requests("others", runs["others"])
-    with serving(list(runs.values()), log, "--timeout", "10", "--max-mb", "4", "--max-megapixels", "4") as server:
+    with serving(list(runs.values()), log, "--timeout", "3", "--max-mb", "4", "--max-megapixels", "4") as server:
         before = server.megabytes()
         with clients(server.port, 1, beside[0]) as first, clients(server.port, 1, beside[1]) as second:
             sent = made_by_hand(server, amounts.attacks)

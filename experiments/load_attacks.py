@@ -18,8 +18,8 @@ from PIL import Image
 
 SCORE, TABLE, ROWS, MAP = "/models/boards/score", "/models/pump/score", "/models/pump/rows", "/models/boards/map"
 FORM = "multipart/form-data; boundary=x"
-PATIENCE = 15.0  # s for an answer
-HANDS = 8  # attacks at once
+PATIENCE = 6.0  # s for an answer
+HANDS = 32  # attacks at once
 CSV_HEAD = b"flow,pressure,vibration,temperature,current,speed,valve,level\n"
 
 

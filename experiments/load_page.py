@@ -29,7 +29,7 @@ TEXTS = {
         "Hand-made: truncated, damaged and giant pictures, forms, tables and JSON of every kind of wrong, broken HTTP. "
         "Made by schemathesis: examples of the OpenAPI document, examples that violate it, and boundaries. "
         "Beside them, two clients check the scores of a model each. The server takes 4 MB and 4 megapixels at "
-        "most, and waits 10 s.",
+        "most, and waits 3 s.",
     ),
     "kill": (
         "The server is killed with `kill -9` under the load of eight clients that try again until they have an answer, "
