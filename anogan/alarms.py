@@ -154,6 +154,11 @@ class Alarm:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def change(self, model: str) -> dict[str, Any]:
+        """What is told, as JSON, when it has begun or, with an `end`, ended."""
+        change = "begin" if self.end is None else "end"
+        return {"id": f"{model}-{self.number}-{change}", "model": model, "change": change} | self.to_dict()
+
     def named(self, most: int = 3) -> str:
         """The channels that matter most: 'pressure 71 %, flow 18 %'."""
         shares = list(self.shares.items())[:most]
@@ -209,6 +214,10 @@ class AlarmTracker:
         self.weights = self.weights + max(score, 0.0) * shares
         if score > self.current.peak:
             self.current.peak, self.current.p_value = score, self.rule.p_value(score)
+
+    def ongoing(self) -> Alarm | None:
+        """The current alarm as it stands now."""
+        return self._copy() if self.current else None
 
     def _copy(self) -> Alarm:
         assert self.current is not None

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import os
 import shutil
 import typing
 from collections.abc import Mapping
@@ -97,6 +98,14 @@ def find(path: Path) -> Path:
     raise BundleError(
         f"{path} holds no trained model ({MANIFEST} is missing); train one with: anogan train --out {path}"
     )
+
+
+def run_name(path: Path) -> str:
+    """What people call a run: its folder's name, but for a folder called run or bundle that of the one it is in."""
+    whole = Path(os.path.abspath(path))  # a symbolic link keeps its name
+    while whole.name in ("run", "bundle"):
+        whole = whole.parent
+    return whole.name
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

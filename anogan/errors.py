@@ -25,8 +25,16 @@ class ParallelError(AnoganError):
     """A process of a job on several has been lost; the others end with it."""
 
 
+class ExportError(AnoganError):
+    """An exported model does not say what Python says, or cannot be made; nothing has been written."""
+
+
 class SampleError(AnoganError):
     """One input file cannot be scored; the message says why. Other files are unaffected."""
+
+
+class TooManyPixelsError(SampleError):
+    """An image file is larger than what is opened."""
 
 
 class TrainingWarning(UserWarning):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Picture = NDArray[np.uint8]  # (height, width, 3)
+Picture = NDArray[np.uint8]  # (height, width, 3), or 4 with transparency
 Box = tuple[int, int, int, int]  # left, top, width, height
 BRIGHTEST = 2.0  # map value shown in the brightest colour; 1 = the worst place of a normal sample
 FAINTEST = 0.5  # map value up to which nothing is drawn over a photo
@@ -21,7 +21,10 @@ OUTLINE, RIM = (0, 255, 255), (0, 0, 0)  # no colours of the heat
 
 def picture(x: NDArray[np.float32]) -> Picture:
     """A sample (1 or 3, height, width) in [-1, 1] as RGB."""
-    pixels = np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+    scaled = np.clip(x, -1, 1)
+    scaled += 1  # in place: a large photo has hundreds of megabytes
+    scaled *= 127.5
+    pixels = np.rint(scaled, out=scaled).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, 2), (*x.shape[1:], 3)))
 
 
@@ -34,20 +37,38 @@ def heatmap(anomaly_map: NDArray[np.float32]) -> Picture:
     return colours
 
 
+def heat_layer(anomaly_map: NDArray[np.float32]) -> Picture:
+    """An anomaly map (height, width) as RGBA to lie over a photo, on one fixed scale, transparent up to FAINTEST."""
+    colours, heat = _heat(anomaly_map)
+    layer: Picture = np.rint(np.dstack([colours, 255 * heat])).astype(np.uint8)
+    return layer
+
+
+def _heat(anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Colours (height, width, 3) up to 255 and strengths (height, width) in [0, 1]."""
+    from matplotlib import colormaps
+
+    heat = np.clip((anomaly_map - FAINTEST) / (BRIGHTEST - FAINTEST), 0, 1)
+    return colormaps["autumn_r"](heat)[..., :3] * 255, heat
+
+
+def shrunk(x: NDArray[np.float32], longest: int) -> Picture:
+    """A sample (1 or 3, height, width) in [-1, 1] as RGB whose longer side is `longest` at most."""
+    height, width = x.shape[1:]
+    scale = min(1.0, longest / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(picture(x)).resize(size, Image.Resampling.BOX))
+
+
 def overlay(photo: NDArray[np.float32], anomaly_map: NDArray[np.float32], boxes: Iterable[Box] = ()) -> Picture:
     """A photo (1 or 3, height, width) in [-1, 1] with its map (any height and width) as translucent heat on one fixed
     scale, nothing up to FAINTEST, and boxes in pixels of the photo outlined. Its longer side is LONGEST at most."""
-    from matplotlib import colormaps
-
-    _, height, width = photo.shape
-    scale = min(1.0, LONGEST / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    base = np.asarray(Image.fromarray(picture(photo)).resize(size, Image.Resampling.BOX), dtype=np.float32)
-    values = np.asarray(Image.fromarray(anomaly_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    heat = np.clip((values - FAINTEST) / (BRIGHTEST - FAINTEST), 0, 1)
-    colours = colormaps["autumn_r"](heat)[..., :3] * 255
+    base = shrunk(photo, LONGEST)
+    size, scale = (base.shape[1], base.shape[0]), min(1.0, LONGEST / max(photo.shape[1:]))
+    values = Image.fromarray(anomaly_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    colours, heat = _heat(np.asarray(values))
     alpha = OPAQUE * heat[..., None]
-    mixed = Image.fromarray(np.rint(base * (1 - alpha) + colours * alpha).astype(np.uint8))
+    mixed = Image.fromarray(np.rint(base.astype(np.float32) * (1 - alpha) + colours * alpha).astype(np.uint8))
     for box in boxes:
         _outline(ImageDraw.Draw(mixed), [scale * value for value in box], thickness=1 + max(size) // 500)
     return np.asarray(mixed)

@@ -128,10 +128,8 @@ def search_latent(
     return found.view(len(x), restarts, -1)[rows, winner], updates.view(-1, restarts).sum(1)
 
 
-def encode(gan: GAN, x_all: Tensor, on_rows: OnRows | None = None) -> Iterator[Tensor]:
+def encode(gan: GAN, x_all: Tensor) -> Iterator[Tensor]:
     """E(x) (rows, latent_dim), chunk after chunk, the last one padded."""
     assert gan.encoder is not None, "adopt() refuses networks without an encoder"
-    for x, count in chunks(x_all, gan.device):
+    for x, _ in chunks(x_all, gan.device):
         yield gan.encoder(x)
-        if on_rows:
-            on_rows(count)

@@ -247,8 +247,8 @@ def score_recording(
         scores.append(found.score)
         shares.append(found.shares)
         on_rows(len(found.score))
-    if tracker.current:
-        alarms.append(tracker.current)
+    if current := tracker.ongoing():
+        alarms.append(current)
     score = np.concatenate(scores)
     table = pd.DataFrame({"time": stamps, "score": score})
     known = np.isfinite(score)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from anogan import bundle
 from anogan.alarms import AlarmRule
 from anogan.calibration import Floats
-from anogan.data.recordings import GAP, Recording, read_recording
+from anogan.data.recordings import GAP, Recording, from_table, read_recording
 from anogan.data.scaling import Scaling
 from anogan.data.windows import cut_scales, lead_in
 from anogan.detectors import Detector
@@ -236,7 +237,13 @@ class SignalModel:
 
     def read(self, path: Path) -> Recording:
         """A recording with the channels of training; raises `SampleError` where one is missing."""
-        found = read_recording(path, self.time_column, self.channels, self.day_first)
+        return self._compared(read_recording(path, self.time_column, self.channels, self.day_first))
+
+    def read_table(self, table: pd.DataFrame, name: str) -> Recording:
+        """The same from a table that `name` is the name of in errors."""
+        return self._compared(from_table(table, name, self.time_column, self.channels, self.day_first))
+
+    def _compared(self, found: Recording) -> Recording:
         if len(found) > 1 and not 1 / OTHER_STEP < found.step / self.step < OTHER_STEP:
             note = (
                 f"its rows are {found.step:g} s apart, those of training were {self.step:g} s; scores may mean nothing"

@@ -31,19 +31,18 @@ def record(file: str, said: Inspection | SampleError) -> Record:
         return {"file": file, "verdict": "error", "error": str(said)}
     return {
         "file": file,
-        "score": _short(said.score),
-        "p_value": _short(said.p_value),
+        "score": short(said.score),
+        "p_value": short(said.p_value),
         "verdict": "anomaly" if said.anomaly else "normal",
-        "regions": [
-            region._asdict() | {key: _short(getattr(region, key)) for key in FLOATS} for region in said.regions
-        ],
+        "regions": [region._asdict() | {key: short(getattr(region, key)) for key in FLOATS} for region in said.regions],
     }
 
 
 FLOATS = ("peak", "p_value")  # of a region; the rest are whole pixels
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
+    """As in the tables."""
     return float(f"{value:.6g}")
 
 
@@ -106,9 +105,14 @@ def _read_back(row: dict[str, str]) -> Record:
     return {"file": row["file"]} | numbers | {"verdict": row["verdict"], "regions": json.loads(row["regions"])}
 
 
-def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
-    """Write the PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
+def drawn(framing: Framing, photo: Pixels, said: Inspection) -> bytes:
+    """PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
     left, top = framing.crop[:2] if framing.crop else (0, 0)
     boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
+    return png(overlay(framing.cropped(photo), said.map, boxes), level=3)
+
+
+def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
+    """Write the PNG by `drawn`."""
     with replacing(path) as stream:  # of several processes every one draws its own photos
-        stream.write(png(overlay(framing.cropped(photo), said.map, boxes), level=3))
+        stream.write(drawn(framing, photo, said))

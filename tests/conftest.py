@@ -107,8 +107,8 @@ def pump_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pump")
     recording(3000).to_csv(folder / "pump.csv", index=False)
     words = f"train --data {folder / 'pump.csv'} --time-column t --window 12 --smoothing 8 --budget 1/hour --block 60"
-    words += f" --out {folder / 'run'} --threads 1"
+    words += f" --out {folder / 'pump'} --threads 1"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert cli.run_command(words.split()) == 0
-    return folder / "run"
+    return folder / "pump"

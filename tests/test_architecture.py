@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "anogan"
 LAYERS = """errors estimator config configfile parallel files data faults parts layers networks losses scoring
 neighbours augment training locating inversion synthesis calibration alarms health detectors evaluation
 comparison quality realism baselines bundle signals inspection imitation runs images pipeline maintenance
-qualitycontrol machine streaming verdicts sorting watching sensitivity benchmark reporting monitor
-options cli commands __main__"""
+qualitycontrol machine streaming verdicts sorting watching export sensitivity benchmark reporting monitor
+serving options cli commands __main__"""
 ORDER = LAYERS.split()
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

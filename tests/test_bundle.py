@@ -143,3 +143,10 @@ def test_a_bundle_without_detectors_still_generates(tmp_path: Path) -> None:
     assert bundle.load_gan(tmp_path).generator(torch.zeros(2, QUICK_GAN.latent_dim)).shape == (2, 1, 12, 12)
     with pytest.raises(BundleError, match="can only generate"):
         bundle.load(tmp_path)
+
+
+def test_a_run_is_called_what_its_folder_is_called(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "pump-seed0")
+    names = {"pump-seed0": "pump-seed0", "pump-seed0/bundle": "pump-seed0", "demo-sensors/run": "demo-sensors"}
+    names |= {"demo-sensors/run/bundle/": "demo-sensors", "link": "link", "other/../pump": "pump"}
+    assert {path: bundle.run_name(tmp_path / path) for path in names} == names

@@ -43,6 +43,19 @@ def test_a_score_does_not_depend_on_the_number_of_threads(fitted: Detector) -> N
     assert np.allclose(fitted.anomaly_score(x), one, rtol=1e-4, atol=1e-3)
 
 
+def test_one_pass_over_any_number_of_rows_says_what_explain_says_unless_z_is_searched(fitted: Detector) -> None:
+    assert fitted.searches == hasattr(fitted, "search")
+    if fitted.searches:
+        return
+    x = stripes(7, fitted.gan_.shape, seed=8)
+    expected = fitted.explain(x)
+    with torch.no_grad():
+        score, x_hat, anomaly_map = (tensor.numpy() for tensor in fitted.one_pass(torch.from_numpy(x)))
+    assert np.allclose(score, expected.score, rtol=1e-3, atol=1e-3)
+    assert np.allclose(x_hat, expected.reconstruction, atol=1e-5)
+    assert np.allclose(anomaly_map, expected.anomaly_map, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["anogan", "hybrid"])
 def test_the_search_brings_every_query_closer_than_its_start(name: str, shape: tuple[int, ...]) -> None:
     searching = quick(name).fit(stripes(64, shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anogan.images import BRIGHTEST, FAINTEST, LONGEST, OUTLINE, overlay, picture
+from anogan.images import BRIGHTEST, FAINTEST, LONGEST, OUTLINE, heat_layer, overlay, picture
 
 
 def test_a_good_photo_stays_as_it_is_and_a_defect_is_hot() -> None:
@@ -17,6 +17,14 @@ def test_a_good_photo_stays_as_it_is_and_a_defect_is_hot() -> None:
     assert changed[20:30, 40:50].all()
     assert changed.sum() == 100
     assert (drawn[20:30, 40:50, 0] - drawn[20:30, 40:50, 2]).min() > 90, "red, whatever is below it"
+
+
+def test_a_layer_of_heat_is_transparent_where_a_part_is_good() -> None:
+    anomaly_map = np.array([[0, FAINTEST, (FAINTEST + BRIGHTEST) / 2, BRIGHTEST, 9]], np.float32)
+    layer = heat_layer(anomaly_map)
+    assert layer[..., 3].tolist() == [[0, 0, 128, 255, 255]]
+    photo = np.full((1, 1, 5), -1, np.float32)
+    assert np.array_equal(overlay(photo, anomaly_map)[0, 4], np.rint(0.7 * layer[0, 4, :3]).astype(np.uint8))
 
 
 def test_a_box_is_outlined_around_its_pixels() -> None:

@@ -72,6 +72,13 @@ def test_a_fault_raises_one_alarm_that_names_its_channel(model: SignalModel, tmp
     assert watched.table[list(model.channels)].sum(axis=1).iloc[20:].to_numpy() == pytest.approx(1)
 
 
+def test_an_alarm_that_goes_on_at_the_end_is_told_as_it_stands_there(model: SignalModel, tmp_path: Path) -> None:
+    before, after = (score_recording(model, read(faulty()[:end], tmp_path)).alarms[-1] for end in (450, 560))
+    assert before.end is after.end is None
+    assert before.start == after.start
+    assert before.shares != after.shares
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_live_and_batch_scores_are_equal_bit_for_bit(model: SignalModel, tmp_path: Path, seed: int) -> None:
     """However the rows arrive, and though the monitor is stopped and started again between any two of them."""
@@ -230,6 +237,14 @@ def test_a_recording_that_cannot_be_scored_is_told_in_one_line(
     error = capsys.readouterr().err
     assert any(pd.Series(error.splitlines()).str.contains(message))
     assert (trained / "scored" / "good" / "scores.csv").exists()
+
+
+def test_no_number_is_too_large_to_be_scored(model: SignalModel, tmp_path: Path) -> None:
+    table = recording(400, 3)
+    table.loc[300:330, "pressure"] = np.tile([1.7e308, -1.7e308], 16)[:31]
+    score = score_recording(model, read(table, tmp_path)).table["score"]
+    assert np.isfinite(score[11:]).all()
+    assert score[320] > model.rule.threshold
 
 
 def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SignalModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ def refused(tmp_path: Path, name: str) -> Path:
     elif name == "truncated.png":
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)).save(path)
         path.write_bytes(path.read_bytes()[:900])
+    elif name == "script.png":
+        path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n%%EndComments\nshowpage\n")
     elif name == "32bit.tif":
         Image.fromarray(np.full((6, 8), 1 << 20, np.int32)).save(path)
     return path
@@ -77,6 +80,7 @@ REASONS = {
     "text.png": "no image that can be read",
     "empty.png": "no image that can be read",
     "truncated.png": "damaged",
+    "script.png": "no image that can be read",  # Pillow would run a program to draw it
     "32bit.tif": "32-bit pixels",
 }
 
@@ -85,6 +89,12 @@ REASONS = {
 def test_what_would_take_guessing_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
     with pytest.raises(SampleError, match=REASONS[name]):
         read_photo(refused(tmp_path, name), 1)
+
+
+def test_the_contents_of_a_file_are_read_as_the_file_is(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(np.random.default_rng(0).integers(0, 255, (6, 8), np.uint8)))
+    assert np.array_equal(read_photo(io.BytesIO(path.read_bytes()), 1), read_photo(path, 1))
+    assert header(io.BytesIO(path.read_bytes())) == header(path)
 
 
 def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:

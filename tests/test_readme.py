@@ -27,7 +27,7 @@ README, PORTUGUESE = ((ROOT / name).read_text() for name in ("README.md", "READM
 
 @pytest.mark.filterwarnings("ignore::anogan.errors.CalibrationWarning")  # few digits, for speed
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    (code,) = re.findall(r"```python\n(import anogan.*?)```", README, re.S)
     digits = one_vs_rest(load_dataset("digits"), "3")
     detector = quick("neighbourgan").fit(digits.x_train)
     bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"neighbourgan": detector}, {})

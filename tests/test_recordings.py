@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anogan.data.recordings import read_recording
+from anogan.data.recordings import from_table, read_recording, read_text
 from anogan.data.scaling import Scaling
 from anogan.data.windows import cut_scales, cut_windows, lead_in, slow_scale
 from anogan.errors import SampleError
@@ -50,6 +50,32 @@ def test_delimiter_and_decimal_mark_do_not_matter(tmp_path: Path, name: str, del
     assert signals.values.tolist() == [[1.5, -2.0], [2.5, 3.25], [4.0, 0.5]]
     assert np.diff(signals.time).tolist() == [1.0, 2.0]
     assert signals.notes == ()
+
+
+def test_the_contents_of_a_file_are_read_as_the_file_is(tmp_path: Path) -> None:
+    for delimiter, comma in ((",", False), (";", True)):
+        path = written(tmp_path / "a.csv", delimiter, comma)
+        table = read_text(path.read_bytes(), "what came")
+        read, expected = from_table(table, "what came", "when"), read_recording(path, "when")
+        assert read.values.tolist() == expected.values.tolist()
+        assert read.time.tolist() == expected.time.tolist()
+    with pytest.raises(SampleError, match="what came is no table that can be read: it is empty"):
+        read_text(b"", "what came")
+
+
+def test_a_year_before_pandas_has_nanoseconds_is_a_time(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", rows=[("0224-01-01 00:00:00", 1.0, 2.0), ("0224-01-01 00:00:10", 1.0, 2.0)])
+    assert read_recording(path, "when").step == 10
+
+
+def test_numbers_beyond_any_are_told() -> None:
+    with pytest.raises(SampleError, match="numbers of column 'a' are too large"):
+        from_table(pd.DataFrame({"when": [0, 1], "a": [10**400, 1]}), "what came", "when")
+
+
+def test_two_columns_of_one_name_are_told() -> None:
+    with pytest.raises(SampleError, match="two columns 'a'"):
+        from_table(pd.DataFrame([[0, 1.0, 2.0]], columns=["when", "a", "a"]), "what came", "when")
 
 
 def test_time_is_a_name_or_a_position_and_seconds_or_a_date(tmp_path: Path) -> None:

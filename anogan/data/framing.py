@@ -56,14 +56,14 @@ class Framing:
         side = self.shape[1:]
         if any(given < needed for given, needed in zip(part.shape[1:], side, strict=True)):
             raise SampleError(f"size {part.shape[2]}x{part.shape[1]} is smaller than a tile of {side[1]}x{side[0]}")
-        grid = [self._grid(given, needed) for given, needed in zip(part.shape[1:], side, strict=True)]
+        grid = [self.grid(given, needed) for given, needed in zip(part.shape[1:], side, strict=True)]
         reach = [needed + stride * (n - 1) for needed, (n, stride) in zip(side, grid, strict=True)]
         missing = [(0, max(0, end - given)) for end, given in zip(reach, part.shape[1:], strict=True)]
         padded = np.pad(part, [(0, 0), *missing], "reflect")
         tiles: NDArray[np.float32] = cut_windows(padded, side, [stride for _, stride in grid])
         return tiles
 
-    def _grid(self, length: int, side: int) -> tuple[int, int]:
+    def grid(self, length: int, side: int) -> tuple[int, int]:
         """How many tiles along an axis, and their stride. Their overlap is at least the one asked for, spread evenly,
         so that no more than a few pixels are missing at the end."""
         assert self.overlap is not None
@@ -77,8 +77,8 @@ class Framing:
             return np.asarray(maps[0])
         rows, columns = self._looked_at(size)
         height, width = self.shape[1:]
-        (down, step_down), (across, step_across) = self._grid(rows, height), self._grid(columns, width)
-        weight = np.outer(_fade(height), _fade(width))
+        (down, step_down), (across, step_across) = self.grid(rows, height), self.grid(columns, width)
+        weight = np.outer(fade(height), fade(width))
         total = np.zeros((height + step_down * (down - 1), width + step_across * (across - 1)))
         weights = np.zeros_like(total)
         for i, tile in enumerate(maps):
@@ -98,7 +98,7 @@ class Framing:
         return (self.crop[3], self.crop[2]) if self.crop else (size[0], size[1])
 
 
-def _fade(side: int) -> NDArray[np.float64]:
+def fade(side: int) -> NDArray[np.float64]:
     """Weights (side,) that fall from the middle to the edges, never to nothing."""
     return np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)) / side
 

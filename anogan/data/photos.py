@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from anogan.data.splits import to_unit_range
-from anogan.errors import SampleError
+from anogan.errors import SampleError, TooManyPixelsError
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm"}
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")  # others may run programs to be read, as EPS does
 MODES = {1: "L", 3: "RGB"}
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 GREY_MODES = ("1", "L", "LA", "I", "F", *SIXTEEN_BIT)
@@ -21,6 +23,7 @@ ORIENTATION = 0x0112  # of EXIF
 SIDEWAYS = (5, 6, 7, 8)
 
 Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
+File = Path | BinaryIO  # or the contents of one, from the beginning
 
 
 def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
@@ -45,7 +48,7 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
 
 
-def header(path: Path) -> tuple[tuple[int, int], bool]:
+def header(path: File) -> tuple[tuple[int, int], bool]:
     """Size (height, width), turned as EXIF says, and whether there is no colour; raises `SampleError` when the file has
     no header that can be read."""
     with opened(path) as image:
@@ -56,7 +59,7 @@ def header(path: Path) -> tuple[tuple[int, int], bool]:
         return (image.width, image.height) if turned else (image.height, image.width), image.mode in GREY_MODES
 
 
-def read_photo(path: Path, channels: int) -> Pixels:
+def read_photo(path: File, channels: int) -> Pixels:
     """One file's pixels (channels, height, width) in [-1, 1]; raises `SampleError` when that would take guessing.
 
     Turned as the camera's EXIF says. Colour becomes grey by luminance, grey becomes colour by repetition, 16 bits keep
@@ -68,22 +71,27 @@ def read_photo(path: Path, channels: int) -> Pixels:
             image = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
+    return pixels_of(image, channels)
+
+
+def pixels_of(image: Image.Image, channels: int) -> Pixels:
+    """Pixels (channels, height, width) in [-1, 1] of a decoded image, as `read_photo` converts them."""
     if image.mode in SIXTEEN_BIT or image.mode == "I":
         return _sixteen_bit(image, channels)
     pixels = np.asarray(_eight_bit(image, MODES[channels])).reshape(image.height, image.width, channels)
     return to_unit_range(np.moveaxis(pixels, 2, 0))
 
 
-def opened(path: Path) -> Image.Image:
+def opened(path: File) -> Image.Image:
     """The file, its pixels not yet decoded; raises `SampleError` where it is no image or has too many."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(path)
+            return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise SampleError("no image that can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SampleError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
+        raise TooManyPixelsError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
 
@@ -115,7 +123,7 @@ def resized(photo: Pixels, height: int, width: int) -> Pixels:
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
 
 
-def read_photos(paths: Iterable[Path], channels: int) -> Iterator[Pixels | SampleError]:
+def read_photos(paths: Iterable[File], channels: int) -> Iterator[Pixels | SampleError]:
     """Every file's pixels, or the reason why it has none."""
     for path in paths:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from anogan.errors import SampleError
 DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
 GAP = 10  # steps without a row that end a segment
+EPOCH = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds no year before 1677 could be told from it
+UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,17 @@ def read_recording(
     """
     try:
         table = _read_table(path)
-    except (OSError, ValueError, EOFError, UnicodeDecodeError, ImportError, pd.errors.ParserError) as error:
+    except UNREADABLE as error:
         raise SampleError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
     return from_table(table, str(path), time_column, channels, day_first)
+
+
+def read_text(content: bytes, name: str) -> pd.DataFrame:
+    """The same table from the contents of a file of delimited text that `name` is the name of in errors."""
+    try:
+        return _read_text(io.BytesIO(content))
+    except UNREADABLE as error:
+        raise SampleError(f"{name} is no table that can be read: {' '.join(str(error).split())}") from error
 
 
 def from_table(
@@ -66,6 +77,8 @@ def from_table(
     """The same from a table that `path` is the name of in errors."""
     if table.empty:
         raise SampleError(f"{path} holds no row")
+    if not table.columns.is_unique:
+        raise SampleError(f"{path} has two columns {table.columns[table.columns.duplicated()][0]!r}")
     table, notes = table.copy(deep=False), list[str]()
     name = _column(table, time_column, path)
     time, stamps = _times(table.pop(name), name, day_first, notes) if name is not None else _row_numbers(len(table))
@@ -83,9 +96,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path).reset_index(drop=False) if _has_index(path) else pd.read_parquet(path)
     if name.endswith((".npy", ".npz")):
         return _from_numpy(path)
-    opened = gzip.open if name.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        head = [line for _, line in zip(range(SNIFFED), stream, strict=False)]
+    with (gzip.open if name.endswith(".gz") else open)(path, "rb") as stream:
+        return _read_text(stream)
+
+
+def _read_text(stream: gzip.GzipFile | io.BufferedReader | io.BytesIO) -> pd.DataFrame:
+    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+    head = [line for _, line in zip(range(SNIFFED), text, strict=False)]
+    text.detach().seek(0)
     if not any(line.strip() for line in head):
         raise ValueError("it is empty")
     delimiter = _delimiter(head)
@@ -93,7 +111,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     header: int | None = None if any(_is_number(cell) for cell in first) else 0
     read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
     decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."
-    table: pd.DataFrame = pd.read_csv(path, decimal=decimal, low_memory=False, **read)
+    table: pd.DataFrame = pd.read_csv(stream, decimal=decimal, low_memory=False, **read)
     table.columns = [str(column).strip() for column in table.columns]
     return table
 
@@ -180,7 +198,7 @@ def _dates(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
         dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first)
         if dates.isna().mean() > 0.1:  # more than one way to write a date in this file
             dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first, format="mixed")
-    seconds: pd.Series = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    seconds: pd.Series = (dates - EPOCH) / pd.Timedelta(seconds=1)
     return np.array(seconds, dtype=np.float64)
 
 
@@ -193,7 +211,10 @@ def _numbers(
     taken: dict[str, NDArray[np.float64]] = {}
     for name in channels or table.columns:
         column = table[name]
-        numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+        try:
+            numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+        except OverflowError as error:
+            raise SampleError(f"{path}: the numbers of column {name!r} are too large to calculate with") from error
         numbers[~np.isfinite(numbers)] = np.nan
         missing = np.isnan(numbers)
         if missing.all():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REACH = 6.0  # spreads from the centre at which the curve bends; at 3, strong faults look alike (experiments/LOG.md)
+FAR = 1e100  # spreads from the centre, where values end: beyond any measurement, and sums of them are finite
 Rows = NDArray[np.float64]
 
 
@@ -33,8 +34,9 @@ class Scaling:
 
     def apply(self, rows: Rows) -> Rows:
         """Rows (n, channels) in units of spread from the centre."""
-        scaled: Rows = (rows - np.array(self.centre)) / np.array(self.spread)
-        return scaled
+        with np.errstate(over="ignore"):
+            scaled: Rows = (rows - np.array(self.centre)) / np.array(self.spread)
+        return np.maximum(np.minimum(scaled, FAR), -FAR)
 
     def to_unit(self, rows: Rows) -> NDArray[np.float32]:
         """Rows in units of spread -> (-1, 1): tanh leaves what is usual nearly as it is and bounds the rest."""

@@ -37,7 +37,10 @@ class Split:
 
 def to_unit_range(images: Images) -> NDArray[np.float32]:
     """Bytes 0..255 -> [-1, 1]."""
-    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    scaled: NDArray[np.float32] = images.astype(np.float32)
+    scaled /= np.float32(127.5)  # in place: a large photo has hundreds of megabytes
+    scaled -= np.float32(1)
+    return scaled
 
 
 def parse_classes(normal: str, classes: tuple[str, ...]) -> list[int]:

@@ -17,6 +17,8 @@ from anogan.training import random_stream
 class AnoGAN(Detector):
     """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D."""
 
+    searches = True
+
     def __init__(
         self,
         gan: GANConfig = GANConfig(),

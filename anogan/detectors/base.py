@@ -71,15 +71,25 @@ class Detector(OutlierEstimator):
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     locator: LocatorConfig | None = None  # likewise
     harmless: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
+    searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
     gan: GANConfig
     false_alarm_rate: float
     holdout: float
     random_state: int
     device: str
 
-    @abstractmethod
+    def _encode(self, x: Tensor) -> Tensor:
+        """x (n, *shape) -> z (n, latent_dim) in one pass."""
+        assert self.gan_.encoder is not None, "adopt() refuses networks without an encoder"
+        z: Tensor = self.gan_.encoder(x)
+        return z
+
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
         """x (n, *shape) -> z (rows, latent_dim), chunk after chunk, the last one padded."""
+        for x, count in chunks(x_all, self.gan_.device):
+            yield self._encode(x)
+            if on_rows:
+                on_rows(count)
 
     @abstractmethod
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
@@ -184,9 +194,20 @@ class Detector(OutlierEstimator):
         for x, x_hat, score in self._passes(X, on_rows):
             scores.append(score)
             x_hats.append(x_hat.cpu().numpy())
-            places = blur((x - x_hat).abs()) if score.places is None else score.places[:, None].expand_as(x)
-            maps.append((places / self.map_scale_).cpu().numpy())
+            maps.append(self._map(x, x_hat, score).cpu().numpy())
         return Explanation(*self._joined(scores), np.concatenate(x_hats), np.concatenate(maps))
+
+    def _map(self, x: Tensor, x_hat: Tensor, score: Score) -> Tensor:
+        places = blur((x - x_hat).abs()) if score.places is None else score.places[:, None].expand_as(x)
+        return places / self.map_scale_
+
+    def one_pass(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A(x) (n,), x_hat and the anomaly map (n, *shape) of any number of rows at once, for a graph to be traced
+        from; of detectors that do not search."""
+        z = self._encode(x)
+        x_hat = self._draw(z)
+        score = self._score(x, z, x_hat)
+        return score.total, x_hat, self._map(x, x_hat, score)
 
     def compare(self, X: ArrayLike) -> tuple[Floats, dict[str, Floats]]:
         """A(x) (n,) and its terms by name, each (n,)."""

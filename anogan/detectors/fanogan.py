@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import Tensor
 
 from anogan.config import EncoderConfig, GANConfig
 from anogan.detectors.base import Detector
-from anogan.inversion import OnRows, encode
 from anogan.scoring import Score, fanogan_score
 
 
@@ -33,9 +30,6 @@ class FAnoGAN(Detector):
         self.holdout = holdout
         self.random_state = random_state
         self.device = device
-
-    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        return encode(self.gan_, x_all, on_rows)
 
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
         features = self.gan_.discriminator.features

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -66,11 +64,9 @@ class LocatorGAN(Detector):
         assert self.gan_.locator is not None
         return self.gan_.locator
 
-    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        for x, count in chunks(x_all, self.gan_.device):
-            yield self._network.encoder(x)
-            if on_rows:
-                on_rows(count)
+    def _encode(self, x: Tensor) -> Tensor:
+        z: Tensor = self._network.encoder(x)
+        return z
 
     def _draw(self, z: Tensor) -> Tensor:
         x_hat: Tensor = self._network.generator(z)

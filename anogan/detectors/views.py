@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from anogan.detectors.base import Detector, Memory
-from anogan.inversion import OnRows, chunks, encode
+from anogan.inversion import chunks
 from anogan.scoring import Score
 
 SMALLEST = 1e-6  # spread of a view
@@ -30,12 +30,9 @@ class ViewsDetector(Detector):
     def _weights(self) -> tuple[float, ...]:
         """Of the views."""
 
-    def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        return encode(self.gan_, x_all, on_rows)
-
     def _encoded(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Chunks of x with z, and how many of their rows count."""
-        for (chunk, count), z in zip(chunks(x, self.gan_.device), encode(self.gan_, x), strict=True):
+        for (chunk, count), z in zip(chunks(x, self.gan_.device), self._invert(x, None), strict=True):
             yield chunk, z, count
 
     @torch.no_grad()

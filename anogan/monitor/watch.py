@@ -68,7 +68,7 @@ class LiveMonitor:
         self, path: Path, folder: Path, source: str, detector: str | None = None, device: str = "auto"
     ) -> None:
         self.model = SignalModel.load(path, detector, device)
-        self.name, self.folder, self.source = path.resolve().name, folder, source
+        self.name, self.folder, self.source = bundle.run_name(path), folder, source
         self.digest = bundle.digest(path)
         self.scorer, self.reader = self.model.scorer(), RowReader(self.model)
         self.tracker = AlarmTracker(self.model.rule, self.model.channels)
@@ -115,11 +115,7 @@ class LiveMonitor:
         known = found.score[np.isfinite(found.score)]
         self.score = float(known[-1]) if len(known) else self.score
         changes = self.tracker.push([row.stamp for row in rows], found.score, found.shares)
-        return [self._change(alarm.to_dict()) for _, alarm in changes]
-
-    def _change(self, alarm: dict[str, Any]) -> dict[str, Any]:
-        change = "begin" if alarm["end"] is None else "end"
-        return {"id": f"{self.name}-{alarm['number']}-{change}", "model": self.name, "change": change} | alarm
+        return [alarm.change(self.name) for _, alarm in changes]
 
     # What is on disk.
 

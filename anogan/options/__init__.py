@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig, is_recording
-from anogan.options.others import Benchmark, Data, Demo, Report, Sample, Simulate
+from anogan.options.others import Benchmark, Data, Demo, Export, Report, Sample, Simulate
 from anogan.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
+from anogan.options.serving import Serve
 from anogan.options.training import Train, TrainPhotos, TrainSignals
 
 __all__ = [
@@ -16,12 +17,14 @@ __all__ = [
     "Benchmark",
     "Data",
     "Demo",
+    "Export",
     "Monitor",
     "Recalibrate",
     "Report",
     "Sample",
     "Score",
     "Sensitivity",
+    "Serve",
     "Simulate",
     "Train",
     "TrainPhotos",
@@ -40,7 +43,9 @@ COMMANDS: dict[str, type] = {
     "recalibrate": Recalibrate,
     "monitor": Monitor,
     "watch": Watch,
+    "serve": Serve,
     "report": Report,
+    "export": Export,
     "sample": Sample,
     "simulate": Simulate,
     "data": Data,

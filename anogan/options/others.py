@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from anogan.config import DetectorName
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -47,6 +49,25 @@ class Report:
     """Run directory, or the folder of a benchmark."""
     out: Path | None = None
     """Folder; reports/NAME-OF-RUN unless given."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch. It is
+    compared with Python first, on 1,000 generated samples, and both are timed."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle."""
+    onnx: Path
+    """The file to write."""
+    detector: DetectorName | None = None
+    """One that does not search; the run's first one unless given."""
+    photo_size: tuple[int, int] | None = None
+    """Width and height of the camera's photos; those of training unless given."""
+    seed: int = 0
+    """Decides the samples that are compared."""
+    threads: int = 0
+    """CPU threads of both; 0 = OMP_NUM_THREADS, else one per core."""
 
 
 @dataclass(frozen=True)

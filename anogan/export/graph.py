@@ -1,0 +1,136 @@
+"""What an exported model computes, up to the verdict; beside it the Python path that it must agree with, and inputs to
+compare the two on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anogan.calibration import Floats, p_values
+from anogan.data.splits import to_unit_range
+from anogan.detectors import Detector
+
+OUTPUTS = ("score", "p_value", "threshold", "anomaly", "anomaly_map", "reconstruction")
+NOISE = 0.1  # spread of the noise in some inputs; samples lie in [-1, 1]
+Input = NDArray[Any]
+
+
+class Found(NamedTuple):
+    """What is said of n inputs: score, p-value and verdict (n,), maps and reconstructions (n, ...)."""
+
+    score: Floats
+    p_value: Floats
+    anomaly: NDArray[np.bool_]
+    anomaly_map: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+
+
+class Graph(nn.Module):
+    """Inputs (n, ...) -> OUTPUTS.
+
+    Scores are compared in double precision, as in Python: p-value and verdict are exact functions of the score, and
+    only the rounding of the networks can tell the two paths apart.
+    """
+
+    kind: str
+    inputs: tuple[str, ...]  # names
+    batches: tuple[int, ...] = (1, 7, 64)  # to compare, the last one again and again
+    parts = 1  # samples that the detector looks at, of each input
+
+    def __init__(self, detector: Detector, threshold: float) -> None:
+        super().__init__()
+        self.detector, self.threshold, self.gan = detector, threshold, detector.gan_
+        self.calibration = torch.from_numpy(detector.calibration_scores_)
+        self.limit = torch.tensor(threshold, dtype=torch.float64)
+        self.eval()
+
+    @property
+    def unit(self) -> float:
+        """What differences of scores are measured by: the threshold or, because the scores of some detectors lie around
+        zero, its distance from the median of normal scores, whichever is larger."""
+        usual = float(np.median(self.detector.calibration_scores_))
+        return max(abs(self.threshold), abs(self.threshold - usual))
+
+    def judged(self, score: Tensor, x_hat: Tensor, anomaly_map: Tensor) -> tuple[Tensor, ...]:
+        """OUTPUTS from a score (n,) in double precision."""
+        at_least = (self.calibration >= score[:, None]).sum(1)
+        p_value = (1.0 + at_least.double()) / (len(self.calibration) + 1.0)
+        return score, p_value, self.limit.clone(), score > self.limit, anomaly_map, x_hat
+
+    def told(self, score: Floats, x_hat: NDArray[np.float32], anomaly_map: NDArray[np.float32]) -> Found:
+        """The same in Python."""
+        p_value = p_values(self.detector.calibration_scores_, score)
+        return Found(score, p_value, score > self.threshold, anomaly_map, x_hat)
+
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """What whoever feeds the graph must know, by name."""
+
+    @abstractmethod
+    def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
+        """Inputs (n, ...) made of what the generator draws: in turn as it is, with noise, and with a part replaced."""
+
+    @abstractmethod
+    def python(self, *inputs: Input) -> Found:
+        """What Python says of them."""
+
+    def generated(self, n: int, stream: np.random.Generator) -> NDArray[np.float32]:
+        """G(z) (n, *shape)."""
+        z = stream.standard_normal((n, self.gan.config.latent_dim)).astype(np.float32)
+        with torch.no_grad():
+            x: NDArray[np.float32] = self.gan.generator(torch.from_numpy(z)).numpy()
+        return x
+
+
+class SampleGraph(Graph):
+    """Samples x (n, *shape): images as bytes 0-255, anything else as float32 in [-1, 1]."""
+
+    kind, inputs = "samples", ("x",)
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(detector, detector.threshold_)
+        self.bytes = len(detector.gan_.shape) == 3
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        score, x_hat, anomaly_map = self.detector.one_pass(x.float() / 127.5 - 1 if self.bytes else x)
+        return self.judged(score.double(), x_hat, anomaly_map)
+
+    def about(self) -> dict[str, Any]:
+        values = "uint8 0-255" if self.bytes else "float32 in [-1, 1]"
+        shape = ", ".join(map(str, self.gan.shape))
+        return {"input": f"x: {values}, (n, {shape})", "false_alarm_rate": self.detector.false_alarm_rate}
+
+    def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
+        x = disturbed(self.generated(n, stream), stream)
+        return (to_bytes(x) if self.bytes else x,)
+
+    def python(self, *inputs: Input) -> Found:
+        (x,) = inputs
+        said = self.detector.explain(to_unit_range(x) if self.bytes else x)
+        return self.told(said.score, said.reconstruction, said.anomaly_map)
+
+
+def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:
+    """Of every three samples (n, channels, *size) in [-1, 1] one as it is, one with noise, and one with a box in which
+    nothing is left."""
+    y = x.copy()
+    y[1::3] += NOISE * stream.standard_normal(y[1::3].shape, np.float32)
+    for sample in y[2::3]:
+        sides = [int(stream.integers(1, max(2, length // 2))) for length in sample.shape[1:]]
+        begins = [
+            int(stream.integers(0, length - side + 1)) for length, side in zip(sample.shape[1:], sides, strict=True)
+        ]
+        box = tuple(slice(begin, begin + side) for begin, side in zip(begins, sides, strict=True))
+        sample[(slice(None), *box)] = stream.uniform(-1, 1)
+    return np.clip(y, -1, 1)
+
+
+def to_bytes(x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[-1, 1] -> 0-255."""
+    pixels: NDArray[np.uint8] = np.rint((x + 1) * 127.5).astype(np.uint8)
+    return pixels

@@ -1,0 +1,34 @@
+"""What Prometheus is told. A registry of its own, so that several servers fit into one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+JOBS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        self.requests = Counter("anogan_requests", "Requests by status", ["model", "status"], registry=r)
+        self.seconds = Histogram("anogan_request_seconds", "To the answer", ["model"], buckets=SECONDS, registry=r)
+        self.waiting = Gauge("anogan_queue_requests", "Requests that wait", ["model"], registry=r)
+        self.batches = Histogram("anogan_batch_requests", "Scored at once", ["model"], buckets=JOBS, registry=r)
+        self.verdicts = Counter("anogan_verdicts", "Photos judged, and alarms", ["model", "verdict"], registry=r)
+        self.rows = Counter("anogan_rows", "Rows of signals scored", ["model"], registry=r)
+        self.info = Gauge("anogan_model_info", "Which model is served", ["model", "kind", "sha256"], registry=r)
+
+    def watch(self, model: str, waiting: Callable[[], int]) -> None:
+        self.waiting.labels(model).set_function(waiting)
+
+    def serves(self, model: str, kind: str, sha256: str, before: str = "") -> None:
+        """From now on, instead of the one with the digest `before`."""
+        if before:
+            self.info.remove(model, kind, before)
+        self.info.labels(model, kind, sha256).set(1)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
