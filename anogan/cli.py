@@ -28,6 +28,7 @@ from anogan.config import (
 )
 from anogan.errors import AnoganError
 from anogan.options import COMMANDS, Train, TrainPhotos, TrainSignals, run_path, vars_of
+from anogan.options.helping import explained
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
@@ -43,8 +44,8 @@ def parse(command: str, args: list[str], default: Any = None) -> Any:
         with redirect_stderr(kept):
             prog = f"anogan {command}"
             if default is None:
-                return tyro.cli(COMMANDS[command], args=args, prog=prog)
-            return tyro.cli(type(default), args=args, prog=prog, default=default)
+                return tyro.cli(explained(COMMANDS[command]), args=args, prog=prog)
+            return tyro.cli(explained(default.__class__), args=args, prog=prog, default=default)
     except SystemExit as error:
         if error.code == 0:
             raise

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,8 @@ from anogan.commands import data, demo
 from anogan.data import DATASETS, idx, load_dataset, one_vs_rest
 from anogan.detectors import NeighbourGAN
 from anogan.errors import DataUnavailableError
-from anogan.options import Data, Demo, vars_of
+from anogan.options import Data, Demo, TrainPhotos, TrainSignals, vars_of
+from anogan.options.helping import explained
 
 WORDS = """--preset digits --gan.width 8 --gan.steps 100 --gan.batch-size 32 --gan.latent-dim 16 --encoder.steps 50
 --encoder.batch-size 32 --search.steps 10 --hybrid.steps 3"""
@@ -99,7 +102,7 @@ def refusal(*args: object, cwd: Path) -> str:
         (["data", "cifar"], "choose from mnist, fashion-mnist, digits"),
         (["demo", "cats"], "'cats'"),
         (["demo", "sensors", "--normal", "5"], "--normal and --data-root are for the demo of digits"),
-        (["score"], "PATH"),
+        (["score"], "RUN"),
         (["score", "nowhere", "nothing.png"], "neither a file, a folder nor a data set"),
         (["report", "nowhere"], "is no run directory"),
         (["sample", "nowhere"], "holds no trained model"),
@@ -375,3 +378,29 @@ def test_output_that_nobody_reads_on_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("command", [*cli.COMMANDS, "train --data pump.csv", "train --data ."])
+def test_help_tells_of_every_option_in_one_piece(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *words = command.split()
+    with pytest.raises(SystemExit):
+        cli.run_command([name, *words, "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "{None" not in shown
+    assert "(default: None)" not in shown
+    for option, text in texts(cli.COMMANDS[name] if not words else TRAINED_ON[words[1]]):
+        assert text, f"{option} is not explained"
+        assert text in shown, option
+
+
+TRAINED_ON = {"pump.csv": TrainSignals, ".": TrainPhotos}
+
+
+def texts(cls: type) -> Iterator[tuple[str, str]]:
+    """What the source says of every option."""
+    bare = typing.get_type_hints(explained(cls))
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        if is_dataclass(bare[name]):
+            yield from texts(bare[name])
+        else:
+            yield name, hint.__metadata__[-1].help

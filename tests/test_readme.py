@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +17,12 @@ from conftest import QUICK_ENCODER, QUICK_GAN, quick
 
 import anogan
 from anogan import bundle, cli
-from anogan.baselines import BASELINES
-from anogan.benchmark import METHODS
-from anogan.config import PRESETS
 from anogan.data import DATASETS, load_dataset, one_vs_rest
 from anogan.detectors import DETECTORS
 from experiments.benchmark import OUT, readme_table, with_table
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README, PORTUGUESE = ((ROOT / name).read_text() for name in ("README.md", "README.pt-BR.md"))
 
 
 @pytest.mark.filterwarnings("ignore::anogan.errors.CalibrationWarning")  # few digits, for speed
@@ -40,28 +41,81 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found["maps"].shape == (16, 1, 28, 28)
 
 
-def test_every_command_and_preset_shown_exists() -> None:
-    blocks = "".join(re.findall(r"```sh\n(.*?)```", README, re.S))
-    shown = re.findall(r"^(?:\w+ \| )?anogan (.*?)(?:\s+#.*)?$", blocks, re.M)
-    assert {line.split()[0] for line in shown} == set(cli.COMMANDS)
-    for line in shown:
-        command, *options = shlex.split(line)
-        (cli.parse_train if command == "train" else lambda o, c=command: cli.parse(c, o))(options)
-    presets = README.partition("| preset ")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)` \|", presets, re.M) == list(PRESETS)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
 
 
-def test_every_detector_to_compare_is_named() -> None:
-    names = re.findall(r"`([\w-]+)`", README.partition("(`--detectors`): ")[2].partition("\n\n")[0])
-    assert names == [*METHODS, *BASELINES]
+def commands(block: str) -> list[str]:
+    """Its lines without their comments."""
+    return [re.sub(r"\s+#.*", "", line) for line in block.splitlines()]
+
+
+def test_both_languages_show_the_same_commands_and_outputs() -> None:
+    english, portuguese = ([commands(block) for block in blocks(page, "sh")] for page in (README, PORTUGUESE))
+    assert english == portuguese
+    assert blocks(README, "text") == blocks(PORTUGUESE, "text")
+    python = (re.sub(r"\s+#.*", "", "".join(blocks(page, "python"))) for page in (README, PORTUGUESE))
+    assert len(set(python)) == 1
+
+
+def test_both_languages_list_every_command() -> None:
+    for page in (README, PORTUGUESE):
+        assert set(re.findall(r"^\| `anogan (\w+)` \|", page, re.M)) == set(cli.COMMANDS)
+        for line in re.findall(r"`anogan (train .*?)`", page.replace("\n", " ")):
+            cli.parse_train(shlex.split(line)[1:])
+
+
+def test_the_set_up_block_is_what_make_does() -> None:
+    make, activate = commands(blocks(README, "sh")[0])
+    done = subprocess.run([*make.split(), "--dry-run", "--always-make"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "-m venv .venv" in done.stdout
+    assert done.stdout.rstrip().endswith("anogan demo")
+    assert activate == ". .venv/bin/activate"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Runs a block as a newcomer would, in an empty folder, and gives what it prints. Nothing is downloaded: the demo
+    of digits takes scikit-learn's, as it says."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "anogan"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m anogan "$@"\n')
+    command.chmod(0o755)
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    path = f"{command.parent}:{os.environ['PATH']}"
+    env = os.environ | nowhere | {"PATH": path, "PYTHONPATH": str(ROOT), "ANOGAN_DATA": str(folder / "none")}
+
+    def run(block: str) -> str:
+        done = subprocess.run(["sh", "-e", "-c", block], cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(3), ids=["digits", "sensors", "photos"])
+def test_every_block_runs_and_prints_what_is_shown(shell: Callable[[str], str], number: int) -> None:
+    """But for the figures."""
+    printed = [skeleton(line) for line in shell(blocks(README, "sh")[1 + number]).splitlines()]
+    for line in blocks(README, "text")[number].splitlines():
+        begin = skeleton(line.removesuffix("..."))
+        assert any(found.startswith(begin) for found in printed), (line, printed)
+
+
+def skeleton(line: str) -> str:
+    return " ".join(re.sub(r"\d[\d.,]*", "#", line).replace("mnist", "digits").split())
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "experiments" / "LOG.md"):
+    for page in (*ROOT.glob("*.md"), ROOT / "experiments" / "LOG.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_results_table_is_the_one_of_the_committed_figures() -> None:
     results = pd.read_csv(ROOT / OUT / "results.csv", dtype={"class": str})
-    assert with_table(README, readme_table(results)) == README, "run: python -m experiments.benchmark"
+    for page in (README, PORTUGUESE):
+        assert with_table(page, readme_table(results)) == page, "run: python -m experiments.benchmark"

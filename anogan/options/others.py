@@ -45,7 +45,7 @@ class Benchmark:
 class Report:
     """Write the HTML report, figures and tables of a run or a benchmark."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory, or the folder of a benchmark."""
     out: Path | None = None
     """Folder; reports/NAME-OF-RUN unless given."""
@@ -74,7 +74,7 @@ class Export:
 class Sample:
     """Generate samples: a grid, and on demand single images and latent interpolations."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
     out: Path | None = None
     """Folder; RUN/generated unless given."""
@@ -127,7 +127,7 @@ class Simulate:
 class Data:
     """Get a data set, check it, and show what is in it."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """mnist, fashion-mnist or digits."""
     data_root: str | None = None
     """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""

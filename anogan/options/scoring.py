@@ -15,9 +15,9 @@ from anogan.config import DetectorName
 class Score:
     """Score image files, folders of them, a NumPy file, a recording of sensors, or the test split of a data set."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
-    inputs: tyro.conf.Positional[tuple[str, ...]]
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]")]
     """Image files, folders, one NumPy file (.npy) of samples (n, channels, height, width), bytes or floats in [-1, 1],
     or the name of a data set (mnist, fashion-mnist, digits): its test split is scored by all detectors, and
     results.json and scores.csv are written into the run. For a model of sensors, recordings (.csv, .csv.gz, .parquet,
@@ -52,7 +52,7 @@ class Score:
 class Sensitivity:
     """Tell how small a fault is still caught, without having one: put faults of known strength into good data."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle of a model of sensors or of photos."""
     data: Path | None = None
     """A recording of healthy operation, or a folder of photos of good parts; what the run held out of its own unless
@@ -82,9 +82,9 @@ class Sensitivity:
 class Recalibrate:
     """Set the thresholds of a model of sensors anew from another healthy recording, without training."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle; its thresholds are replaced."""
-    recording: tyro.conf.Positional[Path]
+    recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORDING")]
     """Rows of healthy operation that the model was not trained on."""
     budget: str = ""
     """False alarms at most, such as 1/week; as before unless given."""
@@ -98,9 +98,9 @@ class Recalibrate:
 class Monitor:
     """Watch a machine live: score rows as they come, print a line of JSON when an alarm begins or ends."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle of a model of sensors."""
-    source: tyro.conf.Positional[str] = "-"
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")] = "-"
     """'-': lines on standard input; a CSV file that grows; or mqtt://user@host:1883/topic (mqtts:// for TLS; the
     password in ANOGAN_MQTT_PASSWORD). Rows are delimited text after a header, or JSON objects, a value per channel."""
     publish: str = ""
