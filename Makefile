@@ -8,7 +8,7 @@ demo: $(INSTALLED)
 	$(BIN)/anogan demo
 
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f docs/site/mkdocs.yml
 	@echo site/index.html
 
 test: $(INSTALLED)
