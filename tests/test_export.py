@@ -335,3 +335,12 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ValueError, match=re.escape("pip install 'anogan[onnx]'")):
         cli.run_command(["export", str(tmp_path), "--onnx", "model.onnx"])
+
+
+def test_the_command_exports_in_a_process_of_its_own(images: Path, tmp_path: Path) -> None:
+    """Where nothing has been scored before."""
+    command = [sys.executable, "-m", "anogan", "export", str(images / "run"), "--onnx", str(tmp_path / "model.onnx")]
+    done = subprocess.run([*command, "--threads", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "verdicts that differ" in done.stdout
+    assert (tmp_path / "model.onnx").exists()

@@ -111,6 +111,7 @@ def _traced(graph: Graph, seed: int) -> onnx.ModelProto:
     n = torch.export.Dim("n")
     try:
         with torch.no_grad(), _quiet():
+            graph(*inputs)  # what the library keeps from call to call must not be made while tracing
             program = torch.onnx.export(
                 graph,
                 inputs,
