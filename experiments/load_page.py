@@ -29,10 +29,10 @@ TEXTS = {
         "Hand-made: truncated, damaged and giant pictures, forms, tables and JSON of every kind of wrong, broken HTTP. "
         "Made by schemathesis: examples of the OpenAPI document, examples that violate it, and boundaries. "
         "Beside them, two clients check the scores of a model each. The server takes 4 MB and 4 megapixels at "
-        "most, and waits 3 s.",
+        "most, and waits 3 s. Memory that such pictures took is not all given back to the system.",
     ),
     "kill": (
-        "The server is killed with `kill -9` under the load of eight clients that try again until they have an answer, "
+        "The server is killed with kill -9 under the load of eight clients that try again until they have an answer, "
         "and started on the same port at once: Python and PyTorch start, the model loads. Then it is told to stop: "
         "whatever it has scored has reached its client.",
     ),
@@ -53,7 +53,7 @@ NAMES = {"per_second": "requests/s", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
 
 def intro(machine: dict[str, str]) -> tuple[str, ...]:
     return (
-        f"`anogan serve` with one thread per model, on {machine['cores']} cores, torch {machine['torch']}, Python "
+        f"anogan serve with one thread per model, on {machine['cores']} cores, torch {machine['torch']}, Python "
         f"{machine['python']}. Made by python -m experiments.load; figures of shared hardware, to be read as ratios.",
     )
 
@@ -61,7 +61,9 @@ def intro(machine: dict[str, str]) -> tuple[str, ...]:
 def load_table(found: pd.DataFrame) -> pd.DataFrame:
     shown = found.rename(columns=NAMES)
     for name in NAMES.values():
-        shown[name] = shown[name].map(lambda value: "" if pd.isna(value) else f"{value:.3g}")
+        shown[name] = shown[name].map(
+            lambda value: "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        )
     for name in ("answered", "busy", "wrong"):
         shown[name] = shown[name].map(lambda value: "" if pd.isna(value) else f"{int(value):,}")
     return shown
