@@ -103,6 +103,8 @@ def refusal(*args: object, cwd: Path) -> str:
         (["demo", "cats"], "'cats'"),
         (["demo", "sensors", "--normal", "5"], "--normal and --data-root are for the demo of digits"),
         (["score"], "RUN"),
+        (["score", "run"], "nothing to score: give files, a folder, a recording or the name of a data set"),
+        (["train", "--data", "missing.csv"], "missing.csv is no table that can be read: No such file or directory"),
         (["score", "nowhere", "nothing.png"], "neither a file, a folder nor a data set"),
         (["report", "nowhere"], "is no run directory"),
         (["sample", "nowhere"], "holds no trained model"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 def run(options: Score) -> int:
+    if not options.inputs:
+        raise ValueError("nothing to score: give files, a folder, a recording or the name of a data set")
     if any(map(is_recording, options.inputs)) and bundle.is_of_signals(options.run):
         _check_nothing_moves(options)
         return _score_recordings(options)

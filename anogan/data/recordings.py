@@ -59,7 +59,8 @@ def read_recording(
     try:
         table = _read_table(path)
     except UNREADABLE as error:
-        raise SampleError(f"{path} is no table that can be read: {' '.join(str(error).split())}") from error
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise SampleError(f"{path} is no table that can be read: {why}") from error
     return from_table(table, str(path), time_column, channels, day_first)
 
 
