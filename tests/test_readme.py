@@ -67,7 +67,9 @@ def test_both_languages_list_every_command() -> None:
 
 def test_the_set_up_block_is_what_make_does() -> None:
     make, activate = commands(blocks(README, "sh")[0])
-    done = subprocess.run([*make.split(), "--dry-run", "--always-make"], cwd=ROOT, capture_output=True, text=True)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # make runs the tests
+    command = [*make.split(), "--dry-run", "--always-make"]
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "-m venv .venv" in done.stdout
     assert done.stdout.rstrip().endswith("anogan demo")
