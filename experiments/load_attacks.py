@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import socket
 import struct
 import zlib
@@ -18,7 +19,7 @@ from PIL import Image
 
 SCORE, TABLE, ROWS, MAP = "/models/boards/score", "/models/pump/score", "/models/pump/rows", "/models/boards/map"
 FORM = "multipart/form-data; boundary=x"
-PATIENCE = 6.0  # s for an answer
+PATIENCE = 25.0  # s for an answer
 HANDS = 32  # attacks at once
 CSV_HEAD = b"flow,pressure,vibration,temperature,current,speed,valve,level\n"
 
@@ -49,10 +50,17 @@ def send_raw(port: int, attack: Attack) -> bytes:
     return b""
 
 
-def send_all(port: int, every: Iterable[Attack]) -> int:
-    """How many were sent."""
+def send_all(port: int, every: Iterable[Attack]) -> list[bytes]:
+    """The first bytes of every answer."""
     with ThreadPoolExecutor(HANDS) as pool:
-        return len(list(pool.map(partial(send_raw, port), every)))
+        return list(pool.map(partial(send_raw, port), every))
+
+
+def reason(answer: bytes) -> str:
+    """Status and, of a 503, why; figures left out."""
+    status = answer.removeprefix(b"HTTP/1.1 ")[:3].decode("latin-1")
+    detail = re.search(rb'"detail": ?"([^"]*)"', answer)
+    return f"{status}, {re.sub(r'[0-9.]+', 'N', detail[1].decode())}" if status == "503" and detail else status
 
 
 def attacks(rng: np.random.Generator) -> Iterator[Attack]:

@@ -27,9 +27,11 @@ TEXTS = {
     ),
     "abuse": (
         "Hand-made: truncated, damaged and giant pictures, forms, tables and JSON of every kind of wrong, broken HTTP. "
-        "Made by schemathesis: examples of the OpenAPI document, examples that violate it, and boundaries. "
+        "Made by schemathesis: examples of the OpenAPI document, some that violate it, and boundaries, for the models "
+        "that are there. 503 says 'come again': the queue is full, too many bodies are in memory, or the request "
+        "has waited longer than it may. "
         "Beside them, two clients check the scores of a model each. The server takes 4 MB and 4 megapixels at "
-        "most, and waits 3 s. Memory that such pictures took is not all given back to the system.",
+        "most, and waits 10 s. Memory that such pictures took is not all given back to the system.",
     ),
     "kill": (
         "The server is killed with kill -9 under the load of eight clients that try again until they have an answer, "
@@ -86,8 +88,8 @@ def counted(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _number(value: object) -> object:
-    if not isinstance(value, (int, float)):
-        return value
+    if not isinstance(value, (int, float)) or pd.isna(value):
+        return "" if isinstance(value, float) else value
     return f"{value:,.0f}" if value == round(value) else f"{value:.2f}"
 
 

@@ -231,7 +231,8 @@ class Client:
 
 @dataclass
 class Tally:
-    """What clients have seen: seconds of each scored request, how many were turned away, wrong, or lost."""
+    """What clients have seen: seconds of each scored request, how many were told to come again, wrong, sent without an
+    answer, or answered otherwise. A server that does not listen yet, or no longer, is not counted."""
 
     seconds: list[float] = field(default_factory=list)
     busy: int = 0
@@ -255,9 +256,9 @@ def clients(port: int, count: int, requests: Sequence[Sent], *, again: bool = Fa
                 try:
                     status, answer = client.send(sent)
                     break
-                except (OSError, http.client.HTTPException):
+                except (OSError, http.client.HTTPException) as error:
                     with lock:
-                        tally.lost += 1
+                        tally.lost += not isinstance(error, ConnectionRefusedError)
                     if not again or stopped.wait(0.05):
                         status, answer = 0, b""
                         break

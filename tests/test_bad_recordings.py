@@ -14,7 +14,8 @@ import pytest
 from conftest import quick, recording, stripes
 
 from anogan import bundle, cli
-from anogan.errors import CalibrationWarning
+from anogan.data.recordings import read_recording
+from anogan.errors import CalibrationWarning, SampleError
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 WORDS = ["--time-column", "t", "--window", "12", "--budget", "1/hour", "--threads", "1"]
@@ -215,3 +216,10 @@ def test_a_model_of_images_is_told(
     status, error = told([command, str(tmp_path / "bundle"), str(tmp_path / "rows.csv")], capsys, monkeypatch)
     assert status == 2
     assert "was trained on stripes, not on a recording of sensors" in error
+
+
+def test_a_table_of_too_many_columns_is_told_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "wide.csv"
+    file.write_text(",".join(f"c{i}" for i in range(100_000)) + "\n")
+    with pytest.raises(SampleError, match=r"it has 100,000 columns, more than 4,096"):
+        read_recording(file)

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import is_dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -289,11 +290,17 @@ def test_a_training_killed_at_any_moment_resumes_and_ends_bit_for_bit_the_same(t
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_and_status_130(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "anogan", "train", *SMALL, "--gan.steps", "100000", "--out", "r"]
-    process = subprocess.Popen(arguments, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background tests are deaf to it
+    process = subprocess.Popen(
+        arguments, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     while last_step(tmp_path / "r", "gan") < 50 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted" in error
     assert "Traceback" not in error

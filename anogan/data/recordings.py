@@ -19,6 +19,7 @@ from anogan.errors import SampleError
 
 DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
+MOST_COLUMNS = 4096  # pandas takes seconds for tens of thousands, and nobody has so many channels
 GAP = 10  # steps without a row that end a segment
 EPOCH = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds no year before 1677 could be told from it
 UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
@@ -109,6 +110,8 @@ def _read_text(stream: gzip.GzipFile | io.BufferedReader | io.BytesIO) -> pd.Dat
         raise ValueError("it is empty")
     delimiter = _delimiter(head)
     first = next(csv.reader(head, delimiter=delimiter))
+    if len(first) > MOST_COLUMNS:
+        raise ValueError(f"it has {len(first):,} columns, more than {MOST_COLUMNS:,}")
     header: int | None = None if any(_is_number(cell) for cell in first) else 0
     read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
     decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."

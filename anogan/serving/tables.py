@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anogan.calibration import Floats
-from anogan.data.recordings import Recording, read_text
+from anogan.data.recordings import MOST_COLUMNS, Recording, read_text
 from anogan.errors import SampleError
 from anogan.serving.limits import Refusal
 from anogan.signals import SignalModel
@@ -54,6 +54,8 @@ def _from_json(content: bytes) -> pd.DataFrame:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise SampleError(f"{place + ': ' if place else ''}{first['msg']}") from None
+    if len(sent.columns) > MOST_COLUMNS:
+        raise SampleError(f"{len(sent.columns):,} columns, more than {MOST_COLUMNS:,}")
     if len(sent.rows) > MOST:
         raise Refusal(413, f"more than {MOST:,} rows")
     lengths = {len(row) for row in sent.rows} - {len(sent.columns)}
