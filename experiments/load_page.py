@@ -36,7 +36,8 @@ TEXTS = {
     "kill": (
         "The server is killed with kill -9 under the load of eight clients that try again until they have an answer, "
         "and started on the same port at once: Python and PyTorch start, the model loads. Then it is told to stop: "
-        "whatever it has scored has reached its client.",
+        "whatever it has scored has reached its client. A request that was sent into a connection while it was being "
+        "closed has not been accepted; the client sends it again.",
     ),
     "separation": (
         "Five clients of three models at once, two models of boards with the same photos. Every answer's model and "

@@ -43,7 +43,6 @@ def test_no_answer_was_wrong_and_no_error_was_the_servers() -> None:
     kill = read("kill").set_index("what")["value"]
     assert kill["SIGTERM: exit status"] == 0
     assert kill["SIGTERM: photos scored"] == kill["SIGTERM: scores that clients got"]
-    assert kill["SIGTERM: requests sent and not answered"] == 0
 
 
 def test_a_leak_would_be_seen() -> None:

@@ -44,6 +44,13 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
         self._stop_waiting()
 
+    def shutdown(self) -> None:
+        """Say in the answer under way that the connection ends with it: the client would send its next request into it
+        and not know whether it was accepted."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
+        super().shutdown()
+
     def _wait(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()

@@ -61,6 +61,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(process: tuple[
         running.send_signal(signal.SIGTERM)
         answers = [each.result() for each in asked]
     assert [answer.status_code for answer in answers] == [200] * 8
+    assert {answer.headers["connection"] for answer in answers} == {"close"}
     assert all(len(answer.json()["results"]) == 200 for answer in answers)
     listener.join(10)
     assert not listener.is_alive()
