@@ -10,7 +10,18 @@ import pytest
 
 from anogan.data.folders import LabelledPhoto
 from experiments import visual_page
-from experiments.visual import DATA, OURS, OUT, SEEDS, Found, components, gaussian, measure
+from experiments.visual import (
+    DATA,
+    OURS,
+    OUT,
+    SEEDS,
+    WITHOUT_LOCATOR,
+    Found,
+    components,
+    gaussian,
+    measure,
+    training_seconds,
+)
 from experiments.visual_development import FILE as DEVELOPMENT
 
 ROOT = Path(__file__).parent.parent
@@ -56,3 +67,19 @@ def test_baselines_find_a_dot_on_plain_photos() -> None:
         assert peak[0] == 1
         assert abs(peak[1] - 11.5) <= 2
         assert abs(peak[2] - 21.5) <= 2
+
+
+def test_training_seconds_are_of_what_a_detector_uses() -> None:
+    stages = {"gan": 100.0, "locator": 300.0, "calibrate locatorgan": 9.0}
+    assert {name: training_seconds(name, stages, 5.0) for name in OURS} == {
+        "locatorgan": 405,
+        "without the components": 405,
+        WITHOUT_LOCATOR: 5,
+    }
+
+
+def test_test_photos_of_items_that_were_trained_on_are_counted() -> None:
+    rows = [("train/good/a0.png", "a", 0), ("train/good/b0.png", "b", 0), ("test/good/c0.png", "c", 0)]
+    rows += [("test/crack/a1.png", "a", 1), ("test/crack/a2.png", "a", 1), ("test/crack/c1.png", "c", 1)]
+    said = visual_page.shared_items(pd.DataFrame(rows, columns=["file", "item", "label"]))
+    assert said.startswith("2 of the 3 cracked test segments, and 0 of the 1 good ones, are of items")
