@@ -41,21 +41,24 @@ def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.fl
     )
 
 
-def aupro(
-    masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], limit: float = 0.3, steps: int = 300
-) -> float:
+def aupro(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], limit: float = 0.3) -> float:
     """Area under the per-region overlap, averaged over connected defects, against the share of good pixels flagged, up
-    to `limit`, over `limit` (Bergmann et al. 2021, doi:10.1007/s11263-020-01400-4)."""
-    shares = np.linspace(0, limit, steps)
-    good = np.concatenate([one[~mask] for mask, one in zip(masks, maps, strict=True)])
-    thresholds = np.quantile(good, 1 - shares)
-    overlaps = []
-    for mask, one in zip(masks, maps, strict=True):
+    to `limit`, over `limit` (Bergmann et al. 2021, doi:10.1007/s11263-020-01400-4). Chance is limit / 2."""
+    weights, regions = [], 0
+    for mask in masks:
         labels, count = ndimage.label(mask, np.ones((3, 3)))
-        for number in range(1, count + 1):
-            inside = np.sort(one[labels == number])
-            overlaps.append(1 - np.searchsorted(inside, thresholds, side="right") / len(inside))
-    return float(np.trapezoid(np.mean(overlaps, axis=0), shares) / limit)
+        regions += count
+        weights.append(np.where(mask, 1 / np.bincount(labels.ravel())[labels], 0).ravel())
+    score, weight = np.concatenate([one.ravel() for one in maps]), np.concatenate(weights)
+    order = np.argsort(-score)
+    score, weight = score[order], weight[order]
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # pixels of one value are flagged together
+    flagged = np.append(0, np.cumsum(weight == 0)[last] / np.count_nonzero(weight == 0))
+    overlap = np.append(0, np.cumsum(weight)[last] / regions)
+    end = np.searchsorted(flagged, limit)
+    at_limit = np.interp(limit, flagged[end - 1 : end + 1], overlap[end - 1 : end + 1])
+    area = np.trapezoid(np.append(overlap[:end], at_limit), np.append(flagged[:end], limit))
+    return float(area / limit)
 
 
 METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc, "fpr95": fpr_at_tpr}
@@ -64,7 +67,11 @@ METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc, "fpr95": fpr_at_tp
 def bootstrap_interval(
     metric: Metric, y: NDArray[np.int64], score: Floats, *, seed: int, draws: int = 500, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of a metric, resampling normal and anomalous rows separately (Efron & Tibshirani 1993)."""
+    """Percentile interval of a metric, resampling normal and anomalous rows separately (Efron & Tibshirani 1993).
+
+    It is too narrow on few rows where the metric is close to its bound, such as an AUROC above .95 on 30 rows of each:
+    nothing that was never drawn can widen it.
+    """
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(y == label) for label in (0, 1)]
     values = []

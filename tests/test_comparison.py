@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anogan.comparison import compare
+from anogan.comparison import compare, summarise
 
 
 def table(difference: float, spread: float = 0.0, classes: int = 10) -> pd.DataFrame:
@@ -44,3 +44,17 @@ def test_the_sign_follows_the_reference_and_unmatched_cells_do_not_count() -> No
     assert row["difference"] == pytest.approx(-0.004)
     assert row["classes"] == 9
     assert compare(lone, "absent").empty
+
+
+def test_a_gain_and_a_loss_on_every_class_are_equally_unlikely() -> None:
+    """Ten classes of one sign: 2 of the 1,024 patterns of signs are as extreme."""
+    for reference in ("ours", "theirs"):
+        assert compare(table(0.004, spread=0.001), reference)["p"].item() == pytest.approx(2 / 1024)
+
+
+def test_the_spread_is_the_standard_deviation_of_a_sample_of_seeds() -> None:
+    cells = table(0.0, classes=1).assign(auroc=lambda t: t["seed"].map({0: 0.8, 1: 0.9}))
+    others = ["auprc", "fpr95", "auroc_low", "auroc_high", "false_alarm_achieved", "train_seconds", "score_seconds"]
+    summary = summarise(cells.assign(**dict.fromkeys(others, 0.0)))
+    assert summary["auroc"].tolist() == pytest.approx([0.85, 0.85])
+    assert summary["auroc_sd"].tolist() == pytest.approx([np.sqrt(0.005)] * 2)

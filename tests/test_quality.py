@@ -37,6 +37,19 @@ def test_the_kernel_distance_is_unbiased() -> None:
     assert kernel_distance(REAL, MORE + 1) > 10 * np.std(draws)
 
 
+def test_the_kernel_distance_of_a_few_points_is_that_worked_by_hand() -> None:
+    a, b = (np.repeat([[first], [second]], 2, axis=1).astype(float) for first, second in ((0, 1), (1, 2)))
+    within_a, within_b, between = 1, 27, (1 + 1 + 8 + 27) / 4  # (product + 1)^3
+    assert kernel_distance(a, b) == pytest.approx(within_a + within_b - 2 * between)
+
+
+def test_a_ball_reaches_the_third_neighbour() -> None:
+    real = np.array([[0.0], [1.0], [2.0], [3.0]])  # the third neighbour of 0 is 3 away, the second 2
+    generated = np.array([[-2.5], [-3.5], [-4.0], [-9.0]])
+    precision, _ = precision_recall(real, generated)
+    assert precision == 0.25
+
+
 @pytest.mark.parametrize(
     ("generated", "precision", "recall"),
     [(MORE, 0.9, 0.9), (MORE * 0.2, 0.99, 0.0), (np.r_[MORE[:300], MORE[300:] + 50], 0.45, 0.85)],
