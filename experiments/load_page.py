@@ -116,6 +116,7 @@ def latency(found: pd.DataFrame) -> figures.Drawing:
             right.plot(part["clients"], part["p99_ms"], "o:", color=colour, label=f"{kind}, p99")
         left.set(xlabel="clients", ylabel="requests per second", ylim=(0, None))
         right.set(xlabel="clients", ylabel="ms", yscale="log")
+        figures.plain_powers(right.yaxis)
         left.legend(fontsize=8)
         right.legend(fontsize=7)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from anogan.reporting.figures import COLOURS, QUIET
+from anogan.reporting.figures import COLOURS, QUIET, plain_powers
 from anogan.reporting.page import Section, write_tables
 
 OUT = Path("reports/speed")
@@ -105,6 +105,7 @@ def draw_gains(table: pd.DataFrame, figure: Figure) -> None:
     axes.axvline(1, color=QUIET, linestyle=":")
     axes.set_yticks(range(len(values)), labels, fontsize=7)
     axes.set(xscale="log", xlabel="times as fast as the tutorial's loop", xlim=(0.8, values.max() * 2.5))
+    plain_powers(axes.xaxis)
     axes.grid(axis="y", visible=False)
 
 

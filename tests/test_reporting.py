@@ -6,6 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from anogan.config import RunConfig
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.images import heatmap, picture, png, tile
-from anogan.reporting import KINDS, write_report
+from anogan.reporting import KINDS, figures, write_report
 from anogan.runs import Run
 
 CLASSES = ("a", "b", "c")
@@ -135,6 +136,21 @@ def test_damaged_results_are_named(tmp_path: Path) -> None:
     (run.path / "results.json").write_text(json.dumps({})[:1])
     with pytest.raises(RunError, match=r"results\.json cannot be read"):
         write_report(run, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [r"$\foo$", "a$b$c", "50 % & <b>"])
+def test_a_name_of_any_characters_is_drawn_as_it_is_written(name: str) -> None:
+    table = pd.DataFrame({"class": ["a", name] * 20, "anomalous": [0, 1] * 20, "score": np.arange(40.0)})
+    svg, picture, _ = figures.render(figures.histograms(table, 20.0))
+    assert f">{escape(name)}</text>" in svg
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_a_logarithmic_axis_has_plain_numbers() -> None:
+    search = pd.DataFrame({"start": "cold", "steps": [1, 2], "seconds_per_image": [0.001, 0.2], "auroc": [0.8, 0.9]})
+    svg, _, _ = figures.render(figures.search_cost(search))
+    assert ">10</text>" in svg
+    assert "mathdefault" not in svg
 
 
 def test_pictures_are_exact() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 TEXT = "#010203"  # stands for the page's text colour and becomes CSS currentColor
@@ -31,6 +33,7 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "anogan",
     "text.color": TEXT,
+    "text.parse_math": False,  # a channel or folder may be named $x$
     "xtick.color": TEXT,
     "ytick.color": TEXT,
 }
@@ -49,6 +52,12 @@ def render(draw: Drawing) -> tuple[str, bytes, bool]:
         figure.savefig(png, format="png", dpi=160, transparent=False, metadata={"Software": None})
     text = svg.getvalue()
     return text[text.index("<svg") :].replace(TEXT, "currentColor"), png.getvalue(), figure.get_figwidth() > WIDTH
+
+
+def plain_powers(axis: Axis) -> None:
+    """Plain numbers at the powers of a logarithmic axis, matplotlib's being mathematical text."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _by_detector(scores: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -197,6 +206,7 @@ def search_cost(table: pd.DataFrame) -> Drawing:
                 place = (point["seconds_per_image"] * 1000, point["auroc"])
                 axes.annotate(str(steps), place, textcoords="offset points", xytext=(4, 5), fontsize=8)
         axes.set(xscale="log", xlabel="milliseconds per image, one thread", ylabel="AUROC")
+        plain_powers(axes.xaxis)
         axes.legend(title="search starts", loc="best")
 
     return draw
