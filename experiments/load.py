@@ -159,6 +159,7 @@ def abuse(runs: dict[str, Path], amounts: Amounts, log: Path, schemathesis: str 
         yield {"what": "well within a second afterwards", "count": int(server.is_well())}
         time.sleep(5)
         yield {"what": "megabytes before", "count": round(before)}
+        yield {"what": "megabytes at most", "count": round(server.most_megabytes())}
         yield {"what": "megabytes afterwards", "count": round(server.megabytes())}
         yield {"what": "tracebacks in the log", "count": server.log.read_text(errors="replace").count("Traceback")}
 

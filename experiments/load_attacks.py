@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ SCORE, TABLE, ROWS, MAP = "/models/boards/score", "/models/pump/score", "/models
 FORM = "multipart/form-data; boundary=x"
 PATIENCE = 25.0  # s for an answer
 HANDS = 32  # attacks at once
+SIDES = (2000, 2001, 9400)  # of black pictures: at the limit of 4 megapixels, above it, below that of Pillow
 CSV_HEAD = b"flow,pressure,vibration,temperature,current,speed,valve,level\n"
 
 
@@ -96,6 +97,9 @@ def _pictures(rng: np.random.Generator) -> Iterator[Attack]:
     yield request(MAP, stream.getvalue(), "image/gif")
     for width, height in ((30_000, 30_000), (2**31 - 1, 2**31 - 1), (0, 0), (1, 100_000_000)):
         yield request(SCORE, bomb(width, height), "image/png")
+    for side in SIDES:
+        for bits, colour in ((1, 0), (8, 2), (16, 0)):
+            yield request(SCORE, black(side, bits, colour), "image/png")
     for content in (
         b"",
         b"\x89PNG\r\n\x1a\n",
@@ -117,17 +121,23 @@ def _damaged(content: bytes, rng: np.random.Generator) -> bytes:
 
 def bomb(width: int, height: int) -> bytes:
     """A PNG that says it is so large."""
+    return _png(width, height, 8, 2, zlib.compress(bytes(100_000)))
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(100_000)))
-        + chunk(b"IEND", b"")
-    )
+@cache
+def black(side: int, bits: int, kind: int) -> bytes:
+    """A PNG that is so large, in few bytes: black, with so many bits per value, of colour (`kind` 2) or grey (0)."""
+    row, packer = bytes(1 + side * bits * (3 if kind == 2 else 1) // 8), zlib.compressobj(9)
+    packed = b"".join(packer.compress(row) for _ in range(side))
+    return _png(side, side, bits, kind, packed + packer.flush())
+
+
+def _png(width: int, height: int, bits: int, kind: int, packed: bytes) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def _forms(rng: np.random.Generator) -> Iterator[Attack]:
@@ -149,6 +159,7 @@ def _forms(rng: np.random.Generator) -> Iterator[Attack]:
     ):
         yield request(SCORE, part("files", file, good) + b"--x--\r\n", FORM)
     yield request(SCORE, b"".join(part("files", "a", b"") for _ in range(3000)) + b"--x--\r\n", FORM)
+    yield request(SCORE, b"".join(part("files", "a", black(SIDES[-1], 1, 0)) for _ in range(100)) + b"--x--\r\n", FORM)
     yield request(SCORE, part("other", "a", good) + b"--x--\r\n", FORM)
     yield request(SCORE, part("files", "a", good), FORM)  # without an end
     yield request(SCORE, part("files", "a", good)[: int(rng.integers(10, 200))], FORM)

@@ -26,7 +26,8 @@ TEXTS = {
         "Resident memory of the server under a mixed load of eight clients and three models, read every five seconds.",
     ),
     "abuse": (
-        "Hand-made: truncated, damaged and giant pictures, forms, tables and JSON of every kind of wrong, broken HTTP. "
+        "Hand-made: truncated and damaged pictures, giant ones and some that only say that they are, forms, tables and "
+        "JSON of every kind of wrong, broken HTTP. "
         "Made by schemathesis: examples of the OpenAPI document, some that violate it, and boundaries, for the models "
         "that are there. 503 says 'come again': the queue is full, too many bodies are in memory, or the request "
         "has waited longer than it may. "

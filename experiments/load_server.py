@@ -187,6 +187,11 @@ class Server:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def most_megabytes(self) -> float:
+        """Resident memory when it was highest."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 2**10  # type: ignore[index]
+
     def statuses(self, begin: int = 0) -> pd.Series:
         """How often each status was answered, by the log from this byte on."""
         found = re.findall(r'HTTP/1\.[01]" (\d{3})', self.log.read_bytes()[begin:].decode(errors="replace"))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from anogan.data.photos import find_images, header, read_photo, read_photos
-from anogan.errors import SampleError
+from anogan.data.photos import count_pixels, find_images, header, read_photo, read_photos
+from anogan.errors import SampleError, TooManyPixelsError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 EXPECTED = GREY.astype(np.float32) / 127.5 - 1
@@ -113,6 +114,57 @@ def test_the_header_says_how_large_it_is_and_whether_there_is_colour(tmp_path: P
     assert header(save(tmp_path / "turned.png", grey.convert("RGB"), exif=exif)) == ((8, 6), False)
     with pytest.raises(SampleError, match="no image that can be read"):
         header(refused(tmp_path, "text.png"))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_header_is_that_of_the_pixels_however_the_camera_was_held(
+    tmp_path: Path, ending: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"a.{ending}", Image.fromarray(GREY).convert("RGB"), exif=exif)
+    assert header(path)[0] == read_photo(path, 1).shape[1:]
+
+
+def late_exif(content: bytes) -> bytes:
+    """A PNG whose EXIF stands behind its pixels, where it is allowed to."""
+    begin = content.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(content[begin : begin + 4], "big")
+    return content[:begin] + content[end:-12] + content[begin:end] + content[-12:]
+
+
+def test_a_header_is_read_without_decoding_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain, turned = io.BytesIO(), io.BytesIO()
+    Image.fromarray(GREY).save(plain, "PNG")
+    Image.fromarray(GREY).save(turned, "PNG", exif=exif)
+    late = io.BytesIO(late_exif(turned.getvalue()))
+    assert read_photo(late, 1).shape == (1, 8, 6)
+    decoded = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: decoded.append(image))
+    assert [header(file)[0] for file in (plain, turned, late)] == [(6, 8), (8, 6), (8, 6)]
+    assert [count_pixels(file, 48) for file in (plain, turned, late)] == [48, 48, 48]
+    with pytest.raises(TooManyPixelsError, match="size 8x6, more than"):
+        count_pixels(plain, 47)
+    assert not decoded
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("I;16", 1), ("I;16", 3), ("RGB", 3)])
+def test_reading_a_photo_takes_little_more_memory_than_its_pixels(mode: str, channels: int) -> None:
+    file = io.BytesIO()
+    side, kind = 1000, np.uint16 if mode == "I;16" else np.uint8
+    Image.fromarray(np.zeros((side, side, 3)[: 3 if mode == "RGB" else 2], kind)).save(file, "PNG")
+    read_photo(file, channels)  # what is imported on the way is not counted
+    tracemalloc.start()
+    try:
+        pixels = read_photo(file, channels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    raw = side * side * (2 if mode == "I;16" else 3)  # Pillow's own memory is not traced
+    assert peak < pixels.nbytes + 2.2 * raw
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from anogan.data.splits import to_unit_range
 from anogan.errors import SampleError, TooManyPixelsError
@@ -21,6 +22,8 @@ SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 GREY_MODES = ("1", "L", "LA", "I", "F", *SIXTEEN_BIT)
 ORIENTATION = 0x0112  # of EXIF
 SIDEWAYS = (5, 6, 7, 8)
+TIFF_SIZE = (256, 257)  # tags of width and height
+SIGNATURE = 8  # bytes before the chunks of a PNG
 
 Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 File = Path | BinaryIO  # or the contents of one, from the beginning
@@ -49,14 +52,47 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def header(path: File) -> tuple[tuple[int, int], bool]:
-    """Size (height, width), turned as EXIF says, and whether there is no colour; raises `SampleError` when the file has
-    no header that can be read."""
+    """Size (height, width), turned as EXIF says, and whether there is no colour; no pixel is decoded. Raises
+    `SampleError` when the file has no header that can be read."""
     with opened(path) as image:
         try:
-            turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS  # of a PNG it may stand behind the pixels
+            if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
+                image.info["exif"] = _late_exif(image.fp)
+            # Not the method of PNG's own class, which decodes the pixels to see what stands behind them.
+            turned = Image.Image.getexif(image).get(ORIENTATION, 1) in SIDEWAYS
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise SampleError(f"damaged: {error}") from error
-        return (image.width, image.height) if turned else (image.height, image.width), image.mode in GREY_MODES
+        width, height = _stored_size(image)
+        return (width, height) if turned else (height, width), image.mode in GREY_MODES
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before the file is turned; newer versions of Pillow tell those of a TIFF as it is turned."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2[TIFF_SIZE[0]]), int(image.tag_v2[TIFF_SIZE[1]])
+    return image.size
+
+
+def _late_exif(png: IO[bytes] | None) -> bytes | None:
+    """The EXIF chunk of a PNG, wherever it stands; its other chunks are skipped."""
+    assert png is not None
+    png.seek(SIGNATURE)
+    while len(start := png.read(8)) == 8:
+        length, kind = int.from_bytes(start[:4], "big"), start[4:]
+        if kind == b"eXIf":
+            return png.read(length)
+        png.seek(length + 4, os.SEEK_CUR)  # the checksum is behind it
+    return None
+
+
+def count_pixels(path: File, most: int) -> int:
+    """How many pixels the file has, by its header; none is decoded. Raises `TooManyPixelsError` where they are more
+    than `most`, and `SampleError` where there is no header that can be read."""
+    with opened(path) as image:
+        pixels = image.width * image.height
+        if pixels > most:
+            raise TooManyPixelsError(f"size {image.width}x{image.height}, more than {most / 1e6:g} megapixels")
+        return pixels
 
 
 def read_photo(path: File, channels: int) -> Pixels:
@@ -66,9 +102,9 @@ def read_photo(path: File, channels: int) -> Pixels:
     their precision, palettes are looked up, opaque alpha is dropped.
     """
     try:
-        with opened(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
+        with opened(path) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
     return pixels_of(image, channels)
@@ -97,11 +133,14 @@ def opened(path: File) -> Image.Image:
 
 
 def _sixteen_bit(image: Image.Image, channels: int) -> Pixels:
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise SampleError("32-bit pixels have no fixed range")
-    grey = (values / 32767.5 - 1).astype(np.float32)
-    return np.repeat(grey[None], channels, axis=0)
+    pixels = np.empty((channels, *values.shape), np.float32)
+    pixels[:] = values
+    pixels /= np.float32(32767.5)  # in place: a large photo has hundreds of megabytes
+    pixels -= np.float32(1)
+    return pixels
 
 
 def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
@@ -111,7 +150,9 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise SampleError("transparent pixels have no defined brightness")
-    return image.convert("RGB").convert(mode) if image.mode == "RGBA" else image.convert(mode)
+    if image.mode == "RGBA":
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
 
 
 def resized(photo: Pixels, height: int, width: int) -> Pixels:

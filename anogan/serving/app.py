@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,7 +27,7 @@ from anogan.serving.limits import Guard, Limits, Refusal
 from anogan.serving.metrics import Metrics
 from anogan.serving.models import Loaded, Photos, Tell
 from anogan.serving.pictures import mapped, shown, told
-from anogan.serving.requests import GONE, read_table, read_uploads, unless_gone
+from anogan.serving.requests import GONE, HEADERS, read_table, read_uploads, unless_gone
 from anogan.serving.served import Reloader, Served
 from anogan.serving.tables import Scored, Table
 
@@ -84,6 +85,7 @@ class Desk:
 
     def __init__(self, models: dict[str, Served], limits: Limits, metrics: Metrics) -> None:
         self.models, self.limits, self.metrics = models, limits, metrics
+        self.headers = asyncio.Semaphore(HEADERS)
 
     def find(self, name: str) -> Served:
         if name not in self.models:
@@ -113,7 +115,7 @@ class Desk:
 
     async def look(self, request: Request, model: Served, loaded: Loaded, tell: Tell) -> list[Any]:
         """What a model that is `loaded` says of the photos of a request."""
-        uploads = await read_uploads(request, self.limits)
+        uploads = await read_uploads(request, self.limits, self.headers)
         pixels = sum(upload.pixels for upload in uploads)
         work = model.worker.answer(loaded.look, Photos(uploads, tell), pixels, self.limits.timeout)
         answers: list[Any] = await unless_gone(request, work)

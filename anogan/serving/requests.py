@@ -12,13 +12,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from anogan.data.photos import header
-from anogan.errors import SampleError, TooManyPixelsError
+from anogan.data.photos import count_pixels
+from anogan.errors import SampleError
 from anogan.serving.limits import Limits, Refusal
 from anogan.serving.models import Upload
 from anogan.serving.tables import Table
 
 FILES = 1000  # photos in a request
+HEADERS = 2  # requests whose photos' headers are read at once
 REQUEST = 10  # times the pixels of a photo: those of a request
 GONE = 499  # told to nobody, but counted
 NAME = 200  # characters of a file's name
@@ -29,8 +30,9 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
-    """The photos of a request, with their pixels counted."""
+async def read_uploads(request: Request, limits: Limits, headers: asyncio.Semaphore) -> list[Upload]:
+    """The photos of a request, with their pixels counted; so many requests at once as `headers` lets pass, so that
+    threads remain for everything else that is asked."""
     kind = media_type(request)
     if kind == "multipart/form-data":
         files = await _parts(request)
@@ -38,7 +40,8 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
         files = [("image", await request.body())]
     else:
         raise Refusal(415, "expected image/*, application/octet-stream or multipart/form-data with parts named 'files'")
-    uploads = await run_in_threadpool(lambda: [_upload(name, content, limits) for name, content in files])
+    async with headers:
+        uploads = await run_in_threadpool(lambda: [_upload(name, content, limits) for name, content in files])
     if len(uploads) == 1 and isinstance(uploads[0].content, SampleError):
         raise uploads[0].content
     if sum(upload.pixels for upload in uploads) > REQUEST * limits.max_pixels:
@@ -64,13 +67,9 @@ def _shown(name: str) -> str:
 
 def _upload(name: str, content: bytes, limits: Limits) -> Upload:
     try:
-        height, width = header(io.BytesIO(content))[0]
+        return Upload(name, content, count_pixels(io.BytesIO(content), limits.max_pixels))
     except SampleError as error:
         return Upload(name, error, 0)
-    if height * width > limits.max_pixels:
-        much = f"size {width}x{height}, more than {limits.max_pixels / 1e6:g} megapixels"
-        return Upload(name, TooManyPixelsError(much), 0)
-    return Upload(name, content, height * width)
 
 
 async def read_table(request: Request) -> Table:

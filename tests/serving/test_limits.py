@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import struct
-import zlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ImageFile
 from served_models import CSV, PNG, TestClient, boards, held, photo, server_of, until
 
 from anogan import bundle
 from anogan.serving.limits import HEADERS, HELD, Guard, Limits, Refusal, is_loopback, read_token
+from experiments.load_attacks import black
 
 TOKEN = "a-token-of-some-length"
+THREADS = 45  # more than the routes share
 
 
 @pytest.fixture(scope="module")
@@ -118,28 +120,61 @@ def test_a_request_that_is_too_large_is_refused_however_it_is_sent(pump_run: Pat
         assert client.post("/models/boards/score", content=photo(1), headers=PNG).status_code == 200
 
 
-def blank(width: int, height: int) -> bytes:
-    """A PNG of so many black pixels, in few bytes."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(1 + width // 8) * height, 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
-def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = count_decoded(monkeypatch)
     with server_of(boards(), max_pixels=1_000_000) as (client, _):
-        for size in ((2000, 2000), (16_000, 16_000)):
-            answer = client.post("/models/boards/score", content=blank(*size), headers=PNG)
+        for side in (2000, 9400, 16_000):
+            answer = client.post("/models/boards/score", content=black(side, 1, 0), headers=PNG)
             assert answer.status_code == 413
-        files = [("files", ("large", blank(2000, 2000))), ("files", ("small", photo(1)))]
+        files = [("files", ("large", black(2000, 1, 0))), ("files", ("small", photo(1)))]
         verdicts = [result["verdict"] for result in client.post("/models/boards/score", files=files).json()["results"]]
         assert verdicts[0] == "error"
         assert verdicts[1] != "error"
-        many = [("files", (str(i), blank(1000, 960))) for i in range(11)]
+        many = [("files", (str(i), black(980, 1, 0))) for i in range(11)]
         assert client.post("/models/boards/score", files=many).status_code == 413
+    assert decoded == [(32, 32)], "only the small one is"
+
+
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Sizes of the images whose pixels are decoded from here on."""
+    decoded, load = [], ImageFile.ImageFile.load
+
+    def counting(image: Any) -> Any:
+        if image.tile:
+            decoded.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counting)
+    return decoded
+
+
+def test_a_photo_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server_of(boards()) as (client, _):
+        decoded = count_decoded(monkeypatch)
+        assert client.post("/models/boards/score", content=photo(1), headers=PNG).status_code == 200
+    assert len(decoded) == 1
+
+
+def test_photos_whose_headers_take_long_keep_nobody_from_asking_for_the_servers_health(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_go, begun = threading.Event(), []
+
+    def slow(*_: Any) -> int:
+        begun.append(1)
+        assert let_go.wait(60)
+        return 1
+
+    monkeypatch.setattr("anogan.serving.requests.count_pixels", slow)
+    with server_of(boards()) as (client, _), ThreadPoolExecutor(THREADS + 1) as pool:
+        sent = [pool.submit(client.post, "/models/boards/score", content=photo(1), headers=PNG) for _ in range(THREADS)]
+        try:
+            until(lambda: len(begun) >= 2)
+            assert pool.submit(client.get, "/health").result(30).status_code == 200
+            assert pool.submit(client.get, "/metrics").result(30).status_code == 200
+        finally:
+            let_go.set()
+        assert [answer.result().status_code for answer in sent] == [200] * THREADS
 
 
 def test_more_files_than_a_request_may_hold_are_refused() -> None:
