@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import queue
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,8 @@ from conftest import faulty, recording
 from anogan import cli
 from anogan.errors import SampleError
 from anogan.maintenance import score_recording
-from anogan.monitor.rows import RowReader
-from anogan.monitor.sources import GrowingFile, Stdin
+from anogan.monitor.rows import LONGEST, RowReader
+from anogan.monitor.sources import KEPT, GrowingFile, Stdin, Waiting, drain
 from anogan.monitor.watch import ALARMS, STATE, Latencies, LiveMonitor, Message
 from anogan.signals import SignalModel
 
@@ -189,6 +191,27 @@ def test_what_a_broker_delivers_again_is_not_scored_again(pump_run: Path, tmp_pa
     monitor.handle(messages(texts[:40]))
     monitor.handle([Message(text, 0.0, None, again=True) for text in texts[30:50]])
     assert (monitor.scorer.seen, monitor.repeated) == (50, 10)
+    restarted = LiveMonitor(pump_run, tmp_path, "-")
+    restarted.handle([Message(text, 0.0, None, again=True) for text in texts[45:]])
+    assert (restarted.scorer.seen, restarted.repeated) == (60, 15)
+
+
+def test_a_row_of_a_wrong_clock_does_not_make_all_later_ones_repeated(pump_run: Path, tmp_path: Path) -> None:
+    texts = lines(recording(60), "json")
+    monitor = LiveMonitor(pump_run, tmp_path, "-")
+    monitor.handle(messages([*texts[:20], texts[20].replace('"t":20', '"t":1e300'), *texts[21:40]]))
+    monitor.handle([Message(text, 0.0, None, again=True) for text in texts[40:]])
+    assert (monitor.scorer.seen, monitor.repeated) == (60, 0)
+
+
+def test_a_model_with_other_channels_waits_for_its_own_header(pump_run: Path, tmp_path: Path) -> None:
+    monitor = LiveMonitor(pump_run, tmp_path, "-")
+    monitor.handle(messages(lines(recording(10), "csv")))
+    state = json.loads((tmp_path / STATE).read_text())
+    (tmp_path / STATE).write_text(json.dumps(state | {"model": "another", "columns": ["t", "speed"]}))
+    changed = LiveMonitor(pump_run, tmp_path, "-")
+    changed.handle(messages(["1,2"]))
+    assert (changed.malformed, changed.reader.columns) == (1, [])
 
 
 # Sources.
@@ -217,16 +240,27 @@ def test_standard_input_is_read_to_its_end() -> None:
     assert found == ["a", "\ufffd", "c"]
 
 
+class Looking(GrowingFile):
+    """Counts how often it has come to the end of the file."""
+
+    looks = 0
+
+    def _replaced(self, stream: IO[bytes]) -> bool:
+        self.looks += 1
+        return super()._replaced(stream)
+
+
 def test_a_growing_file_is_followed_through_half_lines_and_rotation(tmp_path: Path) -> None:
     path, found = tmp_path / "log.csv", []
     path.write_text("a\nb\n")
-    source = GrowingFile(path)
+    source = Looking(path)
     gathered(source, found)
     wait_for(lambda: found == ["a", "b"])
     with path.open("a") as stream:
         stream.write("c")
         stream.flush()
-        time.sleep(0.5)
+        looks = source.looks
+        wait_for(lambda: source.looks > looks + 1)  # it has seen the half line
         assert found == ["a", "b"]
         stream.write("d\n")
     wait_for(lambda: found == ["a", "b", "cd"])
@@ -244,6 +278,32 @@ def test_a_file_is_read_from_where_it_was_left(tmp_path: Path) -> None:
     shorter: list[str] = []
     gathered(GrowingFile(path, 2000, follow=False), shorter).join(10)
     assert shorter == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("size", [LONGEST + 1, 5 * LONGEST])
+def test_of_a_line_without_end_no_more_is_kept_than_shows_that_it_is_too_long(tmp_path: Path, size: int) -> None:
+    path, found = tmp_path / "log.csv", list[str]()
+    content = b"a\n" + b"x" * size + b"\nb\n"
+    path.write_bytes(content)
+    source = GrowingFile(path, follow=False)
+    gathered(source, found).join(20)
+    piped: list[str] = []
+    gathered(Stdin(io.BytesIO(content)), piped).join(20)
+    assert found == piped
+    assert [found[0], found[2]] == ["a", "b"]
+    assert LONGEST < len(found[1]) <= KEPT
+    assert source.position == len(content)
+
+
+def test_a_queue_of_long_messages_is_full_sooner() -> None:
+    waiting = Waiting(10_000)
+    for _ in range(2):
+        waiting.put_nowait(Message("x" * 5000, 0.0))
+    with pytest.raises(queue.Full):
+        waiting.put_nowait(Message("", 0.0))
+    assert [len(message.text) for message in drain(waiting)[0]] == [5000, 5000]
+    waiting.put_nowait(None)
+    assert drain(waiting) == ([], True)
 
 
 def test_latencies_are_counted_in_constant_memory() -> None:

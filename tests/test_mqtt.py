@@ -20,11 +20,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from anogan.maintenance import score_recording
 from anogan.monitor.mqtt import PASSWORD, Address, Topic
+from anogan.monitor.rows import LONGEST
+from anogan.monitor.sources import KEPT, WAITING, drain
 from anogan.monitor.watch import ALARMS
 from anogan.signals import SignalModel
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs the broker mosquitto")
+# The client leaves an untrusted socket open; it is found in this test or in the next.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="needs the broker mosquitto")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -96,6 +100,7 @@ def connected(port: int, on_alarm: Callable[[dict], None] | None = None) -> mqtt
     return client
 
 
+@needs_broker
 def test_nothing_is_lost_or_doubled_when_broker_and_monitor_are_stopped(
     pump_run: Path, tmp_path: Path, broker: Broker, monitors: list[subprocess.Popen[str]]
 ) -> None:
@@ -134,7 +139,7 @@ def test_nothing_is_lost_or_doubled_when_broker_and_monitor_are_stopped(
     publish(rows[1000:1500])
     wait_for(lambda: scored() > 800)
     broker.stop()
-    time.sleep(0.5)
+    wait_for(lambda: "connection lost" in state.with_suffix(".log").read_text())
     broker.start()
     publish(rows[1500:])
     wait_for(lambda: scored() == len(rows))
@@ -154,6 +159,63 @@ def test_nothing_is_lost_or_doubled_when_broker_and_monitor_are_stopped(
         client.loop_stop()
 
 
+@needs_broker
+def test_what_a_broker_keeps_for_newcomers_may_have_come_before(broker: Broker) -> None:
+    """A retained message comes again after every reconnect and every restart; the monitor then looks at its time."""
+    plant = connected(broker.port)
+    found: list[tuple[str, bool]] = []
+
+    def listen(topic: Topic, until: list[tuple[str, bool]]) -> None:
+        def heard() -> bool:
+            messages = next(batches)
+            topic.done(messages)
+            found.extend((message.text, message.again) for message in messages)
+            return found == until
+
+        batches = listening[topic]
+        wait_for(heard)
+        found.clear()
+
+    plant.publish("plant/pump", "a", qos=1, retain=True).wait_for_publish(20)
+    topic = Topic(Address.parse(f"mqtt://127.0.0.1:{broker.port}/plant/pump"), "", "test")
+    listening = {topic: topic.batches()}
+    listen(topic, [("a", True)])
+    plant.publish("plant/pump", "b", qos=1, retain=True).wait_for_publish(20)
+    listen(topic, [("b", False)])
+    broker.stop()
+    broker.start()
+    listen(topic, [("b", True)])
+    topic.close()
+    again = Topic(topic.address, "", "test")
+    listening[again] = again.batches()
+    listen(again, [("b", True)])
+    again.close()
+    plant.disconnect()
+    plant.loop_stop()
+
+
+def received(topic: Topic, text: str, qos: int) -> None:
+    message = mqtt.MQTTMessage(1)
+    message.payload, message.qos = text.encode(), qos
+    topic._received(topic.client, None, message)
+
+
+def test_the_network_thread_never_waits_and_only_what_may_be_lost_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    topic = Topic(Address.parse("mqtt://broker/a"), "", "test")
+    full = WAITING // LONGEST + 2
+    for _ in range(full):
+        received(topic, "x" * (8 * LONGEST), 1)
+    for qos in (0, 0, 1):
+        received(topic, "y", qos)
+    texts = [message.text for message in drain(topic.queue)[0]]
+    assert len(texts) == full + 1
+    assert max(map(len, texts)) <= KEPT
+    assert topic.dropped == 2
+    assert caplog.text.count("left out") == 1
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     key, file = folder / "key.pem", folder / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -162,8 +224,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return key, file
 
 
+def wait_until_distrusted(url: str) -> None:
+    untrusted = Topic(Address.parse(url), "", "test")
+    batches = untrusted.batches()
+    wait_for(lambda: next(batches) == [] and "CERTIFICATE_VERIFY_FAILED" in untrusted.trouble)
+    untrusted.close()
+
+
+@needs_broker
 @pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("mosquitto_passwd"), reason="needs openssl")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves an untrusted socket open
 def test_tls_and_a_password_are_spoken_and_a_wrong_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, file = certificate(tmp_path)
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(tmp_path / "users"), "plant", "secret"], check=True)
@@ -183,10 +252,7 @@ def test_tls_and_a_password_are_spoken_and_a_wrong_one_is_told(tmp_path: Path, m
         with pytest.raises(ConnectionRefusedError, match=r"refuses the connection: Not authorized"):
             list(refused.batches())
         refused.close()
-        untrusted = Topic(Address.parse(url), "", "test")
-        batches = untrusted.batches()
-        wait_for(lambda: next(batches) == [] and "CERTIFICATE_VERIFY_FAILED" in untrusted.trouble)
-        untrusted.close()
+        wait_until_distrusted(url)
     finally:
         broker.stop()
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from anogan.commands.progress import stopped_politely
@@ -17,15 +20,32 @@ SHOWN = 5  # complaints about rows, after which they are counted only
 EVERY = 0.5  # seconds between two status lines
 
 
+class Said(logging.Handler):
+    """Shows what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
+
+
 def run(options: Monitor) -> int:
     folder = options.state or options.run / "monitor"
     monitor = LiveMonitor(options.run, folder, options.source, options.detector, options.device)
     source = _source(options, monitor)
     if monitor.notice:
         _say(monitor.notice)
-    with stopped_politely() as stopped:
+    with _shown(), stopped_politely() as stopped:
         _watch(monitor, source, stopped)
     return 2 if monitor.malformed and not monitor.reader.read else 0  # nothing that came was a row
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Show what the sources log."""
+    logger, handler = logging.getLogger("anogan.monitor"), Said()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
 
 
 def _source(options: Monitor, monitor: LiveMonitor) -> Source:

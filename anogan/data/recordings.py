@@ -15,13 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anogan.data.dialect import all_seconds, as_numbers, delimiter_of, is_header, with_point, with_points
 from anogan.errors import SampleError
 
-DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
 MOST_COLUMNS = 4096  # pandas takes seconds for tens of thousands, and nobody has so many channels
 GAP = 10  # steps without a row that end a segment
-EPOCH = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds no year before 1677 could be told from it
 UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
 
 
@@ -108,16 +107,21 @@ def _read_text(stream: gzip.GzipFile | io.BufferedReader | io.BytesIO) -> pd.Dat
     text.detach().seek(0)
     if not any(line.strip() for line in head):
         raise ValueError("it is empty")
-    delimiter = _delimiter(head)
+    delimiter = delimiter_of(head)
     first = next(csv.reader(head, delimiter=delimiter))
     if len(first) > MOST_COLUMNS:
         raise ValueError(f"it has {len(first):,} columns, more than {MOST_COLUMNS:,}")
-    header: int | None = None if any(_is_number(cell) for cell in first) else 0
+    header = 0 if is_header(first) else None
     read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
-    decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."
-    table: pd.DataFrame = pd.read_csv(stream, decimal=decimal, low_memory=False, **read)
+    decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."  # here for speed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table: pd.DataFrame = pd.read_csv(stream, decimal=decimal, low_memory=False, index_col=False, **read)
+    except pd.errors.ParserWarning:  # that cells would be left out
+        raise ValueError("its rows have more cells than its header") from None
     table.columns = [str(column).strip() for column in table.columns]
-    return table
+    return table if delimiter == "," else with_points(table)
 
 
 def _has_index(path: Path) -> bool:
@@ -138,25 +142,9 @@ def _from_numpy(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _delimiter(head: list[str]) -> str:
-    """The mark that stands equally often, and oftest, in every line; a comma where there is one column only."""
-    counts = {mark: {line.count(mark) for line in head if line.strip()} for mark in DELIMITERS}
-    steady = [mark for mark in DELIMITERS if len(counts[mark]) == 1 and counts[mark] != {0}]
-    likely = steady or [mark for mark in DELIMITERS if min(counts[mark]) > 0] or [","]
-    return max(likely, key=lambda mark: min(counts[mark], default=0)) if ";" not in likely else ";"
-
-
 def _decimal_commas(head: list[str], delimiter: str) -> bool:
     cells = [cell for row in csv.reader(head[1:], delimiter=delimiter) for cell in row]
-    return any(_is_number(cell.replace(",", ".")) and not _is_number(cell) for cell in cells)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.strip().lower() not in ("nan", "inf", "-inf", "infinity")
+    return any(with_point(cell) is not cell for cell in cells)
 
 
 # Columns.
@@ -178,10 +166,10 @@ def _row_numbers(n: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
 
 def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Seconds (n,), and the stamps as they stand in the file; an unreadable one takes the time of the row before."""
-    if pd.api.types.is_numeric_dtype(column):
-        seconds = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        seconds = _dates(column, day_first)
+    try:
+        seconds = all_seconds(column, day_first)
+    except OverflowError as error:
+        raise SampleError(f"the times of column {name!r} are too large to calculate with") from error
     bad = ~np.isfinite(seconds)
     if bad.all():
         raise SampleError(f"column {name!r} holds no time, but for example {str(column.iloc[0])!r}")
@@ -195,17 +183,6 @@ def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> t
     return seconds, column.to_numpy()
 
 
-def _dates(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
-    """Seconds since 1970, UTC where no zone is given; NaN where unreadable."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the format is guessed
-        dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first)
-        if dates.isna().mean() > 0.1:  # more than one way to write a date in this file
-            dates = pd.to_datetime(column, errors="coerce", utc=True, dayfirst=day_first, format="mixed")
-    seconds: pd.Series = (dates - EPOCH) / pd.Timedelta(seconds=1)
-    return np.array(seconds, dtype=np.float64)
-
-
 def _numbers(
     table: pd.DataFrame, channels: Sequence[str], path: str, notes: list[str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -216,10 +193,9 @@ def _numbers(
     for name in channels or table.columns:
         column = table[name]
         try:
-            numbers = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)  # a copy
+            numbers = as_numbers(column)
         except OverflowError as error:
             raise SampleError(f"{path}: the numbers of column {name!r} are too large to calculate with") from error
-        numbers[~np.isfinite(numbers)] = np.nan
         missing = np.isnan(numbers)
         if missing.all():
             notes.append(f"column {name!r} holds no number" + ("" if channels else " and is left out"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import queue
 import ssl
 import sys
 import time
@@ -17,8 +17,10 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from anogan.monitor.sources import WAITING, drain
+from anogan.monitor.sources import KEPT, WAITING, Waiting, drain
 from anogan.monitor.watch import Message
+
+logger = logging.getLogger(__name__)
 
 PASSWORD = "ANOGAN_MQTT_PASSWORD"
 LONGEST_WAIT = 30  # seconds between two attempts to connect
@@ -54,7 +56,8 @@ class Address:
 class Topic:
     """Messages of a topic. The broker keeps a session for `client_id`, so that what is published while the monitor is
     away is delivered later; a message is acknowledged when its rows have been scored and saved. That is done at once:
-    brokers wait after a few messages."""
+    brokers wait after a few messages. Those of QoS 0, for which no broker waits, are left out while too many are here.
+    What a broker keeps for newcomers (retained) may have been delivered before."""
 
     patience = 0.0
 
@@ -64,7 +67,8 @@ class Topic:
             raise ValueError(f"{address.topic} has a wildcard; say where alarms are to go with --publish TOPIC")
         if mqtt.topic_matches_sub(address.topic, self.publish):
             raise ValueError(f"alarms published to {self.publish} would come back as rows; choose another --publish")
-        self.queue: queue.Queue[Message | None] = queue.Queue(WAITING)
+        self.queue = Waiting()  # never full: whoever waits for it does not answer the broker
+        self.dropped = 0  # messages left out
         self.waiting: deque[dict[str, Any]] = deque()  # changes to be sent
         self.sending: dict[str, int] = {}  # id of a change under way -> its message's number
         self.taken: set[int] = set()  # numbers of the messages that the broker has taken over
@@ -116,6 +120,8 @@ class Topic:
             found += self.confirmed()
         self.client.disconnect()
         self.client.loop_stop()
+        if self.dropped:
+            logger.warning("%s messages of QoS 0 were left out", f"{self.dropped:,}")
         return found
 
     # Called by the client's thread.
@@ -125,23 +131,28 @@ class Topic:
             self.refused = f"{self.address.host}:{self.address.port} refuses the connection: {reason}"
             return
         self.connections += 1
-        print(f"anogan: connected to {self.address.host}:{self.address.port}", file=sys.stderr)
+        logger.info("connected to %s:%s", self.address.host, self.address.port)
         client.subscribe(self.address.topic, qos=1)
 
     def _unreachable(self, client: mqtt.Client, data: object) -> None:
         error = sys.exception()  # the client calls this while it handles it
         if str(error) != self.trouble:
             self.trouble = str(error)
-            print(f"anogan: {self.address.host}:{self.address.port}: {error}; trying again", file=sys.stderr)
+            logger.warning("%s:%s: %s; trying again", self.address.host, self.address.port, error)
 
     def _disconnected(self, client: mqtt.Client, data: object, flags: Any, reason: Any, properties: object) -> None:
         if reason.is_failure:
-            print(f"anogan: connection lost ({reason}); trying again", file=sys.stderr)
+            logger.warning("connection lost (%s); trying again", reason)
 
     def _published(self, client: mqtt.Client, data: object, number: int, reason: Any, properties: object) -> None:
         self.taken.add(number)
 
     def _received(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
-        text = message.payload.decode("utf-8", "replace")
+        if not message.qos and self.queue.qsize() > WAITING:
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.warning("messages come faster than they are scored; those of QoS 0 are left out meanwhile")
+            return
+        text = message.payload[:KEPT].decode("utf-8-sig", "replace")
         position = message.mid, message.qos, self.connections
-        self.queue.put(Message(text, time.monotonic(), position, message.dup))
+        self.queue.put(Message(text, time.monotonic(), position, message.dup or message.retain))

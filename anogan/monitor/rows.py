@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import pandas as pd
-
-from anogan.data.recordings import DELIMITERS
+from anogan.data.dialect import DELIMITERS, cells_of, delimiter_of, is_header, number, seconds, with_point
 from anogan.errors import SampleError
 from anogan.signals import SignalModel
 
-MISSING = float("nan")
+LONGEST = 1 << 20  # characters of a message
+SHOWN = 80  # characters of it in a complaint
 
 
 class Row(NamedTuple):
@@ -26,50 +24,81 @@ class Row(NamedTuple):
 
 
 class RowReader:
-    """Reads rows for a model. `columns` is the header so far, `read` the number of rows; both survive a restart."""
+    """Reads rows for a model. `columns` is the header so far, `read` the number of rows; both survive a restart.
+
+    A model that was trained on a table without a header knows its columns by their places alone; its rows need none.
+    """
 
     def __init__(self, model: SignalModel) -> None:
-        self.model = model
+        self.model, self.named = model, is_header(model.channels)
         self.columns: list[str] = []
+        self.delimiter = ""
         self.read = 0
         self._places: tuple[int | None, list[int]] = None, []
 
     def parse(self, text: str) -> list[Row]:
         """The rows of a JSON object or list of objects, or of one line; none for a header or an empty line.
 
-        Raises `SampleError` saying what is wrong with it; the rows before and after are not affected.
+        Raises `SampleError` saying what is wrong with it, and nothing else whatever the text is; the rows before and
+        after are not affected.
         """
-        text = text.strip()
-        if text[:1] in ("{", "["):
-            try:
-                content = json.loads(text)
-            except ValueError as error:
-                raise SampleError(f"no JSON ({error}): {text[:80]}") from None
-            return [self._from_mapping(item) for item in (content if isinstance(content, list) else [content])]
-        return self._from_line(text) if text else []
+        try:
+            if len(text) > LONGEST:
+                raise SampleError(f"more than {LONGEST:,} characters: {text[:SHOWN]}")
+            text = text.strip()
+            rows = self._from_json(text) if text[:1] in ("{", "[") else self._from_line(text) if text else []
+        except SampleError:
+            raise
+        except Exception as error:  # whoever may send a message must not be able to stop the monitor
+            raise SampleError(f"cannot be read ({str(error)[:SHOWN]}): {text[:SHOWN]}") from None
+        self.read += len(rows)
+        return rows
 
-    def _from_mapping(self, item: Any) -> Row:
+    def _from_json(self, text: str) -> list[Row]:
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise SampleError(f"no JSON ({error}): {text[:SHOWN]}") from None
+        items = content if isinstance(content, list) else [content]
+        return [self._from_mapping(item, self.read + i) for i, item in enumerate(items)]
+
+    def _from_mapping(self, item: Any, count: int) -> Row:
         if not isinstance(item, Mapping):
-            raise SampleError(f"expected an object with a value per channel, got {str(item)[:80]}")
+            raise SampleError(f"expected an object with a value per channel, got {str(item)[:SHOWN]}")
         model = self.model
         if not any(name in item for name in model.channels):
-            raise SampleError(f"none of the channels {', '.join(model.channels)} in {', '.join(map(str, item))[:80]}")
-        stamp = self._stamp(item.get(model.time_column) if model.time_column else self.read)
-        return self._row(*stamp, [item.get(name) for name in model.channels])
+            raise SampleError(f"none of the channels {', '.join(model.channels)} in {', '.join(item)[:SHOWN]}")
+        values = [with_point(item.get(name)) for name in model.channels]
+        return self._row(with_point(item.get(model.time_column)) if model.time_column else count, values)
 
     def _from_line(self, line: str) -> list[Row]:
-        if not self.columns or self.model.channels[0] in line:
-            cells = self._cells(line, max(DELIMITERS, key=line.count))
-            if set(self.model.channels) <= set(cells):
-                self.header(cells, max(DELIMITERS, key=line.count))
-                return []
-            if not self.columns:
-                raise SampleError(f"expected a header with {', '.join(self.model.channels)}, got: {line[:80]}")
+        if "\n" in line or "\r" in line:
+            raise SampleError(f"more than one line: {line[:SHOWN]}")
+        if not self.columns or (self.named and self.model.channels[0] in line):
+            columns, delimiter = self._header_in(line)
+            if columns:
+                self.header(columns, delimiter)
+                if is_header(columns):
+                    return []
         cells = self._cells(line, self.delimiter)
-        if len(cells) != len(self.columns):
-            raise SampleError(f"expected {len(self.columns)} values, got {len(cells)}: {line[:80]}")
+        if len(cells) < len(self.columns) or any(cells[len(self.columns) :]):  # a delimiter may end the line
+            raise SampleError(f"expected {len(self.columns)} values, got {len(cells)}: {line[:SHOWN]}")
+        if self.delimiter != ",":
+            cells = list(map(with_point, cells))
         place, places = self._places
-        return [self._row(*self._stamp(self.read if place is None else cells[place]), [cells[i] for i in places])]
+        return [self._row(self.read if place is None else cells[place], [cells[i] for i in places])]
+
+    def _header_in(self, line: str) -> tuple[list[str], str]:
+        """The names of the columns in this line, or their places where it holds numbers and is the first one; none
+        where the header is known already. The delimiter is the one that shows the model's channels."""
+        for delimiter in (delimiter_of([line]), *DELIMITERS):
+            cells = self._cells(line, delimiter)
+            columns = cells if is_header(cells) else [] if self.columns else list(map(str, range(len(cells))))
+            if set(self.model.channels) <= set(columns):
+                return columns, delimiter
+        if not self.columns:
+            raise SampleError(f"expected a header with {', '.join(self.model.channels)}, got: {line[:SHOWN]}")
+        return [], ""
 
     def header(self, columns: Sequence[str], delimiter: str) -> None:
         """Take the names of the columns from here on. Raises `SampleError` where the time is not among them."""
@@ -82,45 +111,15 @@ class RowReader:
 
     def _cells(self, line: str, delimiter: str) -> list[str]:
         try:
-            cells = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+            return cells_of(line, delimiter)
         except csv.Error as error:
-            raise SampleError(f"no delimited text ({error}): {line[:80]}") from None
-        return [cell.strip() for cell in cells]
+            raise SampleError(f"no delimited text ({error}): {line[:SHOWN]}") from None
 
-    def _stamp(self, given: Any) -> tuple[Any, float]:
-        """As given, a number where it is one, and in seconds."""
-        try:
-            seconds = float(given)
-        except (TypeError, ValueError):
-            return given, _seconds(given, self.model.day_first)
-        if seconds - seconds != 0:
-            raise SampleError(f"no time that can be read: {given!r}")
-        return (int(seconds) if seconds.is_integer() else seconds), seconds
-
-    def _row(self, stamp: Any, time: float, values: Sequence[Any]) -> Row:
-        self.read += 1
-        return Row(stamp, time, [_number(value) for value in values])
-
-
-def _number(value: Any) -> float:
-    """NaN where there is no finite number."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        try:
-            number = float(value.replace(",", "."))  # a decimal comma
-        except (AttributeError, ValueError):
-            return MISSING
-    return number if number - number == 0 else MISSING
-
-
-def _seconds(text: Any, day_first: bool) -> float:
-    """A date as seconds since 1970, UTC where no zone is given."""
-    try:
-        date = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        found = pd.to_datetime(text, errors="coerce", utc=True, dayfirst=day_first)
-        if text is None or pd.isna(found):
-            raise SampleError(f"no time that can be read: {text!r}") from None
-        return float(found.timestamp())
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    def _row(self, given: Any, values: Sequence[Any]) -> Row:
+        """The stamp as it was given, a number where it is one."""
+        time, stamp = seconds(given, self.model.day_first), number(given)
+        if time - time != 0:
+            raise SampleError(f"no time that can be read: {given!r}"[: 2 * SHOWN])
+        if stamp - stamp == 0:
+            given = int(stamp) if stamp.is_integer() else stamp
+        return Row(given, time, [number(value) for value in values])

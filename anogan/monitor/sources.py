@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from anogan.monitor.rows import LONGEST
 from anogan.monitor.watch import Message
 
 BATCH = 1024  # messages handled at once
-WAITING = 8 * BATCH  # messages in the queue; a faster source waits
+WAITING = 1 << 25  # characters in the queue; a faster source waits
+READ = 1 << 16  # bytes at once
+KEPT = 4 * LONGEST + 4  # bytes of a message: more than LONGEST characters, so that one too long is seen to be
 POLL = 0.2  # seconds between two looks at a file that has ended
 PATIENCE = 1.0  # seconds; saving costs more than scoring a row
 
@@ -42,6 +45,43 @@ class Source(Protocol):
         """Stop, and tell for the last time what has been taken over."""
 
 
+class Waiting(queue.Queue[Message | None]):
+    """A queue whose size is that of its messages, each a little more than its text, in characters."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self.size = 0
+
+    def _qsize(self) -> int:
+        return self.size
+
+    def _put(self, item: Message | None) -> None:
+        super()._put(item)
+        self.size += _size(item)
+
+    def _get(self) -> Message | None:
+        item = super()._get()
+        self.size -= _size(item)
+        return item
+
+
+def _size(item: Message | None) -> int:
+    return 200 + (len(item.text) if item else 0)
+
+
+class Line:
+    """A line read in parts, of which no more is kept than shows that it is too long."""
+
+    def __init__(self) -> None:
+        self.kept, self.size = b"", 0  # bytes, and how many the line has
+
+    def add(self, part: bytes) -> bool:
+        """Whether the line is whole now."""
+        self.kept += part[: KEPT - len(self.kept)]
+        self.size += len(part)
+        return part.endswith(b"\n")
+
+
 class Lines:
     """Lines of a stream that a thread reads; `None` in the queue is its end. Nobody listens for alarms."""
 
@@ -49,7 +89,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.queue: queue.Queue[Message | None] = queue.Queue(WAITING)
+        self.queue = Waiting(WAITING)
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -96,8 +136,16 @@ class Stdin(Lines):
         self.stream = stream or sys.stdin.buffer
 
     def _read(self) -> None:
-        for line in self.stream:
-            self.queue.put(Message(_text(line), time.monotonic()))
+        line = Line()
+        while part := self.stream.readline(READ):
+            if line.add(part):
+                self._put(line)
+                line = Line()
+        if line.size:
+            self._put(line)
+
+    def _put(self, line: Line) -> None:
+        self.queue.put(Message(_text(line.kept), time.monotonic()))
 
 
 class GrowingFile(Lines):
@@ -122,38 +170,39 @@ class GrowingFile(Lines):
     def _read_opened(self, stream: IO[bytes]) -> bool:
         """Whether the file has been replaced and is to be opened again."""
         stream.seek(self.position)
+        line = Line()
         while not self.stop.is_set():
-            line = stream.readline()
-            if line.endswith(b"\n"):
-                self._put(line)
+            if part := stream.readline(READ):
+                if line.add(part):
+                    self._put(line)
+                    line = Line()
                 continue
             if not self.follow:
-                if line:
+                if line.size:
                     self._put(line)
                 return False
-            stream.seek(self.position)
             if self._replaced(stream):
                 return True
             self.stop.wait(POLL)
         return False
 
-    def _put(self, line: bytes) -> None:
-        self.position += len(line)
-        self.queue.put(Message(_text(line), time.monotonic(), self.position))
+    def _put(self, line: Line) -> None:
+        self.position += line.size
+        self.queue.put(Message(_text(line.kept), time.monotonic(), self.position))
 
     def _replaced(self, stream: IO[bytes]) -> bool:
         try:
             now, opened = self.path.stat(), os.fstat(stream.fileno())
         except FileNotFoundError:
             return False  # between two files of a rotation
-        return (now.st_ino, now.st_dev) != (opened.st_ino, opened.st_dev) or now.st_size < self.position
+        return (now.st_ino, now.st_dev) != (opened.st_ino, opened.st_dev) or now.st_size < stream.tell()
 
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8-sig", "replace")
 
 
-def drain(waiting: queue.Queue[Message | None], patience: float = 0.5) -> tuple[list[Message], bool]:
+def drain(waiting: Waiting, patience: float = 0.5) -> tuple[list[Message], bool]:
     """What is in the queue, BATCH at most, after waiting for the first one; and whether the source has ended."""
     batch: list[Message] = []
     try:

@@ -73,7 +73,6 @@ class LiveMonitor:
         self.scorer, self.reader = self.model.scorer(), RowReader(self.model)
         self.tracker = AlarmTracker(self.model.rule, self.model.channels)
         self.malformed, self.repeated, self.written = 0, 0, 0
-        self.newest = -math.inf  # time of the newest row so far
         self.position: Any = None
         self.outbox: list[dict[str, Any]] = []
         self.latencies, self.score = Latencies(), math.nan
@@ -85,7 +84,12 @@ class LiveMonitor:
     def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[dict[str, Any]]:
         """Score the rows of these messages and return the alarm changes. Saves if there are any, or if the last time
         was `patience` seconds ago."""
-        rows = [row for message in messages for row in self._rows(message)]
+        rows: list[Row] = []
+        newest = self.scorer.clock.last
+        for message in messages:
+            fresh = self._rows(message, newest)
+            newest = max([newest, *(row.time for row in fresh)])
+            rows += fresh
         changes = self._score(rows)
         self._append(changes)
         self.outbox += changes
@@ -95,16 +99,16 @@ class LiveMonitor:
         self.latencies.add(time.monotonic() - np.array([message.arrived for message in messages]))
         return changes
 
-    def _rows(self, message: Message) -> list[Row]:
+    def _rows(self, message: Message, newest: float) -> list[Row]:
+        """Those of a message that have not been scored; what may have come before is told by its time."""
         try:
             rows = self.reader.parse(message.text)
         except SampleError as error:
             self.malformed += 1
             self.complaints.append(str(error))
             return []
-        fresh = [row for row in rows if not message.again or row.time > self.newest]
+        fresh = [row for row in rows if not message.again or row.time > newest]
         self.repeated += len(rows) - len(fresh)
-        self.newest = max([self.newest, *(row.time for row in fresh)])
         return fresh
 
     def _score(self, rows: list[Row]) -> list[dict[str, Any]]:
@@ -139,7 +143,7 @@ class LiveMonitor:
             "source": self.source,
             "position": self.position,
             "columns": self.reader.columns,
-            "delimiter": self.reader.delimiter if self.reader.columns else "",
+            "delimiter": self.reader.delimiter,
             "read": self.reader.read,
             "malformed": self.malformed,
             "repeated": self.repeated,
@@ -161,13 +165,12 @@ class LiveMonitor:
             self.position = state["position"] if state["source"] == self.source else None
             self.written, self.outbox = int(state["written"]), state["outbox"]
             self.tracker.alarms = int(state["tracker"]["alarms"])
-            if state["columns"]:
+            if state["columns"] and set(self.model.channels) <= set(state["columns"]):
                 self.reader.header(state["columns"], state["delimiter"])
             self.reader.read = int(state["read"])
             if state["model"] == self.digest:
                 self.scorer.restore(state["scorer"])
                 self.tracker.restore(state["tracker"])
-                self.newest = self.scorer.clock.last
                 self.malformed, self.repeated = int(state["malformed"]), int(state["repeated"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SampleError(f"{file} cannot be read ({error!r}); delete it to start anew") from None

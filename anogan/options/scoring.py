@@ -102,7 +102,8 @@ class Monitor:
     """Run directory or bundle of a model of sensors."""
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")] = "-"
     """'-': lines on standard input; a CSV file that grows; or mqtt://user@host:1883/topic (mqtts:// for TLS; the
-    password in ANOGAN_MQTT_PASSWORD). Rows are delimited text after a header, or JSON objects, a value per channel."""
+    password in ANOGAN_MQTT_PASSWORD). Rows are JSON objects, a value per channel, or delimited text. Text begins with a
+    header, unless the model was trained on a table without one."""
     publish: str = ""
     """MQTT topic for alarms; TOPIC/alarms unless given."""
     state: Path | None = None

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anogan.calibration import Floats
+from anogan.data.dialect import with_points
 from anogan.data.recordings import MOST_COLUMNS, Recording, read_text
 from anogan.errors import SampleError
 from anogan.serving.limits import Refusal
@@ -61,7 +62,7 @@ def _from_json(content: bytes) -> pd.DataFrame:
     lengths = {len(row) for row in sent.rows} - {len(sent.columns)}
     if lengths:
         raise SampleError(f"a row has {lengths.pop()} values, expected {len(sent.columns)}")
-    return pd.DataFrame(sent.rows, columns=sent.columns)
+    return with_points(pd.DataFrame(sent.rows, columns=sent.columns))
 
 
 class Scored(NamedTuple):
