@@ -20,7 +20,7 @@ from anogan.inspection import PhotoModel
 
 Samples = NDArray[np.float32]  # (n, channels, height, width)
 OPACITIES = 0.5, 1.5  # 1 = as recorded; above, the defect stands out more than recorded
-PLACE = 1e-2  # p-value of the pixels that belong to a defect
+PLACE = 1e-2  # share of good pixels that exceed those of a defect
 CORE = 0.5  # share of the map's peak above which pixels belong to it in any case
 SOFT = 0.012  # standard deviation of the defect's edge, a share of the shorter side
 FURTHEST = 0.1  # most that a defect moves along an axis, a share of that side
@@ -62,7 +62,7 @@ def _effects(model: PhotoModel, x: Samples) -> tuple[Samples, Samples]:
     """Opacity (m, 1, height, width) of what looks defective, and all that x differs by from x_hat."""
     found = model.detector.explain(x)
     maps = found.anomaly_map.max(1)
-    defective = (model.pixel_p_values(maps) <= PLACE) | (maps >= CORE * maps.max((1, 2), keepdims=True))
+    defective = (model.pixel_shares(maps) <= PLACE) | (maps >= CORE * maps.max((1, 2), keepdims=True))
     soft = SOFT * min(x.shape[2:])
     return gaussian_filter(defective.astype(np.float32), (0, soft, soft))[:, None], x - found.reconstruction
 

@@ -18,14 +18,15 @@ from anogan.data.photos import Pixels
 from anogan.detectors import Detector
 from anogan.errors import BundleError, SampleError
 
-TAIL = np.logspace(0, -6, 121)  # shares of held-out good pixels, for whose values the p-value of a pixel is known
-EDGE = 1e-3  # p-value of a pixel up to which a region reaches around its peak
+TAIL = np.logspace(0, -6, 121)  # shares of held-out good pixels, of which the values that they exceed are known
+EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
 Map = NDArray[np.float32]
 
 
 class Region(NamedTuple):
-    """A part of a photo that looks defective: its box and area in pixels of the photo, the highest value of the map in
-    it (1 = the worst place of a good part) and that pixel's p-value."""
+    """A part of a photo that looks defective: its box and area in pixels of the photo, its peak, which is the highest
+    value of the map in it (1 = the worst place of a good part), and how rare a peak this high is among those of good
+    photos: (1 + how many held-out ones have one as high) / (n + 1)."""
 
     left: int
     top: int
@@ -57,6 +58,7 @@ class PhotoModel:
     detector: Detector
     framing: Framing
     levels: Floats  # map values (len(TAIL),) that these shares of held-out good pixels exceed
+    peaks: Floats  # the highest map value of each held-out good photo (n,)
 
     @classmethod
     def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> PhotoModel:
@@ -68,13 +70,17 @@ class PhotoModel:
         name = detector or next(iter(manifest["detectors"]))
         fitted = bundle.load(path, name, device)
         try:
-            levels = np.array(about["detectors"][name]["levels"], dtype=np.float64)
+            levels, peaks = (np.array(about["detectors"][name][key], dtype=np.float64) for key in ("levels", "peaks"))
             framing = Framing(fitted.gan_.shape, tuple(about["crop"]), about["overlap"])
             if levels.shape != TAIL.shape:
                 raise ValueError(f"{len(levels)} levels")
+            if peaks.ndim != 1 or not len(peaks):
+                raise ValueError("no peaks")
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{path}: what it says of its photos cannot be used ({error!r})") from error
-        return cls(fitted, framing, levels)
+            raise BundleError(
+                f"{path}: what it says of its photos cannot be used ({error!r}); train it anew"
+            ) from error
+        return cls(fitted, framing, levels, peaks)
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """What is said of each photo (channels, *any size), or why nothing can be said."""
@@ -113,12 +119,13 @@ class PhotoModel:
         regions = self._regions(stitched, size) if anomaly else []
         return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
 
-    def pixel_p_values(self, anomaly_map: Map) -> Floats:
-        """How rare values this high are among the pixels of held-out good photos, of the shape of the map."""
+    def pixel_shares(self, anomaly_map: Map) -> Floats:
+        """The share of the pixels of held-out good photos that exceed each value, of the shape of the map; an estimate
+        that is never below TAIL's last, however few the photos are."""
         return np.asarray(np.exp(np.interp(anomaly_map, self.levels, np.log(TAIL))), dtype=np.float64)
 
     def _regions(self, stitched: Map, size: tuple[int, ...]) -> list[Region]:
-        """Connected pixels with a p-value of at most EDGE around a value of at least 1, or around the peak."""
+        """Connected pixels that exceed all but EDGE of good ones around a value of at least 1, or around the peak."""
         wide = stitched > np.interp(np.log(1 / EDGE), np.log(1 / TAIL), self.levels)
         labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
         peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
@@ -136,7 +143,7 @@ class PhotoModel:
                         max(1, round((rows.stop - rows.start) * down)),
                         max(1, round(float(inside.sum()) * across * down)),
                         peak,
-                        float(self.pixel_p_values(np.array(peak, dtype=np.float32))),
+                        float(p_values(self.peaks, np.array([peak]))[0]),
                     )
                 )
         return sorted(found, key=lambda region: -region.peak)
@@ -150,8 +157,9 @@ def tail_levels(maps: Map) -> Floats:
 def about_photos(models: dict[str, PhotoModel]) -> dict[str, Any]:
     """What the bundle's manifest says of its photos; the inverse of `PhotoModel.load`."""
     first = next(iter(models.values()))
+    scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}
     return {
         "crop": list(first.framing.crop),
         "overlap": first.framing.overlap,
-        "detectors": {name: {"levels": model.levels.tolist()} for name, model in models.items()},
+        "detectors": scales,
     }

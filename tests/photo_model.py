@@ -17,9 +17,10 @@ SHAPE = (1, 16, 16)
 
 def save_model(folder: Path) -> Path:
     detector = quick("neighbourgan").fit(stripes(80, SHAPE))
-    levels = tail_levels(detector.anomaly_map(stripes(40, SHAPE, seed=1)))
+    maps = detector.anomaly_map(stripes(40, SHAPE, seed=1))
+    model = PhotoModel(detector, Framing(SHAPE), tail_levels(maps), maps.max((1, 2, 3)).astype(np.float64))
     about = {"data": "photos", "normal": "all", "seed": 0, "value_range": [-1, 1]}
-    about["photo"] = about_photos({"neighbourgan": PhotoModel(detector, Framing(SHAPE), levels)})
+    about["photo"] = about_photos({"neighbourgan": model})
     bundle.save(folder / "bundle", detector.gan_, {"neighbourgan": detector}, about)
     return folder
 

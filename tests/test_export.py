@@ -72,8 +72,9 @@ def locator(channels: int, **changes: Any) -> LocatorGAN:
 
 
 def save_photos(folder: Path, detector: LocatorGAN, framing: Framing, data: str = "photos") -> Path:
-    levels = tail_levels(detector.anomaly_map(stripes(20, framing.shape, seed=1)))
-    about = {"data": data, "photo": about_photos({"locatorgan": PhotoModel(detector, framing, levels)})}
+    maps = detector.anomaly_map(stripes(20, framing.shape, seed=1))
+    model = PhotoModel(detector, framing, tail_levels(maps), maps.max((1, 2, 3)).astype(np.float64))
+    about = {"data": data, "photo": about_photos({"locatorgan": model})}
     bundle.save(folder / "bundle", detector.gan_, {"locatorgan": detector}, about)
     return folder
 
@@ -185,7 +186,7 @@ def test_every_colour_becomes_pillows_grey() -> None:
 
 def test_tiles_in_the_graph_are_those_of_the_framing() -> None:
     framing = Framing((3, SIDE, SIDE), overlap=0.25)
-    model = PhotoModel(locator(3), framing, np.linspace(0, 1, 121))
+    model = PhotoModel(locator(3), framing, np.linspace(0, 1, 121), np.ones(1))
     graph = PhotoGraph(model, (41, 50))
     photo = np.random.default_rng(0).uniform(-1, 1, (3, 41, 50)).astype(np.float32)
     tiles = graph._tiles(torch.from_numpy(photo)[None])

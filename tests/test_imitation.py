@@ -54,7 +54,7 @@ def good() -> np.ndarray:
 
 def imitated(n: int = 60, seed: int = 0, harmless: tuple[str, ...] = ()) -> Imitated:
     levels = np.linspace(0, 0.9, len(TAIL))
-    model = PhotoModel(Plain(harmless), Framing((1, SIDE, SIDE), (), None), levels)  # type: ignore[arg-type]
+    model = PhotoModel(Plain(harmless), Framing((1, SIDE, SIDE), (), None), levels, np.ones(1))  # type: ignore[arg-type]
     return imitate_defect(model, recorded(), good(), n, seed)
 
 

@@ -12,7 +12,7 @@ ROWS = {
     "text/csv": {"schema": {"type": "string"}, "example": "time,flow\n0,1.5\n1,\n"},
     "application/json": {"schema": {"type": "object"}, "example": TABLE},
 }
-REGION = {"left": 30, "top": 4, "width": 12, "height": 9, "area": 80, "peak": 3.1, "p_value": 1e-06}
+REGION = {"left": 30, "top": 4, "width": 12, "height": 9, "area": 80, "peak": 3.1, "p_value": 0.002}
 PHOTO = {
     "file": "a.png",
     "score": 3.1,

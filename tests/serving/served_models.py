@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import photo_model
 import pytest
 from conftest import quick, stripes
@@ -52,8 +53,9 @@ def boards() -> Path:
 def plates() -> Path:
     """Another one."""
     detector = quick("neighbourgan", random_state=1).fit(stripes(90, photo_model.SHAPE, seed=7))
-    levels = tail_levels(detector.anomaly_map(stripes(40, photo_model.SHAPE, seed=8)))
-    model = PhotoModel(detector, Framing(photo_model.SHAPE), levels)
+    maps = detector.anomaly_map(stripes(40, photo_model.SHAPE, seed=8))
+    peaks = maps.max((1, 2, 3)).astype(np.float64)
+    model = PhotoModel(detector, Framing(photo_model.SHAPE), tail_levels(maps), peaks)
     about = {"data": "plates", "photo": about_photos({"neighbourgan": model})}
     bundle.save(FOLDER / "plates" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
     return FOLDER / "plates"
