@@ -50,12 +50,18 @@ def test_gradient_penalty_of_a_linear_critic() -> None:
 
 
 def test_gradient_penalty_is_taken_between_real_and_fake() -> None:
-    seen = []
+    """D(x) = |x|^2 has gradient 2 x, so the penalty tells where it was taken."""
+    real, fake = torch.tensor([3.0, 1.0, 2.0]), torch.tensor([-2.0, 5.0, 4.0])
+    mix = torch.tensor([0.0, 0.25, 1.0])
+    between = torch.tensor([-2.0, 4.0, 2.0])
+    penalty = gradient_penalty(lambda x: x.flatten(1).square().sum(1), real.view(3, 1, 1), fake.view(3, 1, 1), mix)
+    assert torch.allclose(penalty, (2 * between.abs() - 1).square())
 
-    def critic(x: torch.Tensor) -> torch.Tensor:
-        seen.append(x.detach())
-        return x.flatten(1).square().sum(1)
 
-    real, fake = torch.ones(3, 1, 2), torch.zeros(3, 1, 2)
-    gradient_penalty(critic, real, fake, torch.tensor([0.0, 0.25, 1.0]))
-    assert torch.allclose(seen[0][:, 0, 0], torch.tensor([0.0, 0.25, 1.0]))
+def test_gradient_penalty_teaches_the_critic() -> None:
+    """For D(x) = w x the penalty is (w - 1)^2, whose derivative is 2 (w - 1)."""
+    weight = torch.tensor(3.0, requires_grad=True)
+    x = torch.ones(4, 1, 1)
+    penalty = gradient_penalty(lambda x: weight * x.flatten(1).sum(1), x, -x, torch.full((4,), 0.5))
+    (gradient,) = torch.autograd.grad(penalty.mean(), weight)
+    assert gradient.item() == pytest.approx(4)
