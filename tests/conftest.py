@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes that tests start inherit it
 
 import matplotlib
 import numpy as np
@@ -24,6 +24,7 @@ matplotlib.use("Agg")
 settings.register_profile("same everywhere", derandomize=True, deadline=None)
 settings.load_profile("same everywhere")
 
+THREADS = int(os.environ["OMP_NUM_THREADS"])
 QUICK_GAN = GANConfig(latent_dim=8, width=4, steps=40, batch_size=16)
 QUICK_ENCODER = EncoderConfig(steps=40, batch_size=16, learning_rate=2e-3)
 QUICK_LOCATOR = LocatorConfig(steps=40, batch_size=8)
@@ -32,11 +33,10 @@ SHAPES = {"square": (1, 28, 28), "odd photo": (3, 13, 18), "signal": (2, 50)}
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def as_many_threads_as_asked_for() -> Iterator[None]:
+    torch.set_num_threads(THREADS)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(THREADS)
 
 
 def stripes(n: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
