@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,39 +10,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import betainc, betaincinv
 
-from anogan.calibration import Floats, p_values, threshold_at
+from anogan.budgets import in_words, per_second
+from anogan.calibration import Floats, p_values
 from anogan.config import AlarmConfig
 from anogan.errors import CalibrationWarning
 
-UNITS = {
-    "second": 1.0,
-    "minute": 60.0,
-    "hour": 3600.0,
-    "day": 86_400.0,
-    "week": 604_800.0,
-    "month": 2_629_800.0,
-    "year": 31_557_600.0,
-}
-BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
 USUAL = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
+CONFIDENCE = 0.9  # that the budget is kept on average over time, where there are blocks enough
+DRAWN = 1_000_000  # values that a factor of Gumbel's law is made from
+FARTHEST = 1e4  # standard deviations above the mean of few peaks
 SLOW = 0.5  # blocks that a rise must take to be called slow; a sudden fault fills the window in a tenth of one
-
-
-def per_second(budget: str) -> float:
-    """'1/week', '2 per day', '1 per 30 days' -> alarms per second. Raises `ValueError` with examples."""
-    match = BUDGET.fullmatch(budget.strip().lower())
-    if not match or match[3] not in UNITS or float(match[1]) <= 0 or float(match[2] or 1) <= 0:
-        raise ValueError(f"expected a budget such as 1/week or '2 per 30 days' ({', '.join(UNITS)}), got {budget!r}")
-    return float(match[1]) / (float(match[2] or 1) * UNITS[match[3]])
-
-
-def in_words(seconds: float) -> str:
-    """A time span in its largest fitting unit: 5400 -> '1.5 hours'."""
-    name, unit = max(
-        ((n, u) for n, u in UNITS.items() if u <= seconds), key=lambda pair: pair[1], default=("second", 1)
-    )
-    return f"{seconds / unit:.3g} {name}{'s' * (f'{seconds / unit:.3g}' != '1')}"
 
 
 def persistent(score: Floats, rows: int) -> Floats:
@@ -53,11 +32,32 @@ def persistent(score: Floats, rows: int) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 
 
+def peaks_borne(n: int, share: float) -> int:
+    """How many of n independent peaks may lie above a threshold that a new one exceeds with a chance of `share`.
+
+    With k of them above it, that chance follows the beta distribution of k + 1 and n - k. So it is at most `share` in
+    CONFIDENCE of all calibrations (tolerance limits: Wilks 1941). 0 where n is too small for that: the highest peak.
+    """
+    k = np.arange(n)
+    return max(int((betainc(k + 1, n - k, share) >= CONFIDENCE).sum()) - 1, 0)
+
+
 def gumbel_quantile(peaks: Floats, share: float) -> float:
-    """Below which this share of the peaks of blocks stays, where they follow Gumbel's law of maxima, whose two figures
-    are found by moments (Gumbel 1958)."""
-    scale = float(peaks.std()) * math.sqrt(6) / math.pi
-    return float(peaks.mean()) - scale * (np.euler_gamma + math.log(-math.log(share)))
+    """Above which the next peak is with a chance of `share`, where peaks follow Gumbel's law of maxima (Gumbel 1958).
+
+    It lies so many standard deviations above their mean that the chance is right on average over such sets of peaks:
+    what few peaks leave open about both figures counts (a predictive quantile: Geisser 1993). The number comes from
+    sets drawn from the law.
+    """
+    n = len(peaks)
+    drawn = np.random.default_rng(0).gumbel(size=(max(DRAWN // n, 100), n))
+    mean, spread = drawn.mean(1), drawn.std(1)
+
+    def excess(far: float) -> float:
+        return float(-np.expm1(-np.exp(-(mean + far * spread))).mean()) - share
+
+    far = brentq(excess, -10.0, FARTHEST) if n > 1 and excess(FARTHEST) < 0 else FARTHEST
+    return float(peaks.mean() + far * peaks.std())
 
 
 @dataclass(frozen=True)
@@ -80,44 +80,69 @@ class AlarmRule:
 
     @classmethod
     def calibrate(cls, held_out: Sequence[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
-        """The lowest threshold that keeps the budget, from scores of healthy stretches that nothing was trained on.
+        """The lowest threshold that keeps the budget, from scores of healthy stretches that nothing was trained on. A
+        row without a score counts for nothing, as in `AlarmTracker`.
 
         Rows next to each other are alike, so what counts is blocks: of n healthy blocks, k have a peak above the
-        threshold; (k + 1) / (n + 1) bounds the chance of an alarm in the next one (Vovk et al. 2005). Where there are
-        too few blocks for the budget, warns `CalibrationWarning` and extrapolates from their peaks.
+        threshold. On average the next one has with a chance of (k + 1) / (n + 1) (Vovk et al. 2005), and `peaks_borne`
+        says which k keeps the budget with confidence. Where n is too small for the budget even on average, warns
+        `CalibrationWarning` and extrapolates from the peaks.
         """
-        parts = [part[begin : begin + block] for part in held_out for begin in range(0, len(part) - block + 1, block)]
-        usable = [part for part in parts if _usable(part, config.persist)]
-        if not usable:
+        parts = [part[np.isfinite(part)] for part in held_out if np.isfinite(part).any()]
+        lasting = [persistent(part, config.persist) for part in parts]
+        blocks = [part[begin : begin + block] for part in lasting for begin in range(0, len(part) - block + 1, block)]
+        if not blocks:
             raise ValueError(f"expected at least one healthy block of {block} rows to calibrate on, got none")
-        peaks = np.array([np.nanmax(persistent(part, config.persist)) for part in usable])
-        share = per_second(config.budget) * block * step  # alarms allowed per block
-        if share * (len(peaks) + 1) >= 1:
-            threshold = threshold_at(peaks, min(share, 0.5))
+        peaks = np.sort([np.nanmax(part) for part in blocks])
+        share = -math.expm1(-per_second(config.budget) * block * step)  # of blocks in which an alarm may begin
+        enough = share * (len(peaks) + 1) >= 1
+        if enough:
+            threshold = float(peaks[-1 - peaks_borne(len(peaks), share)])
         else:
-            threshold = max(float(peaks.max()), gumbel_quantile(peaks, 1 - share))
+            threshold = max(float(peaks[-1]), gumbel_quantile(peaks, share))
+        usual = min(threshold, float(np.quantile(np.concatenate(parts), USUAL)))
+        release = (threshold + usual) / 2
+        rule = cls(threshold, release, usual, config.persist, block, step, config.budget, tuple(peaks.tolist()))
+        if not enough:
             warnings.warn(
                 f"{in_words(len(peaks) * block * step)} of held-out healthy rows cannot support {config.budget} by "
-                f"themselves: they promise one false alarm in {in_words((len(peaks) + 1) * block * step)}; the "
-                "threshold is extrapolated beyond what they promise; "
+                f"themselves: they promise one false alarm in {in_words(1 / rule.promised)}; the threshold is "
+                "extrapolated beyond what they promise; "
                 f"hold out at least {in_words(1 / per_second(config.budget))}",
                 CalibrationWarning,
                 stacklevel=2,
             )
-        usual = min(threshold, float(np.nanquantile(np.concatenate(held_out), USUAL)))
-        release = (threshold + usual) / 2
-        return cls(
-            threshold, release, usual, config.persist, block, step, config.budget, tuple(map(float, np.sort(peaks)))
-        )
+        return rule
+
+    @property
+    def _above(self) -> int:
+        return sum(peak > self.threshold for peak in self.peaks)
+
+    def _per_second(self, share: float) -> float:
+        """False alarms, from the share of blocks in which one begins; in a block they come as by Poisson's law."""
+        return -math.log1p(-share) / (self.block * self.step) if share < 1 else math.inf
 
     @property
     def promised(self) -> float:
-        """False alarms per second at most."""
-        above = sum(peak > self.threshold for peak in self.peaks)
-        return (above + 1) / (len(self.peaks) + 1) / (self.block * self.step)
+        """False alarms per second on average: over time, and over calibrations like this one."""
+        return self._per_second((self._above + 1) / (len(self.peaks) + 1))
+
+    @property
+    def at_most(self) -> float:
+        """False alarms per second that CONFIDENCE of such calibrations stay below on average over time."""
+        above, n = self._above, len(self.peaks)
+        return self._per_second(float(betaincinv(above + 1, n - above, CONFIDENCE)) if above < n else 1.0)
+
+    @property
+    def promise(self) -> str:
+        """Both in words."""
+        return (
+            f"one false alarm in {in_words(1 / self.promised)} on average "
+            f"({CONFIDENCE:.0%} sure: in {in_words(1 / self.at_most)} or more)"
+        )
 
     def p_value(self, peak: float) -> float:
-        """How rare a block with such a peak is while the machine is healthy."""
+        """How rare a block with such a persistent peak is while the machine is healthy."""
         return float(p_values(np.array(self.peaks), np.array([peak]))[0])
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,18 +153,14 @@ class AlarmRule:
         return cls(**values | {"peaks": tuple(values["peaks"])})
 
 
-def _usable(part: Floats, persist: int) -> bool:
-    """Whether at least half of a block's rows have a score, and some as many in a row as an alarm needs."""
-    return bool(np.isfinite(part).mean() >= 0.5 and np.isfinite(persistent(part, persist)).any())
-
-
 @dataclass
 class Alarm:
     """One alarm; times as they stand in the recording, `end` None while it lasts.
 
-    `peak` is the highest score, `p_value` how rare such a peak is in a healthy block, `kind` 'slow' where the score
-    took SLOW blocks or more to rise from the usual level (wear, fouling, or a drift of the healthy state) and 'sudden'
-    otherwise, `shares` each channel's share in the score, the highest first.
+    `peak` is the highest score. `p_value` says how rare a healthy block is whose score lasts as high for `persist` rows
+    as in the alarm's first block. `kind` is 'slow' where the score took SLOW blocks or more to rise from the usual
+    level (wear, fouling, or a drift of the healthy state) and 'sudden' otherwise, `shares` is each channel's share in
+    the score, the highest first.
     """
 
     number: int
@@ -176,6 +197,8 @@ class AlarmTracker:
     run: int = 0  # rows in a row above the threshold or, during an alarm, below the release level
     calm: int = 0  # rows in a row below the usual level
     since_calm: int = 0  # rows since there were enough of them
+    recent: list[float] = field(default_factory=list)  # the last `persist` scores
+    lasted: int = 0  # rows of the alarm, counted up to a block
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (channels,), scores times shares
 
     def push(self, stamps: Sequence[Any], score: Floats, shares: NDArray[np.float64]) -> list[tuple[int, Alarm]]:
@@ -183,6 +206,7 @@ class AlarmTracker:
         row and the alarm as it stood then. A row without a score changes nothing."""
         changes = []
         for i in np.flatnonzero(np.isfinite(score)).tolist():
+            self.recent = [*self.recent, float(score[i])][-self.rule.persist :]
             if self.current is None:
                 self._watch(float(score[i]))
                 if self.run == self.rule.persist:
@@ -207,13 +231,15 @@ class AlarmTracker:
         kind = "slow" if self.since_calm >= SLOW * self.rule.block else "sudden"
         rise = self.since_calm * self.rule.step
         self.alarms, self.run, self.calm, self.weights = self.alarms + 1, 0, 0, np.zeros(len(self.channels))
-        self.current = Alarm(self.alarms, stamp, None, -np.inf, 1.0, kind, rise, {})
+        self.current, self.lasted = Alarm(self.alarms, stamp, None, -np.inf, 1.0, kind, rise, {}), 0
 
     def _add(self, score: float, shares: NDArray[np.float64]) -> None:
         assert self.current is not None
         self.weights = self.weights + max(score, 0.0) * shares
-        if score > self.current.peak:
-            self.current.peak, self.current.p_value = score, self.rule.p_value(score)
+        self.current.peak = max(self.current.peak, score)
+        if self.lasted < self.rule.block:
+            self.lasted += 1
+            self.current.p_value = min(self.current.p_value, self.rule.p_value(min(self.recent)))
 
     def ongoing(self) -> Alarm | None:
         """The current alarm as it stands now."""
@@ -236,11 +262,14 @@ class AlarmTracker:
             "run": self.run,
             "calm": self.calm,
             "since_calm": self.since_calm,
+            "recent": self.recent,
+            "lasted": self.lasted,
             "weights": self.weights.tolist(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.alarms, self.run = state["alarms"], state["run"]
         self.calm, self.since_calm = state["calm"], state["since_calm"]
+        self.recent, self.lasted = list(state["recent"]), state["lasted"]
         self.current = Alarm(**state["current"]) if state["current"] else None
         self.weights = np.array(state["weights"], dtype=np.float64)

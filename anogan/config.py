@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from anogan.budgets import per_second
+
 LossName = Literal["non_saturating", "hinge", "wgan_gp"]
 NormName = Literal["none", "batch", "spectral"]
 ResidualName = Literal["l1", "mse", "relative", "cosine", "blurred_cosine"]
@@ -74,8 +76,7 @@ class EncoderConfig:
     residual: ResidualName = "mse"
     """Comparison of x with G(E(x)), in the loss and in the score."""
     erase: float = 0.0
-    """Share of E's input erased in blocks while training, x itself being the target (denoising: Vincent et al. 2008);
-    E then maps what it has not seen back to what is normal. 0 = as in the f-AnoGAN paper."""
+    """Share of E's input erased in blocks while training, x being the target (Vincent et al. 2008); 0 = f-AnoGAN."""
     steps: int = 1000
     """Encoder updates."""
     batch_size: int = 64
@@ -93,8 +94,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LocatorConfig:
-    """The network that looks for defects, trained on pseudo-defects drawn into good photos and into what the generator
-    draws (chosen on good photos)."""
+    """The network that looks for defects, trained on pseudo-defects in good and generated photos (chosen on good)."""
 
     steps: int = 1500
     """Updates."""
@@ -249,15 +249,16 @@ class AlarmConfig:
     """What an alarm is and how many false ones are borne."""
 
     budget: str = "1/week"
-    """False alarms at most: 1/week, '2 per 30 days', 0.5/day."""
+    """False alarms that are borne: 1/week, '2 per 30 days', 0.5/day."""
     persist: int = 3
     """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
     block: int = 0
-    """Rows of a held-out healthy block, of whose highest scores the threshold is made; 0 = ten windows."""
+    """Rows of a held-out healthy block, whose highest scores set the threshold; 0 = twice what a score looks at."""
 
     def __post_init__(self) -> None:
+        per_second(self.budget)
         _require(self.persist >= 1, "persist", self.persist, ">= 1 row")
-        _require(self.block >= 0, "block", self.block, ">= 0 rows")
+        _require(self.block == 0 or self.block >= self.persist, "block", self.block, f"0 or >= {self.persist} rows")
 
 
 @dataclass(frozen=True)
@@ -278,8 +279,7 @@ class PhotoConfig:
     crop: tuple[int, ...] = ()
     """LEFT TOP WIDTH HEIGHT in pixels, the part of every photo that is looked at; all of it unless given."""
     tiles: bool = False
-    """Cut photos into tiles of SIZE pixels at full resolution, for small defects on large photos; otherwise a photo is
-    shrunk or enlarged to SIZE as a whole."""
+    """Cut photos into tiles of SIZE pixels at full resolution, for small defects; otherwise each is resized to SIZE."""
     overlap: float = 0.25
     """Of neighbouring tiles, at least, as a share of their side."""
     colour: Literal["auto", "grey", "rgb"] = "auto"

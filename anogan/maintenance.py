@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from anogan import bundle, parallel
@@ -15,116 +14,14 @@ from anogan.alarms import Alarm, AlarmRule, AlarmTracker
 from anogan.calibration import Floats, p_values
 from anogan.config import AlarmConfig, SignalRunConfig
 from anogan.data.recordings import Recording
-from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_scales, lead_in, slow_scale
 from anogan.detectors import Detector, SubspaceGAN
-from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
+from anogan.healthy import Healthy, Part, block_of, parts_of
 from anogan.inversion import OnRows
 from anogan.networks import GAN
 from anogan.pipeline import Stage, row_counter, silent, starts, train_networks
 from anogan.runs import Run
-from anogan.signals import Clock, RowScorer, SignalModel, Usual, about_signals, channel_residuals, fill
-
-WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
-PARTS = 5  # stretches of the recording whose ends are held out
-FOLDS = 3  # held-out stretches of a short recording
-BLOCK_WINDOWS = 10
-Rows = NDArray[np.float64]
-Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
-
-
-@dataclass(frozen=True)
-class Healthy:
-    """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
-    held-out stretches, disjoint in rows from those and from each other, each with its samples; `slow` as in
-    `data.windows`."""
-
-    every: torch.Tensor
-    x: torch.Tensor
-    folds: list[tuple[Stretch, torch.Tensor]]
-    scaling: Scaling
-    slow: int
-
-    @property
-    def x_held_out(self) -> torch.Tensor:
-        return torch.cat([windows for _, windows in self.folds])
-
-    def without(self, fold: int) -> NDArray[np.float32]:
-        """All windows but those that share rows with one held-out stretch."""
-        held_out = [windows for i, (_, windows) in enumerate(self.folds) if i != fold]
-        return torch.cat([self.x, *held_out]).numpy()
-
-
-def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
-    """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
-    channel without numbers in the training rows."""
-    window = config.signal.window
-    slow = slow_scale(len(recording), window, config.signal.slow)
-    training, held_out = hold_out_stretches(recording, config.holdout, window)
-    for i, name in enumerate(recording.channels):
-        if all(np.isnan(values[:, i]).all() for _, values in training):
-            raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
-    scaling = _scaling(recording)
-    x = _windows(training, scaling, recording.step, window, slow, WINDOWS)
-    most = WINDOWS // len(held_out)
-    folds = [(stretch, _windows([stretch], scaling, recording.step, window, slow, most)) for stretch in held_out]
-    count = sum(len(windows) for _, windows in folds)
-    if min(len(x), count) < FEWEST:
-        raise SampleError(
-            f"{config.data} has {len(recording)} rows, which leave {len(x)} windows of {window} rows to "
-            f"train on and {count} to hold out; expected at least {FEWEST} of each"
-        )
-    longest = max(len(time) for (time, _), _ in folds) - window + 1
-    if config.alarm.block > longest:
-        raise SampleError(
-            f"--block {config.alarm.block} is longer than what can be held out of {config.data}: {longest} scored rows"
-        )
-    every = _windows([(recording.time, recording.values)], scaling, recording.step, window, slow, WINDOWS)
-    return Healthy(every, x, folds, scaling, slow)
-
-
-def _scaling(recording: Recording) -> Scaling:
-    with np.errstate(over="ignore"):
-        scaling = Scaling.fit(recording.values)
-    for name, *figures in zip(recording.channels, scaling.centre, scaling.spread, strict=True):
-        if not np.isfinite(figures).all():
-            raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")
-    return scaling
-
-
-def hold_out_stretches(recording: Recording, share: float, window: int) -> tuple[list[Stretch], list[Stretch]]:
-    """The last `share` of each of up to PARTS parts of the recording is held out; of a short recording, which is one
-    part, in FOLDS stretches."""
-    n = len(recording)
-    parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
-    training, held_out = [], []
-    for begin, end in zip(
-        *(np.linspace(0, n, parts + 1).astype(int)[s] for s in (slice(0, -1), slice(1, None))), strict=True
-    ):
-        cut = end - round(share * (end - begin))
-        training.append((recording.time[begin:cut], recording.values[begin:cut]))
-        stretches = np.array_split(np.arange(cut, end), FOLDS if parts == 1 else 1)
-        held_out += [(recording.time[rows], recording.values[rows]) for rows in stretches]
-    return training, held_out
-
-
-def _windows(
-    stretches: list[Stretch], scaling: Scaling, step: float, window: int, slow: int, most: int
-) -> torch.Tensor:
-    """Samples that span no gap, `most` of them."""
-    segments = []
-    for time, values in stretches:
-        if len(time):
-            begins, late = Clock(step).push(time)
-            kept = values[~late]
-            segments += np.split(kept, np.flatnonzero(begins[~late])[1:])
-    rows = [fill(scaling.apply(part), np.zeros(len(scaling.centre))) for part in segments if len(part) >= window]
-    if not rows:
-        return torch.empty(0, len(scaling.centre) * (1 + (slow > 1)), window)
-    stride = -(-sum(len(part) - window + 1 for part in rows) // most)
-    whole = [scaling.to_unit(np.concatenate([lead_in(part, window, slow), part])) for part in rows]
-    return torch.from_numpy(np.concatenate([cut_scales(part.T, window, slow, stride) for part in whole]))
+from anogan.signals import RowScorer, SignalModel, Usual, about_signals, channel_residuals
 
 
 def train_recording(
@@ -177,12 +74,14 @@ def calibrated(
     detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
     usual = usual_of(detector, x_held_out)
     scores = []
-    for i, (time, values) in enumerate(stretch for stretch, _ in healthy.folds):
+    for i, fold in enumerate(healthy.folds):
         if detector.remembered:
             detector.remember(healthy.without(i))
-        scorer = RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
-        scorer.warm_up = 0  # a short stretch would have no score that counts in full
-        scores.append(scorer.push(time, values).score)
+
+        def scorer() -> RowScorer:
+            return RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
+
+        scores += scores_of(scorer, fold.parts, healthy.block)
     if detector.remembered:
         detector.remember(healthy.every.numpy())
     return SignalModel(
@@ -193,7 +92,7 @@ def calibrated(
         healthy.slow,
         smoothing,
         usual,
-        calibrate(detector, scores, config.signal.window, recording.step, config.alarm),
+        calibrate(detector, scores, healthy.block, recording.step, config.alarm),
         config.signal.time_column,
         config.signal.day_first,
     )
@@ -206,16 +105,20 @@ def usual_of(detector: Detector, x: NDArray[np.float32]) -> Usual:
     return Usual(float(found.score.mean()), tuple(map(float, np.maximum(residual, 1e-12))))
 
 
-def calibrate(detector: Detector, scores: list[Floats], window: int, step: float, config: AlarmConfig) -> AlarmRule:
+def scores_of(scorer: Callable[[], RowScorer], parts: list[Part], block: int) -> list[Floats]:
+    """The scores that calibrate, of each part by a scorer of its own."""
+    scores = []
+    for part in parts:
+        scoring = scorer()
+        score = scoring.push(part.time, part.values).score[part.first(scoring.warm_up, block) :]
+        scores.append(score[np.isfinite(score)])
+    return scores
+
+
+def calibrate(detector: Detector, scores: list[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
     """Thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
-    scored = [part[np.argmax(np.isfinite(part)) :] for part in scores if np.isfinite(part).any()]
-    if not scored:
-        raise SampleError(f"no healthy stretch is longer than a window of {window} rows")
-    rows = np.concatenate(scored)
-    detector.restore(detector.gan_, rows[np.isfinite(rows)], detector.map_scale_, detector.memory_)
-    longest = max(map(len, scored))
-    block = config.block or max(config.persist, min(BLOCK_WINDOWS * window, longest // 3))
-    return AlarmRule.calibrate(scored, block, step, config)
+    detector.restore(detector.gan_, np.concatenate(scores), detector.map_scale_, detector.memory_)
+    return AlarmRule.calibrate(scores, block, step, config)
 
 
 # Scoring.
@@ -276,11 +179,13 @@ def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> S
         if np.isnan(recording.values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
     window, rule = model.detector.gan_.shape[1], model.rule
-    scorer = model.scorer()
-    scorer.warm_up = 0  # as in `calibrated`
-    scores = scorer.push(recording.time, recording.values).score
     config = AlarmConfig(budget or rule.budget, rule.persist)
-    return replace(model, rule=calibrate(model.detector, [scores], window, model.step, config))
+    parts = parts_of(replace(recording, step=model.step), slice(0, len(recording)))
+    block = block_of(config, parts, window, model.slow, "the recording holds")
+    if max(len(part.time) for part in parts) - window + 1 >= rule.block:
+        block = rule.block
+    scores = scores_of(model.scorer, parts, block)
+    return replace(model, rule=calibrate(model.detector, scores, block, model.step, config))
 
 
 def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:

@@ -36,8 +36,8 @@ from anogan.data.machines import LabelledRecording, load_skab
 from anogan.data.recordings import from_table
 from anogan.data.scaling import Scaling
 from anogan.files import write_text
+from anogan.healthy import prepare
 from anogan.machine import CHANNELS, Fault, FaultName, simulate
-from anogan.maintenance import prepare
 from anogan.networks import GAN
 from anogan.synthesis import SEVERITIES, imitate_fault
 from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan

@@ -22,7 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from tqdm import tqdm
 
-from anogan.alarms import per_second
+from anogan.budgets import per_second
 from anogan.calibration import Floats
 from anogan.config import SENSORS, SignalRunConfig
 from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab, load_skab_healthy
@@ -34,8 +34,9 @@ from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
 from anogan.evaluation import auprc, auroc
 from anogan.files import write_text
+from anogan.healthy import Healthy, prepare
 from anogan.machine import simulate
-from anogan.maintenance import Healthy, calibrated, prepare, score_recording
+from anogan.maintenance import calibrated, score_recording
 from anogan.networks import GAN
 from anogan.pipeline import make_detector
 from anogan.signals import SignalModel

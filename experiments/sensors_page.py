@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab
-from anogan.maintenance import prepare, score_recording
+from anogan.healthy import prepare
+from anogan.maintenance import score_recording
 from anogan.reporting import figures
 from anogan.reporting.page import Captioned, Section, write_tables
 from anogan.reporting.signals import timeline

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anogan.alarms import AlarmRule, AlarmTracker, gumbel_quantile, in_words, per_second, persistent
+from anogan.alarms import AlarmRule, AlarmTracker, gumbel_quantile, peaks_borne, persistent
+from anogan.budgets import in_words, per_second
 from anogan.config import AlarmConfig
 from anogan.errors import CalibrationWarning
 
@@ -72,7 +73,7 @@ def test_an_alarm_tells_its_peak_its_rarity_and_its_channels() -> None:
     shares = np.tile([0.25, 0.75], (8, 1))
     (_, begun), (_, ended) = tracker.push(list("abcdefgh"), score, shares)
     assert (begun.peak, ended.peak) == (3, 9)
-    assert ended.p_value == 1 / 5
+    assert begun.p_value == ended.p_value == 1 / 5
     assert (ended.start, ended.end) == ("d", "h")
     assert list(ended.shares) == ["b", "a"]
     assert ended.named() == "b 75 %, a 25 %"
@@ -110,10 +111,94 @@ def test_too_few_healthy_rows_promise_less_and_say_so() -> None:
     with pytest.warns(CalibrationWarning, match="16.7 minutes of held-out healthy rows cannot support 1/week"):
         rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig())
     assert rule.threshold > max(rule.peaks)
-    assert rule.promised == pytest.approx(1 / 1100)
+    assert rule.promised == pytest.approx(np.log(11 / 10) / 100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert AlarmRule.calibrate([score], 100, 1.0, AlarmConfig("10/hour")).promised <= 10 / 3600
+
+
+def test_a_budget_is_kept_with_confidence_where_there_are_blocks_enough() -> None:
+    """Independent peaks: in nine of ten calibrations the chance of another one above the threshold is at most asked."""
+    stream, share = np.random.default_rng(0), 0.1
+    for n in (22, 60):  # the fewest that are enough, (1 - .1) ** 22 < .1, and more
+        k = peaks_borne(n, share)
+        rates = stream.beta(k + 1, n - k, 20_000)
+        assert (rates <= share).mean() >= 0.89
+        more = stream.beta(k + 2, n - k - 1, 20_000)
+        assert (more <= share).mean() < 0.89
+    assert peaks_borne(22, share) == peaks_borne(5, share) == 0
+
+
+def test_what_is_sure_is_at_most_the_budget_and_more_than_what_is_true_on_average() -> None:
+    score = np.random.default_rng(1).standard_normal(40_000)
+    rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig("2/hour", persist=1))
+    assert rule.promised < rule.at_most <= per_second("2/hour")
+    assert replace(rule, threshold=float(np.nextafter(max(rule.peaks), -np.inf))).promised < rule.promised
+    assert replace(rule, threshold=-10.0).at_most == np.inf
+
+
+def test_the_law_of_maxima_is_asked_only_where_the_blocks_promise_too_little_even_on_average() -> None:
+    score = np.random.default_rng(2).standard_normal(3000)
+    promised = -np.log1p(-1 / 31) / 100 * 3600  # an hour, of 30 blocks
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig(f"{promised * 1.01:.4f}/hour"))
+    assert rule.threshold == max(rule.peaks)
+    with pytest.warns(CalibrationWarning):
+        rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig(f"{promised * 0.99:.4f}/hour"))
+    assert rule.threshold >= max(rule.peaks)
+
+
+def test_calibration_counts_what_would_be_an_alarm_and_nothing_else() -> None:
+    """Rows that last across the edge of two blocks and a row without a score do; two high rows alone do not."""
+    score = np.random.default_rng(3).uniform(size=2000)
+    score[[198, 199, 201]], score[200] = 9, np.nan  # the edge of the second block
+    score[[500, 501]] = 50
+    with pytest.warns(CalibrationWarning):
+        rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig())
+    assert [peak for peak in rule.peaks if peak > 1] == [9]
+    changes = AlarmTracker(replace(rule, threshold=5.0), ("a",)).push(list(range(2000)), score, np.ones((2000, 1)))
+    assert [alarm.start for _, alarm in changes if alarm.end is None] == [201]
+
+
+def test_a_block_that_is_not_whole_does_not_count() -> None:
+    """Fewer rows have a lower peak, and so would lower the threshold."""
+    score = np.random.default_rng(0).uniform(1, 2, 350)
+    score[310:] = 0
+    rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig("20/hour"))
+    assert len(rule.peaks) == 3
+    assert min(rule.peaks) > 1
+
+
+def test_an_alarm_may_end_halfway_from_the_threshold_to_where_most_healthy_rows_are() -> None:
+    score = np.random.default_rng(0).standard_normal(5000)
+    rule = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig("20/hour", persist=1))
+    assert rule.usual == pytest.approx(np.quantile(score, 0.95))
+    assert rule.release == pytest.approx((rule.threshold + rule.usual) / 2)
+    assert rule.usual < rule.release < rule.threshold
+
+
+def test_a_rise_that_is_calm_for_single_rows_alone_has_begun_long_ago() -> None:
+    rises = []
+    for calm in (2, 3):  # of every ten rows; three in a row are calm
+        score = np.tile([0.0] * calm + [1.0] * (10 - calm), 30)
+        score[-3:] = 3
+        changes = AlarmTracker(RULE, ("a",)).push(list(range(300)), score, np.ones((300, 1)))
+        rises.append((changes[0][1].rise, changes[0][1].kind))
+    assert rises == [(300, "slow"), (7, "sudden")]
+
+
+def test_an_alarms_p_value_is_that_of_what_lasted_in_its_first_block() -> None:
+    rule = replace(RULE, threshold=0.7, release=0.1, usual=0.1, block=10)
+    score = np.array([0.0, 0.9, 0.9, 0.9, 9.0, 9.0, 1.2, 1.2, 1.2, *[1.2] * 10, *[9.0] * 5])
+    changes = AlarmTracker(rule, ("a",)).push(list(range(len(score))), score, np.ones((len(score), 1)))
+    tracker = AlarmTracker(rule, ("a",))
+    tracker.push(list(range(len(score))), score, np.ones((len(score), 1)))
+    alarm = tracker.ongoing()
+    assert changes[0][1].p_value == rule.p_value(0.9) == 4 / 5
+    assert alarm
+    assert (alarm.peak, alarm.p_value) == (9, rule.p_value(1.2))
+    assert alarm.p_value == 3 / 5
 
 
 def test_without_a_whole_block_there_is_no_rule() -> None:
@@ -130,5 +215,16 @@ def test_a_quantile_of_peaks_is_extrapolated_by_the_law_of_maxima() -> None:
     """Maxima of exponential scores follow Gumbel's law; few of them tell how high the rarest of very many will be."""
     scores = np.random.default_rng(0).exponential(size=(40_000, 50))
     peaks = scores.max(1)
-    assert gumbel_quantile(peaks[:200], 0.9999) == pytest.approx(np.quantile(peaks, 0.9999), rel=0.15)
-    assert gumbel_quantile(np.full(5, 2.0), 0.99) == 2
+    assert gumbel_quantile(peaks[:200], 1e-4) == pytest.approx(np.quantile(peaks, 0.9999), rel=0.2)
+    assert gumbel_quantile(np.full(5, 2.0), 0.01) == 2
+
+
+@pytest.mark.parametrize(("n", "share"), [(3, 0.02), (6, 0.003), (30, 0.001)])
+def test_an_extrapolated_threshold_is_exceeded_as_often_as_asked_on_average(n: int, share: float) -> None:
+    """Over many calibrations of few peaks, which know neither where peaks lie nor how much they vary."""
+    stream = np.random.default_rng(4)
+    factor = gumbel_quantile(np.array([-1.0, 1.0] * (n // 2) + [0.0] * (n % 2)), share)
+    factor /= np.array([-1.0, 1.0] * (n // 2) + [0.0] * (n % 2)).std()
+    peaks = stream.gumbel(5, 2, size=(60_000, n))
+    far = (peaks.mean(1) + factor * peaks.std(1) - 5) / 2
+    assert -np.expm1(-np.exp(-far)).mean() == pytest.approx(share, rel=0.1)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors estimator config configfile parallel files data faults parts layers networks losses scoring
+LAYERS = """errors estimator budgets config configfile parallel files data faults parts layers networks losses scoring
 neighbours augment training locating inversion synthesis calibration alarms health detectors evaluation
-comparison quality realism baselines bundle signals inspection imitation runs images pipeline maintenance
+comparison quality realism baselines bundle signals healthy inspection imitation runs images pipeline maintenance
 qualitycontrol machine streaming verdicts sorting watching export sensitivity benchmark reporting monitor
 serving options cli commands __main__"""
 ORDER = LAYERS.split()

@@ -113,6 +113,32 @@ def test_blocks_that_no_held_out_stretch_holds_are_told_before_anything_is_train
 
 
 @pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--budget", "one a week"], "expected a budget such as 1/week"),
+        (["--budget", "0/day"], "expected a budget such as 1/week"),
+        (["--persist", "0"], "persist must be >= 1 row"),
+        (["--block", "2"], "block must be 0 or >= 3 rows"),
+        (["--persist", "400"], "--persist 400 is longer than what can be held out"),
+    ],
+)
+def test_alarms_that_cannot_be_meant_are_told_before_anything_is_trained(
+    option: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recording(900).to_csv(tmp_path / "rows.csv", index=False)
+    words = ["train", "--data", str(tmp_path / "rows.csv"), *WORDS, *option, "--out", str(tmp_path / "new")]
+    status, error = told(words, capsys, monkeypatch)
+    assert status == 2
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
     ("name", "status", "message"),
     [
         ("dead", 0, "column 'flow' holds no number"),

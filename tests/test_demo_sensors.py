@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from anogan import cli, maintenance
-from anogan.alarms import in_words, per_second
+from anogan.budgets import in_words, per_second
 from anogan.commands import demo_sensors
 from anogan.config import SENSORS
 from anogan.machine import CHANNELS, Fault
@@ -35,9 +35,9 @@ def test_the_demo_trains_scores_reports_and_does_not_train_twice(
 ) -> None:
     gan, encoder = replace(SENSORS.gan, steps=60, width=8), replace(SENSORS.encoder, steps=60)
     monkeypatch.setattr(demo_sensors, "SENSORS", replace(SENSORS, gan=gan, encoder=encoder))
-    monkeypatch.setattr(demo_sensors, "HEALTHY", 24 * HOUR)
+    monkeypatch.setattr(demo_sensors, "HEALTHY", 72 * HOUR)
     monkeypatch.setattr(demo_sensors, "WATCHED", 8 * HOUR)
-    monkeypatch.setattr(demo_sensors, "BUDGET", "4/day")
+    monkeypatch.setattr(demo_sensors, "BUDGET", "1/day")
     faults = (Fault("bearing wear", 2 * HOUR, 4 * HOUR, ramp=HOUR), Fault("stuck valve", 5 * HOUR, 6 * HOUR))
     monkeypatch.setattr(demo_sensors, "FAULTS", faults)
     monkeypatch.chdir(tmp_path)
@@ -53,7 +53,7 @@ def test_the_demo_trains_scores_reports_and_does_not_train_twice(
     assert page.count("<svg") == 3
     config = Run(tmp_path / "runs/demo-sensors/run").config
     assert config.data == "runs/demo-sensors/healthy.csv"
-    assert len(pd.read_csv(tmp_path / config.data)) == 24 * HOUR / demo_sensors.EVERY
+    assert len(pd.read_csv(tmp_path / config.data)) == 72 * HOUR / demo_sensors.EVERY
 
     # Again: nothing is trained. With another seed: the demo's own folder is replaced.
     with monkeypatch.context() as patch:

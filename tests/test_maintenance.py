@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import warnings
@@ -11,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import faulty, quick, recording, stripes
 
 from anogan import bundle, cli
 from anogan.config import SENSORS, AlarmConfig, SignalConfig, SignalRunConfig
 from anogan.data.recordings import GAP, Recording, read_recording
 from anogan.errors import BundleError, CalibrationWarning, SampleError
-from anogan.maintenance import hold_out_stretches, prepare, recalibrate, score_recording
+from anogan.healthy import Healthy, Part, block_of, hold_out_stretches, parts_of, prepare
+from anogan.maintenance import recalibrate, score_recording, scores_of, usual_of
 from anogan.runs import Run
 from anogan.signals import Clock, SignalModel, fill
 
@@ -164,10 +167,9 @@ def test_missing_values_take_the_last_one() -> None:
 
 
 def test_held_out_rows_come_after_those_trained_on_in_every_part() -> None:
-    rows = Recording(np.arange(3000.0)[:, None], np.arange(3000.0), np.arange(3000), ("a",), 1.0, ())
-    training, held_out = hold_out_stretches(rows, 0.3, 20)
+    training, held_out = hold_out_stretches(3000, 0.3, 20)
     assert len(training) == len(held_out) == 2
-    trained_on, kept = (np.concatenate([time for time, _ in part]) for part in (training, held_out))
+    trained_on, kept = (np.concatenate([np.arange(3000)[rows] for rows in part]) for part in (training, held_out))
     assert sorted([*trained_on, *kept]) == list(range(3000))
     assert len(kept) == 900
     assert kept.max() == 2999
@@ -179,11 +181,108 @@ def test_a_window_spans_no_gap_and_no_held_out_row(tmp_path: Path) -> None:
     config = replace(CONFIG, signal=replace(CONFIG.signal, window=20))
     healthy = prepare(config, read(table, tmp_path))
     assert len(healthy.x) == 840 - 2 * 19
-    assert len(healthy.x_held_out) == 360 - 3 * 19
+    assert len(healthy.x_held_out) == 360  # the rows before a held-out stretch fill its first window
     assert [len(healthy.without(fold)) for fold in (0, 2)] == [1004, 1004]
     assert len(healthy.every) == 1200 - 2 * 19
     assert healthy.x.shape[1:] == (4, 20)
     assert float(healthy.x[:, 3].abs().max()) == 0  # a channel that never changes
+
+
+@pytest.fixture(scope="module")
+def healthy(pump_run: Path, model: SignalModel) -> Healthy:
+    config = Run(pump_run).config
+    assert isinstance(config, SignalRunConfig)
+    return prepare(config, model.read(Path(config.data)))
+
+
+def test_thresholds_come_from_scores_as_they_are_in_the_middle_of_a_recording(
+    model: SignalModel, healthy: Healthy, pump_run: Path
+) -> None:
+    """The slow scale of a held-out stretch's first rows shows the rows before them, as it does live."""
+    unsmoothed = replace(model, smoothing=1.0)
+    rows = model.read(pump_run.parent / "pump.csv")
+    live = unsmoothed.scorer().push(rows.time, rows.values).score
+    _, held_out = hold_out_stretches(3000, 0.3, 12)
+    assert len(held_out) == len(healthy.folds) == 3
+    for stretch, fold in zip(held_out, healthy.folds, strict=True):
+        (score,) = scores_of(unsmoothed.scorer, fold.parts, healthy.block)
+        assert score == pytest.approx(live[stretch], rel=1e-4, abs=1e-4)
+        assert torch.equal(fold.x, healthy.every[stretch.start - 11 : stretch.stop - 11])
+        assert len(fold.own) == len(fold.x) - 11
+
+
+def test_where_nothing_stands_before_healthy_rows_the_first_ones_do_not_count_while_a_block_is_left(
+    model: SignalModel, tmp_path: Path
+) -> None:
+    table = recording(1000, 4).astype({"t": float})
+    table.loc[500:, "t"] += 500  # a gap
+    table.loc[800:, "t"] += 500
+    rows = read(table, tmp_path)
+    _, second, third = parts_of(rows, slice(450, 1000), before=156)
+    assert (len(second.time), second.before, second.first(144, 60)) == (300, 0, 144)
+    assert (third.first(144, 56), third.first(144, 57)) == (144, 0)
+    first = parts_of(rows, slice(450, 1000), before=156)[0]
+    assert (len(first.time), first.before, first.first(144, 60)) == (206, 156, 156)
+    live = model.scorer().push(second.time, second.values).score
+    counted, short = (scores_of(model.scorer, [second], block)[0] for block in (60, 200))
+    assert np.array_equal(counted, live[144:])
+    assert np.array_equal(short, live[11:])  # less from the usual score than a full one, as live
+
+
+def test_nothing_is_fitted_on_held_out_rows_but_what_is_remembered(tmp_path: Path) -> None:
+    table = recording(3000)
+    _, held_out = hold_out_stretches(3000, 0.3, 12)
+    changed = table.copy()
+    for rows in held_out:
+        changed.loc[changed.index[rows], "flow"] += 40
+    before, after = (prepare(CONFIG, read(one, tmp_path)) for one in (table, changed))
+    assert before.scaling == after.scaling
+    training = table.drop(index=[i for rows in held_out for i in range(3000)[rows]])
+    values = training[["flow", "pressure", "noise"]]
+    assert before.scaling.centre[:3] == pytest.approx(values.mean().to_numpy())
+    assert before.scaling.spread[:3] == pytest.approx(values.std(ddof=0).to_numpy())
+
+
+def test_a_model_remembers_all_healthy_rows(model: SignalModel, healthy: Healthy) -> None:
+    detector = copy.copy(model.detector)
+    detector.memory_ = dict(model.detector.memory_)
+    detector.remember(healthy.every.numpy())
+    for name in sorted(detector.remembered):
+        assert torch.allclose(detector.memory_[name], model.detector.memory_[name], rtol=1e-3, atol=1e-4), name
+    detector.remember(healthy.without(0))
+    assert not torch.allclose(detector.memory_["window_mean"], model.detector.memory_["window_mean"], rtol=1e-3)
+
+
+def test_what_is_usual_is_the_mean_over_held_out_samples() -> None:
+    detector, x = quick("fanogan").fit(stripes(64, (2, 50))), stripes(40, (2, 50), 1)
+    usual, found = usual_of(detector, x), detector.explain(x)
+    assert usual.score == pytest.approx(found.score.mean())
+    assert usual.score > 0
+    assert usual.residual == pytest.approx(np.square(found.anomaly_map, dtype=np.float64).mean((0, 2)))
+
+
+def test_recalibration_keeps_how_alarms_begin(model: SignalModel, tmp_path: Path) -> None:
+    rows = read(recording(1200, 9), tmp_path)
+    asked = replace(model, rule=replace(model.rule, persist=5, block=70))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        adapted = recalibrate(asked, rows)
+        short = recalibrate(replace(asked, rule=replace(asked.rule, block=5000)), rows)
+    assert (adapted.rule.persist, adapted.rule.block) == (5, 70)
+    assert len(adapted.rule.peaks) == (1200 - 144) // 70
+    assert (short.rule.persist, short.rule.block) == (5, 2 * 144)  # as long a block does not fit
+
+
+def test_a_block_is_twice_as_long_as_what_a_score_sees_where_the_rows_allow_it() -> None:
+    def block(rows: int, slow: int, **config: int) -> int:
+        part = Part(np.arange(float(rows)), np.zeros((rows, 1)))
+        return block_of(AlarmConfig(**config), [part], 20, slow, "there is")  # type: ignore[arg-type]
+
+    assert block(5000, 12) == 2 * 20 * 12
+    assert block(5000, 1) == 10 * 20
+    assert block(319, 12) == 100  # a third of the 300 rows that have a score
+    assert block(5000, 12, block=60) == 60
+    assert block(60, 1, persist=30) == 30
 
 
 def test_recalibration_moves_the_thresholds_and_nothing_else(model: SignalModel, tmp_path: Path) -> None:

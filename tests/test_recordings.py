@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from anogan.data.recordings import from_table, read_recording, read_text
-from anogan.data.scaling import Scaling
+from anogan.data.scaling import FAR, REACH, Scaling
 from anogan.data.windows import cut_scales, cut_windows, lead_in, slow_scale
 from anogan.errors import SampleError
 
@@ -169,6 +169,17 @@ def test_scaling_is_that_of_the_training_rows_and_a_still_channel_waits() -> Non
     assert abs(scaled[:, 0].std() - 1) < 1e-9
     assert (scaled[:, 1:] == 0).all()
     assert scaling.apply(np.array([[0.0, 51.0, 2.0]]))[0, 1:].tolist() == pytest.approx([20, 2])
+    missing = np.array([[-50.0, np.nan], [-50.0, 1.0], [-50.0, 3.0]])
+    assert Scaling.fit(missing) == Scaling((-50.0, 2.0), (0.05, 1.0))
+    barely = 50 + 1e-5 * np.arange(100.0)[:, None]  # a channel that moves by very little is not still
+    assert Scaling.fit(barely).spread[0] == pytest.approx(barely.std())
+
+
+def test_a_value_far_away_stays_finite_and_keeps_its_sign() -> None:
+    scaling = Scaling((0.0,), (1e-300,))
+    far = scaling.apply(np.array([[1e300], [-1e300], [1e-300]]))
+    assert far[:, 0].tolist() == [FAR, -FAR, 1]
+    assert scaling.to_unit(far)[:, 0] == pytest.approx([1, -1, np.tanh(1 / REACH)])
 
 
 def test_a_sample_shows_the_last_rows_and_beside_them_the_means_of_the_last_blocks() -> None:

@@ -14,10 +14,11 @@ import pytest
 from conftest import quick, recording, stripes
 
 from anogan import bundle, cli
-from anogan.config import PhotoRunConfig
+from anogan.config import PhotoRunConfig, SignalRunConfig
 from anogan.errors import DataUnavailableError, RunError, SampleError, TrainingWarning
+from anogan.healthy import prepare
 from anogan.inspection import PhotoModel, Region
-from anogan.maintenance import score_recording
+from anogan.maintenance import score_recording, scores_of
 from anogan.parts import write_folder
 from anogan.runs import Run
 from anogan.sensitivity import NOTHING, cells_of, fill, parse_kinds, parse_severities, smallest_caught, summarise
@@ -87,13 +88,14 @@ def test_every_channel_takes_its_turn(trials: SensorTrials) -> None:
 
 
 def test_the_detector_has_not_seen_the_rows_it_scores(pump_run: Path) -> None:
-    model, found = SignalModel.load(pump_run, device="cpu"), []
-    for part in healthy_parts(pump_run, model, None):
-        scorer = part.model.scorer()
-        scorer.warm_up = 0  # as when the thresholds were set
-        found.append(scorer.push(*part.rows).score)
-    score = np.concatenate(found)
-    assert np.sort(score[np.isfinite(score)]) == pytest.approx(model.detector.calibration_scores_, rel=1e-4)
+    model = SignalModel.load(pump_run, device="cpu")
+    config = Run(pump_run).config
+    assert isinstance(config, SignalRunConfig)
+    healthy, score = prepare(config, model.read(Path(config.data))), []
+    models = [part.model for part in healthy_parts(pump_run, model, None)]
+    for fitted, fold in zip(models, healthy.folds, strict=True):
+        score += scores_of(fitted.scorer, fold.parts, healthy.block)
+    assert np.sort(np.concatenate(score)) == pytest.approx(model.detector.calibration_scores_, rel=1e-4)
 
 
 def test_a_spread_is_the_channels_own_and_a_severity_is_told_in_its_unit(trials: SensorTrials) -> None:

@@ -15,7 +15,7 @@ from photo_model import save_model
 from anogan import cli, synthesis
 from anogan.config import SignalRunConfig
 from anogan.errors import AnoganError, SampleError
-from anogan.maintenance import prepare
+from anogan.healthy import prepare
 from anogan.runs import Run
 from anogan.signals import SignalModel
 

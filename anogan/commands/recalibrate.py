@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from anogan import bundle, maintenance
-from anogan.alarms import in_words
+from anogan.budgets import in_words
 from anogan.options import Recalibrate
 from anogan.signals import SignalModel, about_signals
 
@@ -21,8 +21,8 @@ def run(options: Recalibrate) -> int:
         models[name] = maintenance.recalibrate(model, recording, options.budget)
         old, new = model.rule, models[name].rule
         print(
-            f"{name}: alarm above {new.threshold:.4g} (before: {old.threshold:.4g}), at most one false alarm in "
-            f"{in_words(1 / new.promised)}, from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
+            f"{name}: alarm above {new.threshold:.4g} (before: {old.threshold:.4g}), {new.promise}, "
+            f"from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
         )
     detectors = {name: model.detector for name, model in models.items()}
     about = manifest["about"] | {"signal": about_signals(models), "recalibrated": str(options.recording)}

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from anogan import maintenance
 from anogan.commands.made import MEASURED, NORMAL, Compared, Made, still_there, write_arrays
 from anogan.commands.progress import bar
 from anogan.config import SignalRunConfig
 from anogan.data.windows import cut_windows
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.files import write_bytes, write_text
-from anogan.maintenance import Healthy
+from anogan.healthy import Healthy, prepare
 from anogan.options import Simulate, recording_name
 from anogan.pipeline import row_counter
 from anogan.realism import gaussian, jittered, tstr
@@ -57,7 +56,7 @@ def _known(options: Simulate) -> Known:
     try:
         config = Run(options.run).config
         assert isinstance(config, SignalRunConfig)
-        healthy = maintenance.prepare(config, model.read(still_there(config.data)))
+        healthy = prepare(config, model.read(still_there(config.data)))
     except (RunError, DataUnavailableError) as error:
         if options.report:
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from anogan import bundle, maintenance, parallel, pipeline, qualitycontrol
-from anogan.alarms import in_words
+from anogan.budgets import in_words
 from anogan.commands.evaluate import show
 from anogan.commands.progress import bar, get
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig
@@ -16,6 +16,7 @@ from anogan.data import DATASETS, one_vs_rest
 from anogan.data.folders import find_photos
 from anogan.data.recordings import read_recording
 from anogan.errors import RunError, SampleError
+from anogan.healthy import prepare
 from anogan.options import Train, TrainPhotos, TrainSignals, run_path, vars_of
 from anogan.runs import Run
 
@@ -66,7 +67,7 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
     recording = read_recording(Path(config.data), signal.time_column, signal.channels, signal.day_first)
     for note in recording.notes:
         print(f"anogan: {config.data}: {note}", file=sys.stderr)
-    healthy = maintenance.prepare(config, recording)
+    healthy = prepare(config, recording)
     started = _start(path, config)
     if started.finished:
         print(f"{path} is already trained")
@@ -82,7 +83,7 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
     for name, model in models.items():
         rule = model.rule
         print(
-            f"{name}: alarm above {rule.threshold:.4g}, at most one false alarm in {in_words(1 / rule.promised)}, "
+            f"{name}: alarm above {rule.threshold:.4g}, {rule.promise}, "
             f"from {len(rule.peaks)} held-out blocks of {in_words(rule.block * rule.step)}"
         )
     if models:

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from anogan.alarms import in_words
+from anogan.budgets import in_words
 from anogan.data.photos import resized
 from anogan.errors import RunError
 from anogan.images import overlay, picture, png

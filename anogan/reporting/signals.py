@@ -16,7 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from anogan.alarms import UNITS, Alarm, in_words
+from anogan.alarms import Alarm
+from anogan.budgets import UNITS, in_words
 from anogan.data.recordings import Recording
 from anogan.reporting.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
 from anogan.reporting.page import Section, write_tables
@@ -55,9 +56,9 @@ def write_recording_page(
         f"{np.isfinite(score).sum():,} of them have a score; the first {model.detector.gan_.shape[1] - 1} rows of "
         f"every stretch fill the window. {_looks_back(model)}",
         f"An alarm begins when the score has been above {rule.threshold:.4g} for {rule.persist} rows and ends when it "
-        f"has been below {rule.release:.4g} for as many. While the machine is healthy: at most one alarm in "
-        f"{in_words(1 / rule.promised)} on average (asked for: {rule.budget}), from {len(rule.peaks)} healthy blocks "
-        f"of {in_words(rule.block * rule.step)} that nothing was trained on.",
+        f"has been below {rule.release:.4g} for as many. While the machine is healthy: {rule.promise}, asked for "
+        f"{rule.budget}, from {len(rule.peaks)} healthy blocks of "
+        f"{in_words(rule.block * rule.step)} that nothing was trained on.",
         *recording.notes,
     ]
     share = float(np.nanmean(table["alarm"].to_numpy() > 0)) if rows else 0.0

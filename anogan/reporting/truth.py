@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from anogan.alarms import Alarm, in_words
+from anogan.alarms import Alarm
+from anogan.budgets import in_words
 from anogan.data.recordings import Recording
 from anogan.reporting.page import Section
 from anogan.signals import SignalModel

@@ -19,7 +19,7 @@ from anogan.config import SignalRunConfig
 from anogan.data.recordings import Recording
 from anogan.errors import SampleError
 from anogan.faults import sensors
-from anogan.maintenance import Healthy, Rows, Stretch, prepare
+from anogan.healthy import Healthy, Rows, prepare, segments
 from anogan.sensitivity import (
     NOTHING,
     Cell,
@@ -29,8 +29,9 @@ from anogan.sensitivity import (
     separation,
     still_there,
 )
-from anogan.signals import Clock, SignalModel
+from anogan.signals import SignalModel
 
+Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
 KINDS: tuple[str, ...] = tuple(sensors.SENSOR_FAULTS)
 REPEATS = 20  # trials of each kind and severity on every channel
 HISTORY = 100_000  # healthy rows that tell a channel's spread
@@ -159,11 +160,7 @@ class SensorTrials:
 def _segments(part: Stretch, step: float) -> list[Stretch]:
     """Without late rows, cut where there is a gap."""
     time, values = part
-    if not len(time):
-        return []
-    begins, late = Clock(step).push(time)
-    cuts = np.flatnonzero(begins[~late])[1:]
-    return list(zip(np.split(time[~late], cuts), np.split(values[~late], cuts), strict=True))
+    return [(time[rows], values[rows]) for rows in segments(time, step)]
 
 
 def healthy_parts(run: Path, model: SignalModel, data: Path | None) -> list[Part]:
@@ -179,13 +176,15 @@ def healthy_parts(run: Path, model: SignalModel, data: Path | None) -> list[Part
     assert isinstance(config, SignalRunConfig)
     recording = model.read(still_there(config.data))
     healthy = prepare(config, recording)
-    stretches, window = [stretch for stretch, _ in healthy.folds], model.detector.gan_.shape[1]
-    segments = [segment for stretch in stretches for segment in _segments(stretch, model.step)]
-    scored = sum(max(0, len(time) - window + 1) for time, _ in segments)
+    window, warm_up = model.detector.gan_.shape[1], model.scorer().warm_up
+    parts = [(fold, part) for fold, found in enumerate(healthy.folds) for part in found.parts]
+    first = [max(part.first(warm_up, healthy.block), window - 1) for _, part in parts]
+    scored = sum(max(0, len(part.time) - begin) for (_, part), begin in zip(parts, first, strict=True))
     recalibrated = "recalibrated" in bundle.read_manifest(run)["about"]
     if scored != len(model.detector.calibration_scores_) and not recalibrated:
         raise SampleError(f"{config.data} is not what it was in training; give healthy rows with --data")
-    return [Part(_without(model, healthy, fold), stretch) for fold, stretch in enumerate(stretches)]
+    models = [_without(model, healthy, fold) for fold in range(len(healthy.folds))]
+    return [Part(models[fold], (part.time[part.before :], part.values[part.before :])) for fold, part in parts]
 
 
 def _without(model: SignalModel, healthy: Healthy, fold: int) -> SignalModel:
