@@ -106,7 +106,7 @@ def refusal(*args: object, cwd: Path) -> str:
         (["score"], "RUN"),
         (["score", "run"], "nothing to score: give files, a folder, a recording or the name of a data set"),
         (["train", "--data", "missing.csv"], "missing.csv is no table that can be read: No such file or directory"),
-        (["score", "nowhere", "nothing.png"], "neither a file, a folder nor a data set"),
+        (["score", "nowhere", "nothing.png"], "nowhere holds no trained model"),
         (["report", "nowhere"], "is no run directory"),
         (["sample", "nowhere"], "holds no trained model"),
     ],

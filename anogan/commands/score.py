@@ -12,7 +12,7 @@ import pandas as pd
 from anogan import bundle, parallel
 from anogan.commands.progress import bar, get
 from anogan.commands.score_files import score_files
-from anogan.config import is_recording
+from anogan.config import RECORDINGS, is_recording
 from anogan.data import DATASETS, one_vs_rest
 from anogan.errors import SampleError
 from anogan.files import write_text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run(options: Score) -> int:
     if not options.inputs:
         raise ValueError("nothing to score: give files, a folder, a recording or the name of a data set")
-    if any(map(is_recording, options.inputs)) and bundle.is_of_signals(options.run):
+    if bundle.is_of_signals(options.run):
         _check_nothing_moves(options)
         return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
@@ -57,6 +57,11 @@ def _score_dataset(options: Score) -> int:
 def _score_recordings(options: Score) -> int:
     from anogan.signals import SignalModel  # what it needs takes long to import
 
+    if not any(map(is_recording, options.inputs)):
+        raise ValueError(
+            f"{options.run} was trained on a recording of sensors and scores recordings ({', '.join(RECORDINGS)}), "
+            f"not {' '.join(options.inputs)}"
+        )
     model = SignalModel.load(options.run, options.detector, options.device)
     if options.out and len(options.inputs) > 1:
         raise ValueError("--out is the folder of one recording; leave it out to score several")

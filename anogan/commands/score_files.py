@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from anogan import bundle, parallel, verdicts
 from anogan.commands.progress import bar
+from anogan.config import is_recording
 from anogan.data.photos import Pixels, find_images
 from anogan.errors import SampleError
 from anogan.files import replacing
@@ -31,6 +32,8 @@ def score_files(options: Score) -> int:
     array = inputs[0] if len(inputs) == 1 and inputs[0].suffix == ".npy" and inputs[0].is_file() else None
     if array:
         return _score_array(options, array)
+    if all(map(is_recording, options.inputs)):
+        raise ValueError(f"{options.run} was trained on images; it cannot score {' '.join(options.inputs)}")
     if options.move_rejects:
         return _score_and_move(options, inputs, options.move_rejects)
     files = find_images(inputs)

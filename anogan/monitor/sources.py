@@ -157,7 +157,8 @@ class GrowingFile(Lines):
     def __init__(self, path: Path, position: int = 0, follow: bool = True) -> None:
         super().__init__()
         self.path, self.follow = path, follow
-        size = path.stat().st_size  # raises before anything starts where there is no file
+        with path.open("rb") as stream:  # raises before anything starts where there is no file
+            size = stream.seek(0, os.SEEK_END)
         self.position = position if position <= size else 0
 
     def _read(self) -> None:
