@@ -74,10 +74,10 @@ def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], abo
     for file, content in contents.items():
         write_bytes(partial / file, content)
     write_json(partial / MANIFEST, manifest | {"sha256": _seal(manifest)})
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)  # two renames, not a deletion: whatever stops us, one of the two is there whole
+    old, whole = _old(folder), (folder / MANIFEST).is_file()
+    shutil.rmtree(old if whole else folder, ignore_errors=True)  # where an earlier save was stopped, `old` is the model
+    if whole:
+        folder.rename(old)  # two renames, not a deletion: whatever stops us, `find` finds one of the two whole
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -90,14 +90,37 @@ def _memory_file(detector: str) -> str:
     return f"{detector}.memory.safetensors"
 
 
-def find(path: Path) -> Path:
-    """The bundle folder of a run directory, or of itself; raises `BundleError`."""
-    for folder in (path, path / "bundle"):
-        if (folder / MANIFEST).is_file():
-            return folder
+def _old(folder: Path) -> Path:
+    """Where a bundle is while a new one takes its place."""
+    return folder.with_name(folder.name + ".old")
+
+
+def home(path: Path) -> Path:
+    """The folder that the bundle of a run directory, or of itself, is saved in. Raises `BundleError` where there is
+    none, nor an older one that an interrupted save left behind."""
+    homes = (path, path / "bundle")
+    for there in (lambda folder: folder, _old):
+        for folder in homes:
+            if (there(folder) / MANIFEST).is_file():
+                return folder
     raise BundleError(
         f"{path} holds no trained model ({MANIFEST} is missing); train one with: anogan train --out {path}"
     )
+
+
+def find(path: Path) -> Path:
+    """The bundle folder of a run directory, or of itself; where a save was interrupted, that of the bundle before it.
+    Raises `BundleError`."""
+    folder = home(path)
+    return folder if (folder / MANIFEST).is_file() else _old(folder)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a run directory holds a trained model."""
+    try:
+        return bool(home(path))
+    except BundleError:
+        return False
 
 
 def run_name(path: Path) -> str:
@@ -114,7 +137,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_bytes())
         seal = manifest.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error!r}") from error
     if manifest.get("format") != FORMAT:
         raise BundleError(f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}")

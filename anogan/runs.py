@@ -18,8 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from anogan import parallel
-from anogan.bundle import MANIFEST
+from anogan import bundle, parallel
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig
 from anogan.configfile import differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
@@ -80,7 +79,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.path / "bundle" / MANIFEST).is_file()
+        return bundle.is_there(self.path)
 
     # Metrics.
 

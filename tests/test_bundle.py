@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +93,28 @@ def reseal(folder: Path, change) -> None:
     (folder / "bundle.json").write_text(json.dumps(manifest | {"sha256": bundle._seal(manifest)}))
 
 
+EDITED = {
+    "false-alarm rate": lambda m: m["detectors"]["fanogan"]["params"].update(false_alarm_rate=0.5),
+    "map scale": lambda m: m["detectors"]["fanogan"].update(map_scale=1e3),
+    "what it was trained on": lambda m: m["about"].update(data="circles"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(EDITED))
+def test_a_manifest_that_was_edited_by_hand_is_refused(copy: Path, what: str) -> None:
+    manifest = json.loads((copy / "bundle.json").read_text())
+    EDITED[what](manifest)
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="has been changed since it was written"):
+        bundle.load(copy)
+
+
+def test_a_manifest_nested_without_end_is_refused(copy: Path) -> None:
+    (copy / "bundle.json").write_text("[" * 100_000)
+    with pytest.raises(BundleError, match=r"bundle\.json cannot be read"):
+        bundle.load(copy)
+
+
 FORGED = {
     "huge": lambda m: m["gan"].update(width=10**6),
     "negative": lambda m: m["gan"].update(width=-1),
@@ -130,6 +155,53 @@ def test_tensors_of_other_types_or_values_are_refused(copy: Path) -> None:
         reseal(copy, lambda manifest: None)
         with pytest.raises(BundleError, match=message):
             bundle.load(copy)
+
+
+MEMORY = {"neighbourgan.memory.safetensors"}  # of detectors
+
+
+def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """The process ends when it is about to change what is where for the step-th time."""
+    left = iter(range(step, -1, -1))
+
+    def stopped(change):
+        def changed(*args, **options):
+            if next(left, 0) == 0:
+                raise KeyboardInterrupt
+            return change(*args, **options)
+
+        return changed
+
+    monkeypatch.setattr(Path, "rename", stopped(Path.rename))
+    monkeypatch.setattr(shutil, "rmtree", stopped(shutil.rmtree))
+
+
+def test_wherever_saving_is_stopped_twice_a_whole_model_is_found(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda file: None)  # there are many files
+    gan, steps, found = bundle.load_gan(saved, "cpu"), range(6), []
+    files = {file.name for file in saved.iterdir()} - MEMORY
+    for first, second in itertools.product(steps, steps):
+        run = tmp_path / f"{first}-{second}"
+        for number, step in enumerate((99, first, second, 99)):
+            with pytest.MonkeyPatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+                stopping_at(patched, step)
+                bundle.save(run / "bundle", gan, {}, {"number": number})
+            found.append(bundle.read_manifest(run)["about"]["number"])
+            assert {file.name for file in bundle.find(run).iterdir()} == files
+            assert found[-1] <= number
+        assert found[-1] == 3, "a save that is not stopped puts everything in order"
+        assert [path.name for path in run.iterdir()] == ["bundle"]
+    assert found.count(0) > found.count(2) > 0
+
+
+def test_a_run_whose_save_was_stopped_is_recalibrated_where_its_bundle_belongs(copy: Path) -> None:
+    copy.rename(copy.with_name("bundle.old"))
+    assert bundle.find(copy.parent) == bundle.find(copy) == copy.with_name("bundle.old")
+    assert bundle.home(copy.parent) == bundle.home(copy) == copy
+    assert bundle.is_there(copy.parent)
+    assert not bundle.is_there(copy.parent / "elsewhere")
 
 
 def test_a_folder_without_a_model_says_how_to_train_one(tmp_path: Path) -> None:

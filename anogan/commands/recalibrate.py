@@ -26,5 +26,5 @@ def run(options: Recalibrate) -> int:
         )
     detectors = {name: model.detector for name, model in models.items()}
     about = manifest["about"] | {"signal": about_signals(models), "recalibrated": str(options.recording)}
-    bundle.save(bundle.find(options.run), next(iter(detectors.values())).gan_, detectors, about)
+    bundle.save(bundle.home(options.run), next(iter(detectors.values())).gan_, detectors, about)
     return 0
