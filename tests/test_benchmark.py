@@ -74,6 +74,7 @@ def test_a_finished_cell_is_never_run_again_and_an_interruption_keeps_the_finish
     assert [job.label for job in jobs] == ["3", "8"]
 
 
+@pytest.mark.slow
 def test_a_method_added_later_shares_the_networks_trained_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path, monkeypatch: py
         run(tmp_path, ["default"])
 
 
+@pytest.mark.slow
 def test_detectors_that_search_score_a_balanced_subset_and_others_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

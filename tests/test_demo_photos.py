@@ -21,6 +21,7 @@ def test_the_photos_held_out_support_the_false_alarm_rate() -> None:
     assert demo_photos.GOOD * demo_photos.CONFIG.holdout >= 1 / demo_photos.CONFIG.false_alarm_rate - 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::anogan.errors.TrainingWarning", "ignore::anogan.errors.CalibrationWarning")
 def test_the_demo_renders_trains_reports_and_does_not_train_twice(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -95,6 +95,7 @@ def pixels(n: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["neighbourgan", "fanogan", "subspacegan"])
 def test_samples_get_pythons_verdicts_in_batches_of_any_size(name: str, images: Path, tmp_path: Path) -> None:
     """Images as bytes, anything else as floats."""
@@ -148,6 +149,7 @@ def test_photos_get_pythons_verdicts_maps_and_reconstructions(framing: tuple[Any
         assert np.allclose(got["reconstruction"][i], one.reconstruction, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_live_stream_gets_the_scores_of_the_monitor(pump_run: Path, tmp_path: Path) -> None:
     session = exported(pump_run, tmp_path / "model.onnx")
     model = SignalModel.load(pump_run, device="cpu")
@@ -219,6 +221,7 @@ def test_the_file_tells_what_made_it_and_how_close_it_is_but_not_where(images: P
     assert sorted(path.name for path in images.iterdir()) == ["model.onnx", "run"]
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_file(images: Path, tmp_path: Path) -> None:
     exported(images / "run", tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (images / "model.onnx").read_bytes()
@@ -338,6 +341,7 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path, monk
         cli.run_command(["export", str(tmp_path), "--onnx", "model.onnx"])
 
 
+@pytest.mark.slow
 def test_the_command_exports_in_a_process_of_its_own(images: Path, tmp_path: Path) -> None:
     """Where nothing has been scored before."""
     command = [sys.executable, "-m", "anogan", "export", str(images / "run"), "--onnx", str(tmp_path / "model.onnx")]

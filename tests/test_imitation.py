@@ -144,6 +144,7 @@ def test_another_photo_of_the_defect_is_another_wish(run: Path, tmp_path: Path) 
         simulate(run, words)
 
 
+@pytest.mark.slow
 def test_the_report_shows_recorded_and_imitated_defects(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert simulate(run, f"-n 30 --faults {tmp_path / 'hole'} --report --out {out}") == 0

@@ -100,6 +100,7 @@ def connected(port: int, on_alarm: Callable[[dict], None] | None = None) -> mqtt
     return client
 
 
+@pytest.mark.slow
 @needs_broker
 def test_nothing_is_lost_or_doubled_when_broker_and_monitor_are_stopped(
     pump_run: Path, tmp_path: Path, broker: Broker, monitors: list[subprocess.Popen[str]]

@@ -39,6 +39,7 @@ def process(pump_run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             running.kill()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_stop_finishes_what_it_accepted(process: tuple[subprocess.Popen[str], str]) -> None:
     running, address = process
     events: list[str] = []
