@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from anogan import bundle, maintenance, parallel, pipeline, qualitycontrol
 from anogan.budgets import in_words
+from anogan.calibration import hold_out
 from anogan.commands.evaluate import show
 from anogan.commands.progress import bar, get
 from anogan.config import PhotoRunConfig, RunConfig, SignalRunConfig
 from anogan.data import DATASETS, one_vs_rest
 from anogan.data.folders import find_photos
 from anogan.data.recordings import read_recording
+from anogan.detectors.base import FEWEST, resolve_device
 from anogan.errors import RunError, SampleError
 from anogan.healthy import prepare
 from anogan.options import Train, TrainPhotos, TrainSignals, run_path, vars_of
@@ -23,11 +29,35 @@ from anogan.runs import Run
 
 def run(options: Train | TrainSignals | TrainPhotos) -> int:
     path = run_path(options)
+    _check(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
         raise RunError(f"{path} holds an unfinished run; continue it with --resume, or choose another --out")
     if isinstance(options, TrainSignals):
         return _train_signals(options, path)
     return _train_photos(options, path) if isinstance(options, TrainPhotos) else _train_images(options, path)
+
+
+def _check(options: Train | TrainSignals | TrainPhotos) -> None:
+    """What can be told before anything is read."""
+    resolve_device(options.device)
+    if options.checkpoint_seconds < 0:
+        raise ValueError(f"expected --checkpoint-seconds of 0 or more, got {options.checkpoint_seconds}")
+    for name, number in _numbers(asdict(options)):
+        if not isfinite(number):
+            raise ValueError(f"expected a finite --{name.replace('_', '-')}, got {number}")
+    if not all(0 <= beta < 1 for beta in options.gan.betas):
+        raise ValueError(f"expected --gan.betas in [0, 1), got {' '.join(map(str, options.gan.betas))}")
+    if not options.detectors and not isinstance(options, Train):
+        raise ValueError("expected one or more --detectors for sensors or photos")
+
+
+def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, float]]:
+    """The settings that are fractional numbers, by name, and those of the groups in them."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{name}." if name not in ("signal", "alarm", "photo") else "")
+        elif isinstance(value, float):
+            yield f"{group}{name}", value
 
 
 def _start(path: Path, config: RunConfig) -> Run:
@@ -91,6 +121,16 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
     return 0
 
 
+def _check_holdout(config: PhotoRunConfig, photos: int) -> None:
+    training, held_out = hold_out(photos, config.holdout, config.seed)
+    fewest = 1 if config.photo.tiles else FEWEST
+    if len(training) < fewest or not len(held_out):
+        raise SampleError(
+            f"--holdout {config.holdout:g} leaves {len(training)} of {photos} photos to train on and {len(held_out)} "
+            f"to hold out; expected at least {fewest} and 1"
+        )
+
+
 def _train_photos(options: TrainPhotos, path: Path) -> int:
     config = PhotoRunConfig(**vars_of(options))
     folder = find_photos(Path(config.data))
@@ -99,6 +139,7 @@ def _train_photos(options: TrainPhotos, path: Path) -> int:
         tqdm.write(f"anogan: {file} is left out: {error}", file=sys.stderr)
 
     framing, good = qualitycontrol.frame(config.photo, folder.good, tell)
+    _check_holdout(config, len(good))
     started = _start(path, config)
     if started.finished:
         print(f"{path} is already trained")

@@ -35,10 +35,16 @@ class Explanation(NamedTuple):
 
 
 def resolve_device(device: str) -> torch.device:
-    """'auto' is the accelerator where there is one, else the CPU."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """'auto' is the accelerator where there is one, else the CPU. Raises `ValueError` on one that cannot be used."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found).cpu()
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"expected a device such as auto, cpu or cuda:0, got {device!r}: {why}") from None
+    return found
 
 
 def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
