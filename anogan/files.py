@@ -7,9 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from anogan import parallel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a text begins that a spreadsheet takes for one
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -52,6 +57,23 @@ def lock(stream: IO[Any], wait: bool) -> bool:
     except OSError:
         return True
     return True
+
+
+def no_formula(cell: Any) -> Any:
+    """With an apostrophe before it where it is a text that a spreadsheet would take for a formula; numbers stay."""
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for a CSV file: no name of a column and no text in it is a formula to a spreadsheet."""
+    texts = [name for name in table.columns if table[name].dtype.kind == "O"]
+    return table.assign(**{name: table[name].map(no_formula) for name in texts}).rename(columns=no_formula)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 from anogan import parallel
 from anogan.data.photos import find_images
 from anogan.errors import SampleError
-from anogan.files import lock, write_text
+from anogan.files import lock, no_formula, write_text
 from anogan.streaming import OnError, OnSaved
 
 LOG = "rejects.csv"
@@ -104,14 +104,14 @@ class Rejects:
 
 def _line(*row: str) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row)
+    csv.writer(text, lineterminator="\n").writerow(map(no_formula, row))
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _names(log: BinaryIO, moved: Path) -> bool:
     """Whether one of the last rows names this photo: an interrupted move has written it."""
     rows = csv.reader(io.StringIO(_tail(log).decode("utf-8", "surrogateescape")))
-    return any(len(row) == len(COLUMNS) and row[1] == str(moved) for row in rows)
+    return any(len(row) == len(COLUMNS) and row[1] == no_formula(str(moved)) for row in rows)
 
 
 def _tail(log: BinaryIO) -> bytes:
@@ -181,7 +181,8 @@ def _sync_folder(folder: Path) -> None:
 
 def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
     """The photos of files and folders. Where an interrupted scoring is `going_on`, its photos come first, in their
-    order: those that it moved are found no longer, yet have their rows. `memory` is the file that keeps them."""
+    order: those that it moved are found no longer, yet have their rows. `memory` is the file that keeps them. Raises
+    `ValueError` where another photo has taken the place of one of them, whose row may be written already."""
     known = {row[0]: row for row in json.loads(memory.read_text())} if going_on and memory.exists() else {}
     try:
         found = find_images(inputs)
@@ -190,6 +191,12 @@ def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
             raise
         found = []
     rows = {str(path): [str(path), str(name), *stamp_of(path)] for path, name in found}
+    replaced = [file for file in rows if file in known and rows[file] != known[file]]
+    if replaced:
+        raise ValueError(
+            f"{replaced[0]} has been replaced since its scoring was interrupted; move it away until that is finished, "
+            f"or remove {memory.name} and the .part files beside it to begin anew"
+        )
     parallel.wait_for_all()  # every process has looked before the first one moves anything
     rows = known | {file: row for file, row in rows.items() if file not in known}
     write_text(memory, json.dumps(list(rows.values())))

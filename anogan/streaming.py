@@ -26,8 +26,10 @@ from anogan.data.photos import read_photos
 from anogan.data.splits import to_unit_range
 from anogan.detectors import Detector
 from anogan.errors import SampleError
+from anogan.files import replacing, without_formulas
 
 BLOCK = 1024  # samples in memory at once
+CHUNK = 16_384  # rows of a table in memory at once
 PHOTOS = 16  # photos of any size in memory at once
 Samples = Sequence[NDArray[np.float32] | SampleError]
 Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # the first one's number, names, samples -> a row per sample
@@ -73,11 +75,17 @@ class PhotoFiles:
         return len(self.paths)
 
     def identity(self) -> Any:
-        return list(map(str, self.paths)) if self.known_as is None else self.known_as
+        return list(map(_identity, self.paths)) if self.known_as is None else self.known_as
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         paths = self.paths[begin:end]
         return list(map(str, paths)), list(read_photos(paths, self.channels))
+
+
+def _identity(path: Path) -> Any:
+    """Path, bytes and time of writing: a photo that is replaced is another one."""
+    stat = path.stat()
+    return [str(path), stat.st_size, stat.st_mtime_ns]
 
 
 class ImageFiles(PhotoFiles):
@@ -207,7 +215,7 @@ def score_stream(
     on after the last row in there. Memory is bounded by one block, not by the source. Several processes score a block
     each in turn, and the first merges their rows and counts. `on_saved` is told the rows of every block when they are
     on disk, and those of the last block once more when an interrupted scoring goes on. `finish` makes `out` of the file
-    of all rows, which is removed when it is done; otherwise that file becomes `out`.
+    of all rows, which is removed when it is done; otherwise `out` has the same rows.
     """
     partials = partials_of(out, model, source.identity())
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -232,12 +240,15 @@ def score_stream(
     if parallel.rank():
         return Counter()
     _merge(partials, source.block)
-    if finish:
-        finish(partials[0], out)
-        partials[0].unlink()
-    else:
-        partials[0].replace(out)
+    (finish or _finish)(partials[0], out)
+    partials[0].unlink()
     return Counter(_verdicts(out))
+
+
+def _finish(partial: Path, out: Path) -> None:
+    with replacing(out) as stream, pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=CHUNK) as chunks:
+        for i, rows in enumerate(chunks):
+            stream.write(without_formulas(rows).to_csv(index=False, header=i == 0, lineterminator="\n").encode())
 
 
 def partials_of(out: Path, model: Any, identity: Any) -> list[Path]:

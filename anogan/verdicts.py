@@ -15,7 +15,7 @@ import pandas as pd
 from anogan.data.framing import Framing
 from anogan.data.photos import Pixels
 from anogan.errors import SampleError
-from anogan.files import replacing
+from anogan.files import no_formula, replacing, without_formulas
 from anogan.images import overlay, png
 from anogan.inspection import Inspection, PhotoModel, Region
 from anogan.streaming import Rows, Samples
@@ -78,9 +78,10 @@ def finish(partial: Path, out: Path) -> None:
         for i, rows in enumerate(_chunks(partial)):
             photos = list(map(_read_back, rows.to_dict("records")))
             counts = [str(len(photo["regions"])) if "regions" in photo else "" for photo in photos]
-            rows.assign(regions=counts).to_csv(scores, index=False, header=i == 0, lineterminator="\n")
+            shown = without_formulas(rows.assign(regions=counts))
+            shown.to_csv(scores, index=False, header=i == 0, lineterminator="\n")
             for photo in photos:
-                regions.writerows([photo["file"], *region.values()] for region in photo.get("regions", []))
+                regions.writerows([no_formula(photo["file"]), *region.values()] for region in photo.get("regions", []))
                 listed.write(separator + json.dumps(photo))
                 separator = ",\n"
         listed.write("\n]\n")

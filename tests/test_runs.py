@@ -54,6 +54,20 @@ def test_lines_beyond_the_checkpoint_and_half_lines_are_forgotten(tmp_path: Path
     assert run.metrics == [{"stage": "gan", "step": 50}, {"stage": "gan", "step": 100}]
 
 
+def test_what_was_logged_after_the_checkpoint_is_forgotten_when_training_goes_on_from_it(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", RunConfig())
+    run.log({"stage": "encoder", "step": 900})
+    training = GANTraining((1, 12, 12), run.config.gan, 0)
+    training.step = 100
+    run.save_checkpoint("gan", training)
+    for step in (50, 100, 150):
+        run.log({"stage": "gan", "step": step})
+    again = GANTraining((1, 12, 12), run.config.gan, 0)
+    run.load_checkpoint("gan", again)
+    assert again.step == 100
+    assert [(line["stage"], line["step"]) for line in run.metrics] == [("encoder", 900), ("gan", 50), ("gan", 100)]
+
+
 @pytest.mark.parametrize("content", [b"garbage", b""])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     run = Run.create(tmp_path / "r", RunConfig())

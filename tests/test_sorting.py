@@ -255,6 +255,63 @@ def test_without_links_a_photo_is_copied_before_it_is_removed(
     assert not third.exists()
 
 
+def test_another_photo_of_the_same_size_and_time_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "no")
+
+    monkeypatch.setattr(os, "link", refused)
+    rejects, contents = Rejects(tmp_path / "r"), []
+    for i in range(2):
+        path = tmp_path / "in" / str(i) / "a.bmp"
+        path.parent.mkdir(parents=True)
+        photo(i).save(path)
+        os.utime(path, ns=(0, 10**18))
+        contents.append(path.read_bytes())
+        reject(rejects, path)
+    assert len(contents[0]) == len(contents[1])
+    assert [(tmp_path / "r" / name).read_bytes() for name in ("a.bmp", "a-1.bmp")] == contents
+
+
+FORMULAS = ('=HYPERLINK("x").png', "+a.png", "-b.png", "@c.png")
+
+
+def test_no_name_of_a_file_is_a_formula_in_a_table(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in FORMULAS:
+        write(Path(name), 200, bad=True)
+    paths = [Path(name) for name in FORMULAS]
+    source, ignore = streaming.PhotoFiles(paths, 1), lambda *told: None
+    rows = verdicts.inspector(PhotoModel.load(run, device="cpu"))
+    streaming.score_stream(rows, source, Path("s.csv"), "model", ignore, ignore, finish=verdicts.finish)
+    plain = streaming.scorer(bundle.load(run, device="cpu"), "file")
+    streaming.score_stream(plain, streaming.ImageFiles(paths, SHAPE, True), Path("plain.csv"), "model", ignore, ignore)
+    for table in ("s.csv", "s.regions.csv", "plain.csv"):
+        assert set(pd.read_csv(table)["file"]) == {f"'{name}" for name in FORMULAS}
+    assert {one["file"] for one in json.loads(Path("s.regions.json").read_text())} == set(FORMULAS)
+    for path in paths:
+        reject(Rejects(tmp_path / "r"), path)
+    assert set(pd.read_csv(tmp_path / "r" / LOG)["file"]) == {f"'{name}" for name in FORMULAS}
+    assert sorted(names(tmp_path / "r")) == sorted([LOG, *FORMULAS])
+
+
+def test_a_photo_that_takes_the_place_of_one_scored_before_an_interruption_is_told(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = line(tmp_path / "line", good=2, bad=1)
+    words = ("score", run, photos, "--move-rejects", tmp_path / "rejects", "--out", tmp_path / "s.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(streaming, "_merge", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert anogan(*words).returncode == 130
+    good = photos / "good-0.png"
+    kept = good.read_bytes(), good.stat().st_mtime_ns
+    write(good, 5, bad=True)
+    assert "good-0.png has been replaced since its scoring was interrupted" in anogan(*words).stderr
+    good.write_bytes(kept[0])
+    os.utime(good, ns=(0, kept[1]))
+    assert anogan(*words).returncode == 0
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 3
+
+
 def test_the_log_goes_on_after_half_a_row_and_after_it_was_taken_away(tmp_path: Path) -> None:
     rejects = Rejects(tmp_path / "r")
     with (tmp_path / "r" / LOG).open("a") as stream:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from PIL import Image
 
 from anogan import streaming
 from anogan.detectors import Detector
-from anogan.streaming import ArrayFile, ImageFiles, score_stream, scorer
+from anogan.streaming import ArrayFile, ImageFiles, PhotoFiles, score_stream, scorer
 
 SHAPE = (1, 12, 12)
 
@@ -93,6 +95,49 @@ def test_another_source_or_model_does_not_go_on_with_these_rows(detector: Detect
     other = stripes(30, SHAPE)[::-1]
     stream(detector, ArrayFile(save(tmp_path / "y.npy", other), SHAPE), tmp_path / "s.csv")
     assert np.allclose(pd.read_csv(tmp_path / "s.csv")["score"], detector.anomaly_score(other), rtol=1e-4)
+
+
+def test_another_model_does_not_go_on_with_the_rows_of_the_first(detector: Detector, tmp_path: Path) -> None:
+    x, out = stripes(30, SHAPE), tmp_path / "s.csv"
+    source, other = ArrayFile(save(tmp_path / "x.npy", x), SHAPE), quick("neighbourgan", random_state=1)
+
+    def interrupt(rows: int) -> None:
+        if rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream(detector, source, out, interrupt)
+    other.adopt(detector.gan_, x[15:], x[:15])
+    score_stream(scorer(other, "row"), source, out, "another model", lambda rows: None, lambda *error: None)
+    assert np.allclose(pd.read_csv(out)["score"], other.anomaly_score(x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["photos", "images"])
+def test_a_photo_that_is_replaced_before_an_interrupted_scoring_goes_on_is_scored_anew(
+    tmp_path: Path, kind: str
+) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(30)]
+    for path in paths:
+        Image.new("L", SHAPE[1:], 100).save(path)
+
+    def interrupt(rows: int) -> None:
+        if rows:
+            raise KeyboardInterrupt
+
+    def brightness(begin: int, names: list[str], samples: Any) -> pd.DataFrame:
+        return pd.DataFrame({"file": names, "score": [float(x.mean()) for x in samples], "verdict": "normal"})
+
+    def score(on_block: Any) -> pd.DataFrame:
+        source = PhotoFiles(paths, 1) if kind == "photos" else ImageFiles(paths, SHAPE, False)
+        score_stream(brightness, source, tmp_path / "s.csv", "model", on_block, lambda *error: None)
+        return pd.read_csv(tmp_path / "s.csv")
+
+    with pytest.raises(KeyboardInterrupt):
+        score(interrupt)
+    Image.new("L", SHAPE[1:], 200).save(paths[0])
+    os.utime(paths[0], ns=(0, 1))
+    told = score(lambda rows: None)
+    assert told["score"].tolist() == pytest.approx([200 / 127.5 - 1, *[100 / 127.5 - 1] * 29], abs=1e-5)
 
 
 def test_a_bad_sample_has_a_row_that_says_why(detector: Detector, tmp_path: Path) -> None:

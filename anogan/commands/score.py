@@ -15,7 +15,7 @@ from anogan.commands.score_files import score_files
 from anogan.config import RECORDINGS, is_recording
 from anogan.data import DATASETS, one_vs_rest
 from anogan.errors import SampleError
-from anogan.files import write_text
+from anogan.files import without_formulas, write_text
 from anogan.options import Score, recording_name
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def score_recording_file(model: SignalModel, file: Path, out: Path, title: str, 
         print(f"anogan: {file}: {note}", file=sys.stderr)
     with bar("score", len(recording)) as update:
         watched = score_recording(model, recording, lambda rows: update(rows, ""))
-    write_text(out / "scores.csv", watched.table.to_csv(index=False, float_format="%.6g"))
-    write_text(out / "alarms.csv", alarm_table(watched.alarms).to_csv(index=False, float_format="%.6g"))
+    for name, table in (("scores", watched.table), ("alarms", alarm_table(watched.alarms))):
+        write_text(out / f"{name}.csv", without_formulas(table).to_csv(index=False, float_format="%.6g"))
     page = write_recording_page(out, title, recording, model, watched.table, watched.alarms, truth)
     print(f"{file}: {len(watched.alarms)} alarms in {len(recording)} rows")
     print(page)
