@@ -11,6 +11,14 @@ from anogan import parallel
 THIN = 4  # channels up to which a convolution's usual kernels are far from busy
 
 
+def precise(x: Tensor) -> Tensor:
+    """x in float64 on a CPU: some CPUs round a row of a float32 product by its place in the batch.
+
+    Products that decide a score are computed from such factors and rounded to float32 at the end.
+    """
+    return x.double() if x.device.type == "cpu" else x
+
+
 class Halving(nn.Conv2d):
     """Convolution 4x4, stride 2, padding 1: (n, c_in, h, w) -> (n, c_out, h // 2, w // 2).
 
@@ -40,7 +48,8 @@ class Doubling(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if self.out_channels > THIN:
             return super().forward(x, output_size)
-        blocks = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (n, h w, 16 c_out)
+        weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)  # a product per sample: one of all rounds by place
+        blocks = x.permute(0, 2, 3, 1).flatten(1, 2) @ weight  # (n, h w, 16 c_out)
         size = (2 * x.shape[2], 2 * x.shape[3])
         assert self.bias is not None
         return F.fold(blocks.transpose(1, 2), size, 4, padding=1, stride=2) + self.bias.view(-1, 1, 1)
@@ -54,6 +63,16 @@ def halving(dims: int, c_in: int, c_out: int) -> nn.Conv1d | nn.Conv2d:
 def doubling(dims: int, c_in: int, c_out: int) -> nn.ConvTranspose1d | nn.ConvTranspose2d:
     """The transposed convolution that doubles every side."""
     return Doubling(c_in, c_out) if dims == 2 else nn.ConvTranspose1d(c_in, c_out, 4, 2, 1)
+
+
+class Linear(nn.Linear):
+    """A linear layer that is `precise` once it is trained, for a search over z would amplify what is rounded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        bias = None if self.bias is None else precise(self.bias)
+        return F.linear(precise(x), precise(self.weight), bias).to(x.dtype)
 
 
 class ToVector(nn.Module):

@@ -12,6 +12,7 @@ DIRECTIONS = 8  # in two dimensions
 CELL = 3 / 14  # side of a cell over the side of the sample: 6 pixels of 28; cells overlap by half
 EPSILON = 1e-4  # keeps the root smooth where nothing changes; the range of x is 2
 FLOOR = 1e-6  # of a distance, before its logarithm
+SPARE = 4  # neighbours beyond those asked for, among which the last one is chosen
 CHUNK = 500  # rows compared with the memory at once
 
 
@@ -45,9 +46,15 @@ def _directions(down: Tensor, right: Tensor) -> list[Tensor]:
 
 
 def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors."""
-    similarity, rows = (query @ memory.T).topk(min(k, len(memory)), dim=1)
-    return (1 - similarity).clamp_min(FLOOR), rows
+    """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors.
+
+    The product finds SPARE more, and their distances are then computed without it: 1 - cos cancels where two are alike,
+    and some CPUs round a product by a row's place.
+    """
+    k = min(k, len(memory))
+    rows = (query @ memory.T).topk(min(k + SPARE, len(memory)), dim=1).indices
+    distance, order = ((query[:, None] - memory[rows]).square().sum(2) / 2).topk(k, dim=1, largest=False)
+    return distance.clamp_min(FLOOR), rows.gather(1, order)
 
 
 def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:

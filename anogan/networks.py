@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.parametrizations import spectral_norm
 
 from anogan.config import GANConfig, NormName
-from anogan.layers import BatchNorm, FromVector, ToVector, doubling, halving
+from anogan.layers import BatchNorm, FromVector, Linear, ToVector, doubling, halving
 
 Shape = tuple[int, ...]
 SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
@@ -51,7 +51,7 @@ class Generator(nn.Module):
         base = [math.ceil(side / 2 ** len(channels)) for side in shape[1:]]
         # A transposed convolution of a 1x1 input is a matrix product; written as one it is faster.
         layers: list[nn.Module] = [
-            nn.Linear(latent_dim, channels[0] * math.prod(base), bias=False),
+            Linear(latent_dim, channels[0] * math.prod(base), bias=False),
             FromVector(channels[0], base),
         ]
         for c_in, c_out in zip(channels, [*channels[1:], shape[0]], strict=True):
@@ -114,7 +114,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape, latent_dim: int, width: int) -> None:
         super().__init__()
         self.trunk = _Trunk(shape, width, "batch")
-        self.head = nn.Linear(self.trunk.feature_dim, latent_dim)
+        self.head = Linear(self.trunk.feature_dim, latent_dim)
         _init(self.head)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, pad
+from torch.nn.functional import normalize, pad
 
 from anogan.config import EncoderConfig, ResidualName, SearchConfig
 
@@ -38,8 +38,12 @@ def relative(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def cosine(x: Tensor, x_hat: Tensor) -> Tensor:
-    """1 - cos of the two as vectors of brightness, -1 being zero."""
-    return 1 - cosine_similarity((x + 1).flatten(1), (x_hat + 1).flatten(1), dim=1)
+    """1 - cos of the two as vectors of brightness, -1 being zero; 0 where both are black, 1 where one of them is.
+
+    It is |u - v|^2 / (|u|^2 + |v|^2) of unit vectors, which does not cancel where the two are nearly alike.
+    """
+    u, v = (normalize((image + 1).flatten(1), dim=1) for image in (x, x_hat))
+    return (u - v).square().sum(1) / (u.square().sum(1) + v.square().sum(1)).clamp_min(1.0)
 
 
 def blurred_cosine(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -50,7 +54,8 @@ def blurred_cosine(x: Tensor, x_hat: Tensor) -> Tensor:
 def blur(x: Tensor, passes: int = 2) -> Tensor:
     """Passes of [1 2 1] / 4 along each axis of x (n, channels, *size), edges repeated: nearly a Gaussian of variance
     passes / 2."""
-    x = x @ _blur_matrix(x.shape[-1], passes).to(x)
+    along = _blur_matrix(x.shape[-1], passes).to(x)
+    x = x @ along.expand(*x.shape[:-2], -1, -1)  # sample by sample: one product of all would round by a row's place
     return x if x.dim() == 3 else _blur_matrix(x.shape[-2], passes).to(x).T @ x
 
 

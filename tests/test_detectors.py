@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from anogan.config import PlacesConfig
 from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
@@ -33,14 +35,37 @@ def test_a_score_depends_on_its_sample_alone(fitted: Detector, data: st.DataObje
     alone = fitted.anomaly_score(x)
     rows = np.array(data.draw(st.lists(st.integers(0, 39), min_size=1, max_size=90)))
     torch.manual_seed(data.draw(st.integers(0, 9)))
-    assert np.array_equal(fitted.anomaly_score(x[rows]), alone[rows])
+    assert np.abs(fitted.anomaly_score(x[rows]) - alone[rows]).max() <= rounding(fitted)
+
+
+def rounding(detector: Detector) -> float:
+    """By how much two scores of one sample may differ."""
+    return 1e-5 * float(detector.calibration_scores_.std())
+
+
+class RoundsByPlace(TorchDispatchMode):
+    """A CPU whose products of matrices round every second row down and the others up."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        found = func(*args, **kwargs or {})
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default):
+            down = torch.arange(found.shape[-2]) % 2 == 0
+            return torch.where(down[:, None], found, found * (1 + torch.finfo(found.dtype).eps))
+        return found
+
+
+def test_a_score_does_not_hang_on_how_a_product_rounds_a_row_at_its_place(fitted: Detector) -> None:
+    x = stripes(40, fitted.gan_.shape, seed=7)
+    with RoundsByPlace():
+        here, one_further = fitted.anomaly_score(x), fitted.anomaly_score(np.roll(x, 1, axis=0))
+    assert np.abs(np.roll(one_further, -1) - here).max() <= rounding(fitted)
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads(fitted: Detector) -> None:
     x = stripes(10, fitted.gan_.shape, seed=8)
     one = fitted.anomaly_score(x)
     torch.set_num_threads(2)
-    assert np.allclose(fitted.anomaly_score(x), one, rtol=1e-4, atol=1e-3)
+    assert np.abs(fitted.anomaly_score(x) - one).max() <= rounding(fitted)
 
 
 def test_one_pass_over_any_number_of_rows_says_what_explain_says_unless_z_is_searched(fitted: Detector) -> None:

@@ -26,6 +26,14 @@ def test_residuals_of_known_samples() -> None:
     assert RESIDUALS["cosine"](x, x_hat).item() == pytest.approx(1 - 2**-0.5)
 
 
+@pytest.mark.parametrize("name", ["cosine", "blurred_cosine"])
+def test_a_black_image_is_like_another_and_unlike_any_that_is_not(name: str) -> None:
+    black, drawn = torch.full((3, 1, 6, 6), -1.0), torch.rand(3, 1, 6, 6) * 2 - 1
+    assert RESIDUALS[name](black, black).abs().max() == 0
+    assert torch.allclose(RESIDUALS[name](black, drawn), torch.ones(3))
+    assert torch.allclose(RESIDUALS[name](drawn, black), torch.ones(3))
+
+
 def test_cosine_does_not_see_brightness() -> None:
     x = torch.rand(3, 1, 6, 6) * 2 - 1
     dimmer = (x + 1) / 2 - 1

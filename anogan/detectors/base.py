@@ -221,7 +221,7 @@ class Detector(OutlierEstimator):
 
     def _joined(self, scores: list[Score]) -> tuple[Floats, dict[str, Floats]]:
         def join(parts: list[Tensor]) -> Floats:
-            return torch.cat(parts).double().cpu().numpy()
+            return torch.cat(parts).cpu().double().numpy()  # some accelerators have no float64
 
         return join([s.total for s in scores]), {name: join([s.terms[name] for s in scores]) for name in self.terms}
 

@@ -11,6 +11,7 @@ from anogan.calibration import Floats
 from anogan.config import PHOTOS, AugmentName, GANConfig, LocatorConfig, PlacesConfig
 from anogan.detectors.base import Detector, Memory, check_samples
 from anogan.inversion import OnRows, chunks
+from anogan.layers import precise
 from anogan.networks import Locator
 from anogan.scoring import Score, blur
 
@@ -136,9 +137,9 @@ class LocatorGAN(Detector):
 
     def _left(self, x: Tensor) -> Tensor:
         """What the components leave of x (n, *shape)."""
-        rows = x.flatten(1) - self.memory_["mean"].to(x)
-        components = self.memory_["components"].to(x)
-        return (rows - (rows @ components) @ components.T).view_as(x)
+        rows = precise(x.flatten(1)) - self.memory_["mean"]
+        components = precise(self.memory_["components"])
+        return (rows - (rows @ components) @ components.T).to(x.dtype).view_as(x)
 
     def _located(self, x: Tensor, x_hat: Tensor) -> Tensor:
         network, found = self._network, []

@@ -10,6 +10,7 @@ from torch import Tensor
 from anogan.config import SENSORS, EncoderConfig, GANConfig, SubspaceConfig
 from anogan.detectors.base import Memory
 from anogan.detectors.views import ViewsDetector
+from anogan.layers import precise
 
 LIMIT = 0.99  # quantile of training windows that T2 and SPE are measured by
 SHRINKAGE = 0.01  # of correlations towards none, so that they can be inverted
@@ -40,9 +41,11 @@ class Subspace(NamedTuple):
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Hotelling's T2 within the subspace and the squared error beside it (Jackson & Mudholkar 1979), each (n,)."""
-        z = (x - self.window_mean) / self.window_spread
-        code = z @ self.components
-        return (code.square() / self.variance).sum(1), (z - code @ self.components.T).square().sum(1)
+        components = precise(self.components)
+        z = (precise(x) - self.window_mean) / self.window_spread
+        code = z @ components
+        t2, spe = (code.square() / self.variance).sum(1), (z - code @ components.T).square().sum(1)
+        return t2.to(x.dtype), spe.to(x.dtype)
 
 
 class Ellipsoid(NamedTuple):
@@ -61,8 +64,8 @@ class Ellipsoid(NamedTuple):
 
     def distance(self, x: Tensor) -> Tensor:
         """Squared distance of Mahalanobis (n,)."""
-        difference = x - self.mean
-        return ((difference @ self.precision) * difference).sum(1)
+        difference = precise(x) - self.mean
+        return ((difference @ precise(self.precision)) * difference).sum(1).to(x.dtype)
 
 
 class SubspaceGAN(ViewsDetector):

@@ -44,4 +44,5 @@ class ViewsDetector(Detector):
 
     def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
         views = (self._views(x, z, x_hat) - self.memory_["centre"][:, None]) / self.memory_["spread"][:, None]
-        return Score(views.new_tensor(self._weights) @ views, dict(zip(self.terms, views, strict=True)))
+        weights = views.new_tensor(self._weights)[:, None]
+        return Score((weights * views).sum(0), dict(zip(self.terms, views, strict=True)))
