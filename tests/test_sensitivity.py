@@ -190,6 +190,9 @@ def test_the_page_and_the_report_of_the_run_show_the_smallest_fault_caught(pump_
     assert list(units) == ["fault", "flow", "pressure", "noise", "still"]
     report = (tmp_path / "index.html").read_text()
     assert "How small a fault is caught" in report
+    assert "pump.csv: trained on healthy operation</h1>" in report
+    assert "normal all" not in report
+    assert "not yet scored" not in report
     assert "Smallest severity caught".lower() in report.lower()
     assert (tmp_path / "figures" / "sensitivity.png").exists()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from anogan.config import PhotoRunConfig
+from anogan.config import PhotoRunConfig, SignalRunConfig
 from anogan.configfile import to_dict
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_text
@@ -184,6 +184,7 @@ def write_report(run: Run, out: Path) -> Path:
         "report.html.j2",
         run=run,
         photos=isinstance(run.config, PhotoRunConfig),
+        sensors=isinstance(run.config, SignalRunConfig),
         summary=summary,
         titles=TITLES,
         kinds=KINDS,
