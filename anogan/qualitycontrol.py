@@ -19,7 +19,7 @@ from anogan.calibration import hold_out
 from anogan.config import PhotoConfig, PhotoRunConfig
 from anogan.data.folders import GOOD, LabelledPhoto, read_mask
 from anogan.data.framing import Framing, common_shape
-from anogan.data.photos import header, read_photo, read_photos, resized
+from anogan.data.photos import header, how_many_fit, read_photo, read_photos, resized
 from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST, MAP_QUANTILE
 from anogan.errors import CalibrationWarning, SampleError
@@ -168,9 +168,12 @@ def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhot
 def inspected(
     model: PhotoModel, paths: Sequence[Path], on_photos: OnPhotos = lambda n: None
 ) -> Iterator[Inspection | SampleError]:
-    """What is said of each file, BLOCK of them in memory at once."""
-    for begin in range(0, len(paths), BLOCK):
+    """What is said of each file, BLOCK of them in memory at once, fewer where they are large."""
+    begin = 0
+    while begin < len(paths):
         block = paths[begin : begin + BLOCK]
+        block = block[: how_many_fit(block, model.framing.shape[0])]
+        begin += len(block)
         yield from model.inspect(list(read_photos(block, model.framing.shape[0])))
         on_photos(len(block))
 

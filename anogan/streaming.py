@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 from collections import Counter
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from anogan import parallel
 from anogan.calibration import p_values
 from anogan.data.framing import Framing
-from anogan.data.photos import read_photos
+from anogan.data.photos import how_many_fit, read_photos
 from anogan.data.splits import to_unit_range
 from anogan.detectors import Detector
 from anogan.errors import SampleError
@@ -30,7 +29,7 @@ from anogan.files import replacing, without_formulas
 
 BLOCK = 1024  # samples in memory at once
 CHUNK = 16_384  # rows of a table in memory at once
-PHOTOS = 16  # photos of any size in memory at once
+PHOTOS = 16  # photos in memory at once, fewer where they are large
 Samples = Sequence[NDArray[np.float32] | SampleError]
 Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # the first one's number, names, samples -> a row per sample
 OnBlock = Callable[[int], None]  # rows finished
@@ -54,6 +53,9 @@ class Source(Protocol):
     def identity(self) -> Any:
         """What tells it from another source, as JSON."""
 
+    def fitting(self, begin: int, end: int) -> int:
+        """Up to which row, `end` at most, the samples from `begin` on fit in memory."""
+
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         """Names and samples of rows begin ... end - 1, or the reason why there is none."""
 
@@ -76,6 +78,9 @@ class PhotoFiles:
 
     def identity(self) -> Any:
         return list(map(_identity, self.paths)) if self.known_as is None else self.known_as
+
+    def fitting(self, begin: int, end: int) -> int:
+        return begin + how_many_fit(self.paths[begin:end], self.channels)
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         paths = self.paths[begin:end]
@@ -146,6 +151,9 @@ class ArrayFile:
     def identity(self) -> Any:
         stat = self.path.stat()
         return [str(self.path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+    def fitting(self, begin: int, end: int) -> int:
+        return end
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         rows = np.array(self._mapped()[begin:end])
@@ -295,7 +303,7 @@ def _read_ahead(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tu
     """Blocks in order; the next one is read and decoded while the last one is scored."""
     with ThreadPoolExecutor(1) as pool:
         waiting = None
-        for begin, end in spans:
+        for begin, end in _portions(source, spans):
             following = begin, pool.submit(source.read, begin, end)
             if waiting:
                 yield waiting[0], waiting[1].result()
@@ -304,15 +312,27 @@ def _read_ahead(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tu
             yield waiting[0], waiting[1].result()
 
 
+def _portions(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for begin, end in spans:
+        while begin < end:
+            until = source.fitting(begin, end)
+            yield begin, until
+            begin = until
+
+
 def _whole_rows(partial: Path) -> int:
     """How many rows an interrupted scoring has written; half a row at the end is cut off."""
     if not partial.exists():
         return 0
+    whole = 0
     with partial.open("r+b") as stream:
-        content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        stream.truncate(len(whole))
-    return len(pd.read_csv(io.BytesIO(whole), usecols=[0])) if whole else 0
+        for line in stream:
+            whole += len(line) if line.endswith(b"\n") else 0
+        stream.truncate(whole)
+    if not whole:
+        return 0
+    with pd.read_csv(partial, usecols=[0], dtype=str, chunksize=CHUNK) as chunks:
+        return sum(map(len, chunks))
 
 
 def _verdicts(out: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from conftest import quick, stripes
 from PIL import Image
 
 from anogan import streaming
+from anogan.data import photos
 from anogan.detectors import Detector
 from anogan.streaming import ArrayFile, ImageFiles, PhotoFiles, score_stream, scorer
 
@@ -138,6 +139,34 @@ def test_a_photo_that_is_replaced_before_an_interrupted_scoring_goes_on_is_score
     os.utime(paths[0], ns=(0, 1))
     told = score(lambda rows: None)
     assert told["score"].tolist() == pytest.approx([200 / 127.5 - 1, *[100 / 127.5 - 1] * 29], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["photos", "images"])
+def test_photos_in_memory_are_bounded_in_bytes_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    sides = [12, 12, 40, 40, 40, 90, 12, 12, 12, 40]
+    paths = [tmp_path / f"{i}.png" for i in range(len(sides))]
+    for path, side in zip(paths, sides, strict=True):
+        Image.new("L", (side, side)).save(path)
+    (tmp_path / "3.png").write_text("no image")
+    most, read, real = 4 * 40 * 40, [], streaming.read_photos
+    monkeypatch.setattr(photos, "BYTES", most)
+
+    def reading(some: Any, channels: int) -> Any:
+        read.append(list(real(some, channels)))
+        return read[-1]
+
+    def rows(begin: int, names: list[str], samples: Any) -> pd.DataFrame:
+        return pd.DataFrame({"file": names, "verdict": "normal"})
+
+    monkeypatch.setattr(streaming, "read_photos", reading)
+    source = PhotoFiles(paths, 1) if kind == "photos" else ImageFiles(paths, SHAPE, True)
+    score_stream(rows, source, tmp_path / "s.csv", "model", lambda rows: None, lambda *error: None)
+    assert pd.read_csv(tmp_path / "s.csv")["file"].tolist() == list(map(str, paths))
+    for block in read:
+        assert len(block) == 1 or sum(photo.nbytes for photo in block if isinstance(photo, np.ndarray)) <= most
+    assert len(read) < len(paths), "small ones are read together"
 
 
 def test_a_bad_sample_has_a_row_that_says_why(detector: Detector, tmp_path: Path) -> None:

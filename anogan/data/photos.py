@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -24,6 +24,9 @@ ORIENTATION = 0x0112  # of EXIF
 SIDEWAYS = (5, 6, 7, 8)
 TIFF_SIZE = (256, 257)  # tags of width and height
 SIGNATURE = 8  # bytes before the chunks of a PNG
+
+BYTES = 1 << 28  # decoded photos in memory at once, unless a single one has more
+LARGEST = 1 << 62
 
 Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 File = Path | BinaryIO  # or the contents of one, from the beginning
@@ -162,6 +165,20 @@ def resized(photo: Pixels, height: int, width: int) -> Pixels:
     size = (width, height)
     channels = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in photo]
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
+
+
+def how_many_fit(paths: Sequence[Path], channels: int) -> int:
+    """How many of the first files take no more than BYTES together when they are decoded, by their headers; the first
+    one whatever it takes."""
+    taken = 0
+    for i, path in enumerate(paths):
+        try:
+            taken += 4 * channels * count_pixels(path, LARGEST)
+        except SampleError:
+            continue  # it will not be decoded
+        if i and taken > BYTES:
+            return i
+    return len(paths)
 
 
 def read_photos(paths: Iterable[File], channels: int) -> Iterator[Pixels | SampleError]:
