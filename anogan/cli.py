@@ -118,7 +118,7 @@ def run_command(args: list[str]) -> int:
     from anogan import parallel
 
     action: Callable[[Any], int] = importlib.import_module(f"anogan.commands.{name}").run
-    with parallel.group():
+    with parallel.group(getattr(options, "device", "auto")):
         if name != "benchmark":  # it sets those of its workers
             parallel.use_threads(getattr(options, "threads", 0))
         return action(options)

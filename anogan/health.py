@@ -27,18 +27,21 @@ def spread(x: Tensor) -> float:
 
 
 class HealthMonitor:
-    """Watches one training on fixed latents (`z`) and fixed held-out samples; deterministic in the seed."""
+    """Watches one training on fixed latents (`z`) and fixed held-out samples; deterministic in the seed.
+
+    Samples may lie on another device than the networks.
+    """
 
     def __init__(self, x_train: Tensor, x_held_out: Tensor, latent_dim: int, seed: int) -> None:
         stream = random_stream(seed, "health", 0)
-        self.z = latents(SAMPLES, latent_dim, stream).to(x_train.device)
-        self.probes = x_held_out[:PROBES].to(x_train.device)
+        self.z = latents(SAMPLES, latent_dim, stream)
+        self.probes = x_held_out[:PROBES]
         self.reference = spread(x_train[torch.randperm(len(x_train), generator=stream)[:SAMPLES]])
 
     @torch.no_grad()
     def samples(self, gan: GAN) -> Tensor:
         """G(z) of the fixed latents (64, *shape)."""
-        x: Tensor = gan.generator(self.z)
+        x: Tensor = gan.generator(self.z.to(gan.device))
         return x
 
     def measure(self, gan: GAN) -> dict[str, float]:
@@ -51,12 +54,13 @@ class HealthMonitor:
 
     @torch.no_grad()
     def _reconstruction(self, gan: GAN) -> float:
+        probes = self.probes.to(gan.device)
         if gan.encoder is not None:
-            z = gan.encoder(self.probes)
+            z = gan.encoder(probes)
         else:
-            starts = self.z[: len(self.probes), None]
-            z, _ = search_latent(gan, self.probes, starts, PROBE_SEARCH)
-        return float(mse(self.probes, gan.generator(z)).mean())
+            starts = self.z[: len(probes), None].to(gan.device)
+            z, _ = search_latent(gan, probes, starts, PROBE_SEARCH)
+        return float(mse(probes, gan.generator(z)).mean())
 
 
 def health_warnings(history: Sequence[dict[str, Any]]) -> list[str]:

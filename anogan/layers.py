@@ -122,6 +122,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         if parallel.size() == 1 or not self.training:
             normalised: Tensor = super().forward(x)
             return normalised
+        rounded, x = x.dtype, x.float()  # half precision has not the digits for E[x2] - E[x]2
         dims, count = [0, *range(2, x.dim())], x.numel() / x.shape[1] * parallel.size()
         mean, square = _Total.apply(torch.stack([x.sum(dims), x.square().sum(dims)])) / count
         variance = (square - mean.square()).clamp_min(0)
@@ -132,4 +133,4 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         scale = self.weight * (variance + self.eps).rsqrt()
         shape = [1, -1, *[1] * (x.dim() - 2)]
         shifted: Tensor = x * scale.view(shape) + (self.bias - mean * scale).view(shape)
-        return shifted
+        return shifted.to(rounded)

@@ -29,8 +29,9 @@ def size() -> int:
 
 
 @contextmanager
-def group() -> Iterator[None]:
-    """Join the other processes of a torchrun job, if this is one; raises `ParallelError` when one of them is lost."""
+def group(device: str = "auto") -> Iterator[None]:
+    """Join the other processes of a torchrun job, if this is one, to train on `device`; raises `ParallelError` when one
+    of them is lost, or has no graphics card of its own."""
     global _rank, _size
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -38,10 +39,16 @@ def group() -> Iterator[None]:
     import torch
     from torch import distributed
 
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # What is logged lies on the CPU, gradients where the networks are.
+    backend = "gloo"
+    if torch.cuda.is_available() and device != "cpu":
+        backend = "cpu:gloo,cuda:nccl"
+        here, cards = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if here >= cards:
+            raise ParallelError(f"process {here} of this machine has no graphics card of its own: {cards} are there")
+        torch.cuda.set_device(here)
     try:
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+        distributed.init_process_group(backend, timeout=TIMEOUT)
         _rank, _size = distributed.get_rank(), distributed.get_world_size()
         yield
         distributed.barrier()  # who leaves early takes the connections of the others along

@@ -173,16 +173,17 @@ def run_steps(
     def samples(batch: int) -> Tensor:
         return augmented(x[batches(batch)].to(device), augment, random_stream(training.seed, "augment", batch))
 
-    # Nothing cast is kept, because the weights change from step to step.
-    with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
-        while training.step < config.steps:
+    # Nothing cast is kept, because the weights change from step to step; what `on_log` measures is not rounded.
+    rounding = torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False)
+    while training.step < config.steps:
+        with rounding:
             told = step(samples)
-            training.step += 1
-            if training.step % LOG_EVERY == 0 or training.step == config.steps:
-                metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
-                check_finite(training.step, metrics)
-                if on_log:
-                    on_log(training.step, metrics)
+        training.step += 1
+        if training.step % LOG_EVERY == 0 or training.step == config.steps:
+            metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
+            check_finite(training.step, metrics)
+            if on_log:
+                on_log(training.step, metrics)
 
 
 def train_gan(

@@ -8,15 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import QUICK_GAN, stripes
+from torch import distributed
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from anogan import bundle, parallel
+from anogan.errors import ParallelError
+from anogan.training import GANTraining, train_gan
 
 TESTS = Path(__file__).parent
+X = torch.from_numpy(stripes(48, (1, 12, 12)))
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TRAIN = ["-m", "anogan", "train", "--preset", "digits", "--data", "digits", "--normal", "3", "--gan.width", "8"]
@@ -111,3 +119,44 @@ def test_threads_are_set_by_one_switch() -> None:
         torch.set_num_threads(before)
     with pytest.raises(ValueError, match="expected --threads of 0 or more, got -1"):
         parallel.use_threads(-1)
+
+
+@pytest.fixture
+def two_graphics_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torchrun job where CUDA is said to be there; real backends are replaced by one that sends nothing, for the very
+    devices that they serve."""
+    join = distributed.init_process_group
+
+    def stand_in(backend: str, **options: Any) -> None:
+        devices = distributed.distributed_c10d.BackendConfig(distributed.Backend(backend)).get_device_backend_map()
+        fake = ",".join(f"{device}:fake" for device in devices)
+        join(fake, store=FakeStore(), rank=0, world_size=2, **options)
+
+    monkeypatch.setattr(distributed, "init_process_group", stand_in)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cpu"])
+@pytest.mark.usefixtures("two_graphics_cards")
+def test_a_job_exchanges_what_lies_on_the_cpu_and_on_its_device(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with parallel.group(device):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # nothing below may look for it
+        assert parallel.size() == 2
+        backends = distributed.distributed_c10d._get_default_group()._device_types
+        assert torch.device("cpu") in backends
+        assert device == "cpu" or torch.device("cuda") in backends
+        parallel.mean([1.5])  # as at every line of the log
+        train_gan(X, GANTraining(tuple(X.shape[1:]), replace(QUICK_GAN, steps=2), 0), lambda step, metrics: None)
+
+
+@pytest.mark.usefixtures("two_graphics_cards")
+def test_a_process_without_a_graphics_card_of_its_own_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ParallelError, match="has no graphics card of its own"), parallel.group("auto"):
+        pass
+    with parallel.group("cpu"):
+        assert parallel.size() == 2

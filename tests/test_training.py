@@ -7,7 +7,8 @@ import pytest
 import torch
 from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 
-from anogan.config import EncoderConfig, GANConfig
+from anogan import training as loops
+from anogan.config import EncoderConfig, EncoderMode, GANConfig
 from anogan.errors import TrainingDivergedError
 from anogan.training import (
     Batches,
@@ -177,3 +178,65 @@ def test_bfloat16_is_for_products_alone_and_for_training_alone() -> None:
     found = train_encoder(X, EncoderTraining(two, dataclasses.replace(QUICK_ENCODER, steps=5), 0))
     assert found.encoder is not None
     assert found.encoder(X).dtype == found.generator(torch.zeros(1, QUICK_GAN.latent_dim)).dtype == torch.float32
+
+
+def test_every_update_has_latents_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[torch.Tensor] = []
+
+    def recorded(n: int, latent_dim: int, stream: torch.Generator) -> torch.Tensor:
+        drawn.append(torch.randn(n, latent_dim, generator=stream))
+        return drawn[-1]
+
+    monkeypatch.setattr(loops, "latents", recorded)
+    networks = train_gan(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=2, steps=3))
+    train_encoder(X, EncoderTraining(networks, dataclasses.replace(QUICK_ENCODER, mode="ziz", steps=3), 0))
+    together = torch.cat(drawn)
+    assert len(together) == (3 * 2 + 3) * 16
+    assert len(together.unique(dim=0)) == len(together)
+
+
+def test_every_update_of_the_critic_sees_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    rows_of = Batches.__call__
+    monkeypatch.setattr(Batches, "__call__", lambda self, step: (numbers.append(step), rows_of(self, step))[1])
+    train_gan(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=3, steps=4))
+    assert numbers == list(range(12))
+
+
+def test_the_averaged_generator_has_the_statistics_of_the_trained_one() -> None:
+    training = gan(ema=0.9, steps=3)
+    train_gan(X, training)
+    assert training.average is not None
+    averaged, trained = dict(training.average.named_buffers()), dict(training.gan.generator.named_buffers())
+    assert any(name.endswith("running_var") for name in averaged)
+    assert all(torch.equal(averaged[name], trained[name]) for name in trained)
+
+
+def test_the_gradient_penalty_counts_as_much_as_its_weight_says() -> None:
+    def loss(weight: float) -> float:
+        told: list[float] = []
+        training = gan(loss="wgan_gp", discriminator_norm="none", steps=1, gradient_penalty=weight)
+        train_gan(X, training, lambda step, metrics: told.append(metrics["loss_d"]))
+        return told[0]
+
+    none, once, twice = loss(0.0), loss(10.0), loss(20.0)
+    assert once - none > 0.1
+    assert twice - none == pytest.approx(2 * (once - none), rel=1e-3)
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("izi", False), ("ziz", False), ("izi_f", True)])
+def test_the_discriminators_features_count_in_the_mode_named_after_them_alone(mode: EncoderMode, asked: bool) -> None:
+    training = EncoderTraining(gan().result(), EncoderConfig(mode=mode), 0)
+
+    def loss() -> torch.Tensor:
+        with torch.no_grad():
+            return encoder_loss(training.gan, training.encoder, training.config, X, random_stream(0, "t", 0))
+
+    before = loss()
+    with torch.no_grad():
+        for parameter in training.gan.discriminator.parameters():
+            parameter.mul_(2)
+    assert torch.allclose(loss(), before) is not asked
+    if mode == "izi":
+        x_hat = training.gan.generator(training.encoder(X))
+        assert torch.allclose(before, (X - x_hat).square().flatten(1).mean(1), atol=1e-6)
