@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,11 @@ def fitted(request: pytest.FixtureRequest, shape: tuple[int, ...]) -> Detector:
     if key not in _fitted:
         _fitted[key] = quick(request.param).fit(stripes(64, shape))
     return _fitted[key]
+
+
+def without_figures(page: Path) -> str:
+    """The text of a page: how a figure is drawn changes with matplotlib."""
+    return re.sub(r"<svg.*?</svg>", "", page.read_text(), flags=re.S)
 
 
 def recording(n: int, seed: int = 0) -> pd.DataFrame:

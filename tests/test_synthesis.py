@@ -206,6 +206,7 @@ def test_the_same_again_writes_nothing_and_other_settings_overwrite_nothing(
     assert (tmp_path / "windows.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_report_compares_with_the_runs_own_rows(pump_run: Path, tmp_path: Path) -> None:
     fault().to_csv(tmp_path / "high.csv", index=False)
     assert simulate(pump_run, f"-n 50 --faults {tmp_path / 'high.csv'} --report --out {tmp_path / 'out'}") == 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import without_figures
 
 from anogan.machine import Fault, FaultName, simulate
 from experiments import twin_page
@@ -19,10 +19,6 @@ from experiments.twin_figure import poisson_interval
 ROOT = Path(__file__).parent.parent
 RESULTS = pd.read_csv(ROOT / OUT / "results.csv")
 HEALTHY = pd.read_csv(ROOT / OUT / "false_trips.csv")
-
-
-def without_figures(page: Path) -> str:
-    return re.sub(r"<svg.*?</svg>", "", page.read_text(), flags=re.S)
 
 
 def test_the_page_is_that_of_the_committed_figures(tmp_path: Path) -> None:

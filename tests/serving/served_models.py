@@ -87,20 +87,20 @@ def held(worker: Worker) -> Iterator[None]:
 
     def hold(asked: Sequence[Any]) -> list[None]:
         begun.set()
-        let_go.wait(30)
+        let_go.wait(120)
         return [None]
 
     with worker.changed:
         worker.waiting.append(Job(hold, None, 0))
         worker.changed.notify()
-    assert begun.wait(10)
+    assert begun.wait(60)
     try:
         yield
     finally:
         let_go.set()
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for it."""
     end = time.monotonic() + seconds
     while not true():

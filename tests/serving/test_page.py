@@ -273,7 +273,7 @@ def test_a_newer_bundle_is_what_later_photos_are_said_to_be_of(look, tmp_path: P
 
 
 def sha256(address: str) -> str:
-    with urllib.request.urlopen(f"{address}/models", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}/models", timeout=60) as answer:
         return json.load(answer)["models"][0]["sha256"]
 
 

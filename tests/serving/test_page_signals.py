@@ -82,7 +82,7 @@ def drag(page: Any, plot: str) -> None:
 def feed(address: str, run: str, table: pd.DataFrame) -> dict[str, Any]:
     body = table.to_csv(index=False).encode()
     request = urllib.request.Request(f"{address}/models/{run}/rows", body, CSV)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
