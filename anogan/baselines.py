@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from anogan.calibration import Floats
-from anogan.neighbours import nearest, oriented_gradients
+from anogan.config import DEFAULT
+from anogan.neighbours import nearest, neighbour_distance, oriented_gradients
 from anogan.scoring import blur
 
 CHUNK = 500  # queries compared with the memory at once
@@ -45,8 +46,20 @@ class CosineNeighbours(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        distances = [nearest(part, self.memory_, self.k)[0].mean(1) for part in self._see(X)]
-        return -torch.cat(distances).double().numpy()
+        return -torch.cat([self._distance(part) for part in self._see(X)]).double().numpy()
+
+    def _distance(self, seen: Tensor) -> Tensor:
+        return nearest(seen, self.memory_, self.k)[0].mean(1)
+
+
+class GradientNeighbours(CosineNeighbours):
+    """What is left of NeighbourGAN without the GAN: its view of oriented gradients alone, which needs no network."""
+
+    def __init__(self, k: int = DEFAULT.neighbour.neighbours) -> None:
+        super().__init__(oriented_gradients, k)
+
+    def _distance(self, seen: Tensor) -> Tensor:
+        return neighbour_distance(seen, self.memory_, self.k)
 
 
 class PixelNeighbour(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -96,6 +109,7 @@ class SmallOneClassSVM(OneClassSVM):  # type: ignore[misc]
 
 # Name -> estimator for a seed.
 BASELINES: dict[str, Callable[[int], Any]] = {
+    "default-without-gan": lambda seed: GradientNeighbours(),
     "raw-knn": lambda seed: PixelNeighbour(),
     "pca": lambda seed: PCAResidual(random_state=seed),
     "isolation-forest": lambda seed: make_pipeline(FunctionTransformer(flat), IsolationForest(random_state=seed)),

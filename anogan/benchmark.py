@@ -72,10 +72,8 @@ def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:
 WGAN_GP = replace(
     PAPERS.gan, loss="wgan_gp", discriminator_norm="none", critic_steps=5, learning_rate=1e-4, betas=(0.0, 0.9)
 )
-GRADIENTS_ALONE = replace(DEFAULT.neighbour, code_weight=0.0)
 METHODS: dict[str, Method] = {
     "default": Method("neighbourgan", DEFAULT),
-    "default-without-gan": Method("neighbourgan", replace(DEFAULT, neighbour=GRADIENTS_ALONE)),
     "fanogan": Method("fanogan", DEFAULT),
     "anogan": Method("anogan", DEFAULT),
     "hybrid": Method("hybrid", DEFAULT),

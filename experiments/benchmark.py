@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,18 @@ from anogan import cli
 from anogan.files import write_text
 
 OUT = Path("reports/benchmark")
-README = Path("README.md")
+PAGES: dict[Path, Sequence[str] | None] = {  # detectors that a page shows; all
+    Path("README.md"): None,
+    Path("README.pt-BR.md"): None,
+    Path("docs/choose.md"): (
+        "default",
+        "default-without-gan",
+        "oriented-gradient-knn",
+        "fanogan",
+        "anogan",
+        "anogan-paper",
+    ),
+}
 BASELINES = "raw-knn,pca,isolation-forest,one-class-svm,blurred-cosine-knn,oriented-gradient-knn"
 CLASSICS = "default-without-gan,anogan,fanogan-paper-izi_f"
 TABLES = [("mnist", "one_vs_rest"), ("fashion-mnist", "one_vs_rest"), ("mnist", "leave_one_out")]
@@ -31,8 +43,18 @@ COLUMNS = {
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
-def readme_table(results: pd.DataFrame) -> str:
-    """AUROC, mean over ten classes ± standard deviation over seeds, a row per detector; empty where unfinished."""
+def results() -> pd.DataFrame:
+    """A row per finished cell."""
+    tables = [pd.read_csv(OUT / f"{name}.csv", dtype={"class": str}) for name in ("results", "details")]
+    return tables[0].merge(tables[1])
+
+
+def readme_table(results: pd.DataFrame, detectors: Sequence[str] | None = None) -> str:
+    """AUROC, mean over ten classes ± standard deviation over seeds, and how many test images were scored, a row per
+    detector; empty where unfinished."""
+    if detectors:
+        results = results[results["detector"].isin(detectors)]
+    images = results.groupby("detector")["n_test"].agg(["min", "max"])
     cells: dict[str, dict[str, str]] = {}
     rank: dict[str, float] = {}
     for (data, protocol, detector), part in results.groupby(["data", "protocol", "detector"]):
@@ -43,18 +65,30 @@ def readme_table(results: pd.DataFrame) -> str:
             seeds = "" if len(by_seed) == 3 else f" ({len(by_seed)} seed{'s' * (len(by_seed) > 1)})"
             cells.setdefault(detector, {})[COLUMNS[data, protocol]] = f"{by_seed.mean():.4f}{spread}{seeds}"
             rank[detector] = max(rank.get(detector, 0), by_seed.mean())
-    header = ["detector", *COLUMNS.values()]
+    header = ["detector", "test images", *COLUMNS.values()]
     rows = [
-        [f"`{name}`", *(cells[name].get(c, "") for c in COLUMNS.values())]
+        [f"`{name}`", between(*images.loc[name]), *(cells[name].get(c, "") for c in COLUMNS.values())]
         for name in sorted(cells, key=rank.__getitem__)
     ]
     return "".join("| " + " | ".join(row) + " |\n" for row in [header, ["---"] * len(header), *rows[::-1]])
 
 
+def between(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def with_table(readme: str, table: str) -> str:
-    """The README with the table between its marks."""
+    """A page with the table between its marks."""
     begin, end = MARKS
     return re.sub(f"(?<={begin}).*(?={end})", lambda _: table, readme, flags=re.S)
+
+
+def publish() -> None:
+    """The tables of the README and the guide, and the report, from the CSV files."""
+    table = results()
+    for page, detectors in PAGES.items():
+        write_text(page, with_table(page.read_text(), readme_table(table, detectors)))
+    cli.run_command(["report", str(OUT)])
 
 
 def main() -> None:
@@ -75,9 +109,7 @@ def main() -> None:
         status = cli.run_command(["benchmark", *chosen, "--workers", "2", "--out", str(OUT), *root])
         if status:
             sys.exit(status)
-        results = pd.read_csv(OUT / "results.csv", dtype={"class": str})
-        write_text(README, with_table(README.read_text(), readme_table(results)))
-        cli.run_command(["report", str(OUT)])
+        publish()
 
 
 if __name__ == "__main__":

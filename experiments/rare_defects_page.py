@@ -29,7 +29,9 @@ INTRO = (
     "Of a defect there are 20 photos, without masks, and many of good parts. A small convolutional network learns from "
     "the good ones, from the 20, and from what each line below makes of the 20; it is tested on photos of other parts. "
     "AUROC and macro-F1: mean ± standard deviation over the seeds 0, 1 and 2 of the model, each the mean of two draws "
-    "of 20. The column 'ours, difference' compares on the same draws, with a 95 % bootstrap interval over the draws.",
+    "of 20. The column 'ours, difference' compares on the same draws, with a 95 % bootstrap interval over the draws: "
+    "the test photos are the same in all of them, and the draws of one seed share its model, so that it is too narrow "
+    "for another model or other test photos.",
     "Jittered copies are moved, brightened and made noisy like the good photos beside them, so that jitter itself "
     "betrays nothing. The fine-tuned generator is the model's own GAN, trained on from the 20. 'Put onto good photos, "
     "no GAN' is what the idea does with the nearest good photo in the reconstruction's place. 'The detector' is "

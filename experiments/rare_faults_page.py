@@ -35,9 +35,10 @@ INTRO = (
     "macro-F1, the mean over the classes, whatever their size: mean ± standard deviation over the training seeds 0, "
     "1 and 2, each the mean of its draws of events.",
     "The column 'ours, difference' compares anogan simulate with a line on the same draws, with a 95 % bootstrap "
-    "interval over the draws. How much jitter is best is not known beforehand; ten per cent of a normal channel's "
-    "standard deviation is usual, and four amounts stand here. 'Put onto recorded normal rows, no GAN' is what the "
-    "idea does without a generator.",
+    "interval over the draws: the test rows are the same in all of them, and the draws of one seed share its GAN, so "
+    "that it is too narrow for another GAN or other test rows. How much jitter is best is not known beforehand; ten "
+    "per cent of a normal channel's standard deviation is usual, and four amounts stand here. 'Put onto recorded "
+    "normal rows, no GAN' is what the idea does without a generator.",
 )
 
 

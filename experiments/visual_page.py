@@ -1,4 +1,5 @@
-"""The page of `experiments.visual`: reports/visual/index.html from its CSV and from the models it left in runs/visual/.
+"""The page of `experiments.visual`: reports/visual/index.html from its CSV and from the models it left in runs/visual/;
+also the table of the guide, docs/photos.md.
 
 python -m experiments.visual_page FOLDER     draws it again; FOLDER as in `experiments.visual`
 
@@ -20,17 +21,20 @@ from numpy.typing import NDArray
 
 from anogan.data.folders import GOOD, LabelledPhoto, find_photos, read_mask
 from anogan.errors import SampleError
+from anogan.files import write_text
 from anogan.images import heatmap
 from anogan.inspection import PhotoModel
 from anogan.qualitycontrol import inspected
 from anogan.reporting import figures
 from anogan.reporting.page import Captioned, Section, write_tables
-from experiments.visual import DATA, OUT, RUNS, SIDE, WITHOUT_LOCATOR
+from experiments.benchmark import with_table
+from experiments.visual import DATA, OURS, OUT, RUNS, SIDE, WITHOUT_LOCATOR
 from experiments.visual_development import FILE as DEVELOPMENT
 
 COLUMNS = {"auroc": "AUROC", "auprc": "AUPRC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 SHOWN = 8  # photos of a gallery
 DETECTOR = "locatorgan"
+GUIDE = Path("docs/photos.md")
 TITLES = {"elpv_mono": "Solar cells (elpv_mono)", "kolektorsdd": "Commutators (kolektorsdd)"}
 TEXTS = {
     "elpv_mono": (
@@ -80,6 +84,22 @@ def table(part: pd.DataFrame) -> pd.DataFrame:
         row["training, s"] = f"{found['train_seconds'].mean():.0f}"
         rows.append(row | {"order": found["auroc"].mean()})
     return pd.DataFrame(rows).sort_values("order", ascending=False, kind="stable").drop(columns="order")
+
+
+def guide_table(results: pd.DataFrame) -> str:
+    """Our detector beside the best baseline of each figure, chosen on the same test photos, as Markdown."""
+    header = ["photos"]
+    header += [f"{figure}{of}" for figure in ("AUROC", "AUPRO") for of in (" of LocatorGAN", ", best baseline")]
+    header += ["false alarms, 5 % promised", "caught"]
+    lines = [header, ["---"] * len(header)]
+    for data, part in results.groupby("data", sort=False):
+        ours, others = part[part["detector"] == DETECTOR], part[~part["detector"].isin(list(OURS))]
+        line = [TITLES[data].split(" (")[0].lower()]
+        for figure in ("auroc", "aupro"):
+            means = others.groupby("detector")[figure].mean().dropna()
+            line += [spread(ours[figure]), f"{means.max():.3f}: {means.idxmax()}" if len(means) else "–"]
+        lines.append([*line, f"{ours['false_alarms'].mean():.1%}", f"{ours['caught'].mean():.1%}"])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def development(found: pd.DataFrame) -> pd.DataFrame:
@@ -167,6 +187,7 @@ def main(root: Path) -> None:
             development(pd.read_csv(DEVELOPMENT)),
         )
     )
+    write_text(GUIDE, with_table(GUIDE.read_text(), guide_table(results)))
     best = results[results["detector"] == DETECTOR].groupby("data")["auroc"].mean()
     write_tables(
         OUT,

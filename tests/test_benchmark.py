@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN
+from scipy.stats import spearmanr
 
 from anogan import benchmark
+from anogan.baselines import BASELINES
 from anogan.benchmark import METHODS, Method, choose_methods, run_benchmark
+from anogan.calibration import hold_out
 from anogan.cli import run_command
 from anogan.comparison import summarise
-from anogan.config import RunConfig, SearchConfig
+from anogan.config import NeighbourConfig, RunConfig, SearchConfig
 from anogan.data import leave_one_out, load_dataset, one_vs_rest
-from anogan.detectors import FAnoGAN
+from anogan.detectors import FAnoGAN, NeighbourGAN
 from anogan.errors import RunError
 
 QUICK = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits")
@@ -108,6 +111,21 @@ def test_detectors_that_search_score_a_balanced_subset_and_others_all(
     run(tmp_path, ["fanogan"], subset=80)
     with pytest.raises(RunError, match=r"anogan\.subset"):
         run(tmp_path, ["anogan"], subset=80)
+
+
+def test_the_ablation_without_the_gan_trains_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "train_gan", None)
+    run(tmp_path, [*BASELINES])
+    assert not (tmp_path / "networks").exists()
+
+
+def test_the_ablation_without_the_gan_ranks_as_the_default_whose_code_counts_nothing(tmp_path: Path) -> None:
+    split = one_vs_rest(load_dataset("digits"), "8")
+    nothing = NeighbourConfig(code_weight=0.0)
+    without = NeighbourGAN(QUICK_GAN, QUICK_ENCODER, nothing, holdout=0.5, false_alarm_rate=0.1).fit(split.x_train)
+    x = split.x_train[hold_out(len(split.x_train), 0.5, 0)[0]]
+    alone = BASELINES["default-without-gan"](0).fit(x).score_samples(split.x_test)
+    assert spearmanr(without.score_samples(split.x_test), alone).statistic > 0.9999
 
 
 def test_training_calibration_and_test_rows_are_disjoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from anogan.data.folders import LabelledPhoto
 from experiments import visual_page
+from experiments.benchmark import with_table
 from experiments.visual import (
     DATA,
     OURS,
@@ -35,6 +36,15 @@ def test_the_tables_are_those_of_the_committed_figures() -> None:
         assert (ROOT / OUT / "tables" / f"{name}.csv").read_text() == table.to_csv(index=False), name
     chosen = visual_page.development(pd.read_csv(ROOT / DEVELOPMENT))
     assert (ROOT / OUT / "tables" / "development.csv").read_text() == chosen.to_csv(index=False)
+
+
+def test_the_guide_shows_the_committed_figures_beside_the_best_baselines() -> None:
+    page = (ROOT / visual_page.GUIDE).read_text()
+    table = visual_page.guide_table(pd.read_csv(ROOT / OUT / "results.csv"))
+    assert with_table(page, table) == page, "run: python -m experiments.visual_page FOLDER"
+    cells, commutators = (line.split(" | ") for line in table.splitlines()[2:])
+    assert cells[3] == cells[4] == "–", "no masks, no figures of pixels"
+    assert not set(OURS) & {commutators[2].split(": ")[1], commutators[4].split(": ")[1]}
 
 
 def test_ours_stand_there_with_three_seeds_and_baselines_beside_them() -> None:
