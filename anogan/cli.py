@@ -29,6 +29,7 @@ from anogan.config import (
 from anogan.errors import AnoganError
 from anogan.options import COMMANDS, Train, TrainPhotos, TrainSignals, run_path, vars_of
 from anogan.options.helping import explained
+from anogan.threads import wait_briefly
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
@@ -127,6 +128,7 @@ def run_command(args: list[str]) -> int:
 def main() -> int:
     """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted, 141 not read on."""
     warnings.showwarning = _warn
+    wait_briefly()
     try:
         return run_command(sys.argv[1:])
     except KeyboardInterrupt:
