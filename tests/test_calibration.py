@@ -54,3 +54,8 @@ def test_held_out_rows_are_disjoint_from_training_rows_and_complete(n: int, shar
     training, held_out = hold_out(n, share, seed)
     assert sorted([*training, *held_out]) == list(range(n))
     assert len(held_out) == round(share * n)
+
+
+def test_the_seed_decides_which_rows_are_held_out() -> None:
+    first, again, other = (hold_out(100, 0.3, seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == again != other

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -89,11 +90,15 @@ def test_a_row_that_has_converged_leaves_before_the_others(gan: GAN) -> None:
     assert updates[:2].max() <= 8 < updates[2:].min()
 
 
-def test_every_row_is_reported_once(gan: GAN) -> None:
+@pytest.mark.parametrize(("rows", "restarts"), [(21, 2), (SEARCH.batch_size + 1, 1)])
+def test_every_row_is_searched_and_reported_once(gan: GAN, rows: int, restarts: int) -> None:
+    """Also one that waits alone for a slot."""
     seen: list[int] = []
-    x = torch.from_numpy(stripes(21, SHAPE))
-    search_latent(gan, x, starts(gan, 21, 2), dataclasses.replace(SEARCH, steps=3), seen.append)
-    assert sum(seen) == 42
+    x = torch.from_numpy(stripes(rows, SHAPE))
+    begin = starts(gan, rows, restarts)
+    _, updates = search_latent(gan, x, begin, dataclasses.replace(SEARCH, steps=3), seen.append)
+    assert sum(seen) == rows * restarts
+    assert (updates == 3 * restarts).all()
 
 
 def test_memory_is_bounded_by_the_batch_size(gan: GAN) -> None:
@@ -109,6 +114,15 @@ def test_chunks_are_full_and_padded() -> None:
     parts = list(chunks(x, torch.device("cpu")))
     assert [(len(part), count) for part, count in parts] == [(CHUNK, CHUNK), (CHUNK, 3)]
     assert torch.equal(torch.cat([part[:count] for part, count in parts]), x)
+
+
+def test_a_chunk_is_as_long_as_its_own_shape_allows_and_where_it_was_asked_for() -> None:
+    shape = (2, 40, 41)  # neither the most nor the fewest rows, and not a whole number of them
+    rows = CHUNK * 28 * 28 // math.prod(shape)
+    assert rows_at_once(shape) == rows
+    (first, count), (last, left) = chunks(torch.zeros(rows + 1, *shape), torch.device("meta"))
+    assert (len(first), count, len(last), left) == (rows, rows, rows, 1)
+    assert first.device.type == last.device.type == "meta"
 
 
 def test_a_single_large_photo_does_not_cost_as_much_as_a_whole_chunk_of_digits() -> None:
