@@ -24,11 +24,14 @@ def p_values(calibration: Floats, scores: Floats) -> Floats:
 
 
 def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
-    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it.
+    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it;
+    raises `ValueError` on a rate outside (0, 1).
 
     >>> threshold_at(np.arange(100.0), 0.05)  # 96 to 99 may be as high as a flagged score
     95.0
     """
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"false_alarm_rate must be in (0, 1), got {false_alarm_rate!r}")
     n = len(calibration)
     possible = np.arange(1, n + 2) / (n + 1)  # in the arithmetic of p_values, so that the two agree exactly
     exceedances = int((possible <= false_alarm_rate).sum()) - 1  # #{calibration >= score} allowed

@@ -59,3 +59,9 @@ def test_held_out_rows_are_disjoint_from_training_rows_and_complete(n: int, shar
 def test_the_seed_decides_which_rows_are_held_out() -> None:
     first, again, other = (hold_out(100, 0.3, seed)[1].tolist() for seed in (0, 0, 1))
     assert first == again != other
+
+
+@pytest.mark.parametrize("rate", [-1.0, 0.0, 1.0, 2.0, float("nan")])
+def test_a_rate_outside_zero_and_one_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"false_alarm_rate must be in \(0, 1\), got"):
+        threshold_at(np.arange(10.0), rate)

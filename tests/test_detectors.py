@@ -210,6 +210,26 @@ def test_bad_samples_are_refused_with_what_came_and_what_was_expected(kind: str)
         detector.predict(spoil(x))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("false_alarm_rate", "holdout") for value in (-0.5, 0.0, 1.0, 2.0)),
+        *(("random_state", value) for value in (None, -1, 0.5, np.random.RandomState(0))),
+    ],
+)
+def test_a_bad_parameter_is_refused_by_fit_and_stored_before(name: str, value: object) -> None:
+    detector = quick("anogan", **{name: value})
+    assert detector.get_params()[name] is value
+    with pytest.raises(ValueError, match=f"{name} must be .*, got"):
+        detector.fit(stripes(40, (1, 12, 12)))
+
+
+def test_fitting_works_where_gradients_are_off() -> None:
+    with torch.no_grad():
+        detector = quick("fanogan").fit(stripes(40, (1, 12, 12)))
+    assert np.isfinite(detector.anomaly_score(stripes(2, (1, 12, 12)))).all()
+
+
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 16 samples"):
         quick("anogan").fit(stripes(10, (1, 12, 12)))

@@ -116,11 +116,13 @@ class Detector(OutlierEstimator):
 
     # Fitting.
 
+    @torch.enable_grad()
     def fit(self, X: ArrayLike, y: object = None, *, on_log: OnLog | None = None) -> Self:
         """Train on normal samples X (n, channels, *size) in [-1, 1] and set the threshold on those held out.
 
-        Raises `ValueError` on bad X, `TrainingDivergedError` when the training fails.
+        Raises `ValueError` on bad X or a bad parameter, `TrainingDivergedError` when the training fails.
         """
+        self._check_parameters()
         x = check_samples(X)
         training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
         if len(training_rows) < FEWEST or not len(held_out):
@@ -133,6 +135,15 @@ class Detector(OutlierEstimator):
         if self.locator is not None:
             gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
+
+    def _check_parameters(self) -> None:
+        for name in ("false_alarm_rate", "holdout"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"{name} must be in (0, 1), got {value!r}")
+        seed = self.random_state
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"random_state must be a whole number >= 0, got {seed!r}")
 
     def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
