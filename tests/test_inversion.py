@@ -90,6 +90,13 @@ def test_a_row_that_has_converged_leaves_before_the_others(gan: GAN) -> None:
     assert updates[:2].max() <= 8 < updates[2:].min()
 
 
+def test_rows_stop_after_the_patience_where_no_gain_is_large_enough(gan: GAN) -> None:
+    x = torch.from_numpy(stripes(6, SHAPE, seed=3))
+    config = dataclasses.replace(SEARCH, patience=5, tolerance=0.99)
+    _, updates = search_latent(gan, x, starts(gan, 6), config)
+    assert (updates == 5).all()
+
+
 @pytest.mark.parametrize(("rows", "restarts"), [(21, 2), (SEARCH.batch_size + 1, 1)])
 def test_every_row_is_searched_and_reported_once(gan: GAN, rows: int, restarts: int) -> None:
     """Also one that waits alone for a slot."""
