@@ -25,7 +25,7 @@ from anogan.config import DEFAULT, PRESETS, DetectorName, EncoderMode, GANConfig
 from anogan.configfile import differing_keys, to_dict
 from anogan.data import PROTOCOLS, Split, load_dataset
 from anogan.data.splits import parse_classes
-from anogan.detectors import DETECTORS, AnoGAN
+from anogan.detectors import DETECTORS
 from anogan.detectors.base import resolve_device
 from anogan.errors import CalibrationWarning, RunError
 from anogan.evaluation import METRICS, auroc, balanced_subset, bootstrap_interval
@@ -61,7 +61,7 @@ class Method:
 
     @property
     def searches(self) -> bool:
-        return issubclass(DETECTORS[self.detector], AnoGAN)
+        return DETECTORS[self.detector].searches
 
 
 def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:

@@ -19,7 +19,7 @@ from anogan import bundle, parallel
 from anogan.calibration import hold_out, p_values
 from anogan.config import DetectorName, PhotoRunConfig, RunConfig, SignalRunConfig
 from anogan.data import Split
-from anogan.detectors import DETECTORS, AnoGAN, Detector, Explanation
+from anogan.detectors import DETECTORS, Detector, Explanation
 from anogan.detectors.base import FEWEST, resolve_device
 from anogan.errors import TrainingWarning
 from anogan.evaluation import METRICS, auroc, balanced_subset, bootstrap_interval
@@ -116,13 +116,13 @@ def train_networks(
     `TrainingDivergedError`.
     """
     config, resolved = run.config, resolve_device(device)
+    detectors = {name: make_detector(name, config, device) for name in config.detectors}
     x = x if x.nbytes > ON_DEVICE else x.to(resolved)
     monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
     train = _Trainer(run, monitor, stage, checkpoint_seconds)
     gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved), x)
     for sentence in health_warnings(run.metrics):
         warnings.warn(sentence, TrainingWarning, stacklevel=3)
-    detectors = {name: make_detector(name, config, device) for name in config.detectors}
     if any(detector.encoder is not None for detector in detectors.values()):
         gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
     if isinstance(config, PhotoRunConfig) and any(detector.locator is not None for detector in detectors.values()):
@@ -158,11 +158,12 @@ def row_counter(update: Update) -> Callable[[int], None]:
 
 def starts(detector: Detector) -> int:
     """How often a detector reports a row as done."""
-    return detector.search.restarts if isinstance(detector, AnoGAN) else 1
+    return detector.search.restarts if detector.search else 1
 
 
 def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
-    """The detector of this name with the run's settings, not yet fitted."""
+    """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
+    on such data or a setting cannot be used."""
     cls: Any = DETECTORS[name]
     settings: dict[str, Any] = {
         "encoder": config.encoder,
@@ -182,6 +183,10 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
         random_state=config.seed,
         device=device,
     )
+    detector.check_parameters()
+    if detector.locator is not None and not isinstance(config, PhotoRunConfig):
+        others = ", ".join(other for other, made in DETECTORS.items() if made().locator is None)
+        raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector
 
 
@@ -205,9 +210,8 @@ def evaluate_run(
     tables, results = [], {}
     for name in run.config.detectors:
         detector = bundle.load(run.path, name, device)
-        searching = isinstance(detector, AnoGAN)
         rows = np.arange(len(split.x_test))
-        if searching and 0 < subset < len(rows):
+        if detector.searches and 0 < subset < len(rows):
             rows = balanced_subset(split.label_test, split.y_test, subset, run.config.seed)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", starts(detector) * len(rows)) as update:
@@ -217,7 +221,7 @@ def evaluate_run(
         tables.append(table)
         results[name] = summarise(detector, table, split.classes, run.config.seed) | {
             "seconds_per_image": seconds / len(rows),
-            "search_steps": detector.search.steps if isinstance(detector, AnoGAN) else 0,
+            "search_steps": detector.search.steps if detector.search else 0,
         }
         shown = list(zip(split.x_test[rows], found.reconstruction, found.anomaly_map, strict=True))
         save_gallery(run, name, shown.__getitem__, table)

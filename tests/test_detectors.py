@@ -10,18 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SHAPES, quick, stripes
+from conftest import QUICK_SEARCH, SHAPES, quick, stripes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from anogan.config import PlacesConfig
+from anogan.data import load_dataset, one_vs_rest
+from anogan.data.windows import cut_windows
 from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
+from anogan.machine import simulate
+from anogan.parts import render
 from anogan.scoring import blur
 
 EVERY = sorted(DETECTORS)
@@ -191,6 +196,24 @@ def test_a_detector_that_needs_an_encoder_refuses_networks_without_one() -> None
         quick("fanogan").adopt(networks, x, x)
 
 
+DEMOS = {
+    "neighbourgan": lambda: one_vs_rest(load_dataset("digits"), "3").x_test[:300],
+    "subspacegan": lambda: cut_windows(np.tanh(stats.zscore(simulate(900, 0).iloc[:, 1:9].to_numpy())).T, 20)[::3],
+    "locatorgan": lambda: np.stack([render(seed, 32)[0].transpose(2, 0, 1) / 127.5 - 1 for seed in range(120)]),
+}
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_no_verdict_on_what_the_demos_show_changes_with_the_batch(name: str) -> None:
+    x = DEMOS[name]().astype(np.float32)
+    detector = quick(name, false_alarm_rate=0.5).fit(x[::2])  # many scores near the threshold
+    new = x[1::2][:80]
+    verdicts = detector.predict(new)
+    assert set(verdicts) == {-1, 1}
+    assert np.array_equal(detector.predict(new[::-1])[::-1], verdicts)
+    assert np.array_equal([detector.predict(one[None])[0] for one in new], verdicts)
+
+
 BAD = {
     "NaN": (lambda x: np.where(x > 0.7, np.nan, x), "NaN or infinity in"),
     "range": (lambda x: x * 200, r"values in \[-1, 1\], got \[-"),
@@ -230,6 +253,23 @@ def test_fitting_works_where_gradients_are_off() -> None:
     assert np.isfinite(detector.anomaly_score(stripes(2, (1, 12, 12)))).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_whose_channels_come_last_are_refused(channels: int) -> None:
+    x = np.moveaxis(stripes(40, (channels, 12, 12)), 1, -1)
+    with pytest.raises(ValueError, match=rf"expected the channels before rows and columns.*12, {channels}\)"):
+        quick("fanogan").fit(x)
+
+
+def test_images_without_an_axis_of_channels_are_told() -> None:
+    with pytest.warns(UserWarning, match="taken for signals of 12 channels; images are"):
+        quick("anogan").fit(stripes(40, (12, 12)))
+
+
+def test_a_hybrid_with_restarts_is_refused() -> None:
+    with pytest.raises(ValueError, match="restarts of a hybrid must be 1, for it starts at"):
+        quick("hybrid", search=replace(QUICK_SEARCH, restarts=2)).fit(stripes(40, (1, 12, 12)))
+
+
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 16 samples"):
         quick("anogan").fit(stripes(10, (1, 12, 12)))
@@ -245,7 +285,6 @@ def test_a_rate_the_held_out_rows_cannot_support_is_said() -> None:
 def test_detectors_tell_real_digits_apart(name: str, floor: float) -> None:
     """scikit-learn's digits, 0 normal: AUROC on its own test split."""
     from anogan.config import EncoderConfig, GANConfig, SearchConfig
-    from anogan.data import load_dataset, one_vs_rest
 
     split = one_vs_rest(load_dataset("digits"), "0")
     gan, encoder = GANConfig(width=16, steps=300, batch_size=32), EncoderConfig(steps=300, batch_size=32)

@@ -14,7 +14,7 @@ from anogan import cli
 
 TRAIN = "train --gan.steps 3 --encoder.steps 3 --out OUT"
 USES = {
-    "digits": f"{TRAIN} --data digits --detectors fanogan",
+    "digits": f"{TRAIN} --data digits",
     "sensors": f"{TRAIN} --data rows.csv --time-column t --window 12 --budget 1/hour",
     "photos": f"{TRAIN} --data pictures --size 32 --locator.steps 3",
 }
@@ -34,6 +34,7 @@ ANY = {
 OWN = {
     "sensors": {
         "--detectors": "expected one or more --detectors",
+        "--detectors locatorgan": "locatorgan learns from photos alone; choose detectors from neighbourgan, ",
         "--time-column nope": "no column 'nope'",
         "--channels t": "no column 't'",
         "--smoothing inf": "expected a finite --smoothing",
@@ -46,7 +47,11 @@ OWN = {
         "--crop 1 2 3": "crop must be LEFT TOP WIDTH HEIGHT",
         "--locator.learning-rate inf": "expected a finite --locator.learning-rate",
     },
-    "digits": {"--normal 11": "unknown normal class '11'"},
+    "digits": {
+        "--normal 11": "unknown normal class '11'",
+        "--detectors fanogan locatorgan": "locatorgan learns from photos alone; choose detectors from neighbourgan, ",
+        "--hybrid.restarts 3": "restarts of a hybrid must be 1, for it starts at E(x) alone, got 3",
+    },
 }
 CASES = [(use, words, said) for use in USES for words, said in (ANY | OWN[use]).items()]
 

@@ -61,7 +61,9 @@ def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, f
 
 
 def _start(path: Path, config: RunConfig) -> Run:
-    """The run directory, made by the first process."""
+    """The run directory, made by the first process. Detectors that cannot be trained are refused before."""
+    for name in config.detectors:
+        pipeline.make_detector(name, config, "auto")
     if not parallel.rank():
         Run.create(path, config)
     parallel.wait_for_all()

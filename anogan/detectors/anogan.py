@@ -18,6 +18,7 @@ class AnoGAN(Detector):
     """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D."""
 
     searches = True
+    search: SearchConfig
 
     def __init__(
         self,

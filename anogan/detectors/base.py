@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple, Self
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from anogan.calibration import Floats, hold_out, p_values, threshold_at
-from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig
+from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig, SearchConfig
 from anogan.estimator import OutlierEstimator
 from anogan.inversion import OnRows, chunks
 from anogan.locating import LocatorTraining, train_locator
@@ -21,6 +22,7 @@ from anogan.scoring import Score, blur
 from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
 
 FEWEST = 16  # training samples
+COLOURS = (1, 3, 4)  # channels that images usually have
 Memory = dict[str, Tensor]
 MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
 
@@ -55,6 +57,8 @@ def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
         raise ValueError(f"expected numbers in [-1, 1], got dtype {x.dtype}")
     if x.ndim < 3 or len(x) == 0 or (shape and x.shape[1:] != shape):
         raise ValueError(f"expected samples of shape {expected}, got {x.shape}")
+    if x.ndim == 4 and x.shape[3] in COLOURS and x.shape[1] not in COLOURS:
+        raise ValueError(f"expected the channels before rows and columns, {expected}, got {x.shape}")
     check_shape(x.shape[1:])
     low, high = x.min(), x.max()  # NaN where there is one
     if not (low >= -1 and high <= 1):
@@ -76,6 +80,7 @@ class Detector(OutlierEstimator):
     remembered: frozenset[str] = frozenset()  # names of what `_remember` and `_measure` return
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     locator: LocatorConfig | None = None  # likewise
+    search: SearchConfig | None = None  # likewise, one that searches for z
     harmless: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
     gan: GANConfig
@@ -120,10 +125,14 @@ class Detector(OutlierEstimator):
     def fit(self, X: ArrayLike, y: object = None, *, on_log: OnLog | None = None) -> Self:
         """Train on normal samples X (n, channels, *size) in [-1, 1] and set the threshold on those held out.
 
-        Raises `ValueError` on bad X or a bad parameter, `TrainingDivergedError` when the training fails.
+        Raises `ValueError` on bad X or a bad parameter, `TrainingDivergedError` when the training fails. Warns where X
+        looks like images without an axis of channels, which would be taken for signals.
         """
-        self._check_parameters()
+        self.check_parameters()
         x = check_samples(X)
+        if x.dim() == 3 and x.shape[1] == x.shape[2]:
+            said = f"X {tuple(x.shape)} is taken for signals of {x.shape[1]} channels; images are (n, 1, height, width)"
+            warnings.warn(said, stacklevel=3)
         training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
         if len(training_rows) < FEWEST or not len(held_out):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
@@ -136,7 +145,8 @@ class Detector(OutlierEstimator):
             gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise `ValueError` where one of them cannot be used."""
         for name in ("false_alarm_rate", "holdout"):
             value = getattr(self, name)
             if not 0 < value < 1:

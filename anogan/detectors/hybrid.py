@@ -34,7 +34,12 @@ class Hybrid(AnoGAN):
         )
         self.encoder = encoder
 
+    def check_parameters(self) -> None:
+        super().check_parameters()
+        if self.search.restarts != 1:
+            raise ValueError(f"restarts of a hybrid must be 1, for it starts at E(x) alone, got {self.search.restarts}")
+
     def _starts(self, x: Tensor) -> Tensor:
-        """Start points (n, 1, latent_dim): each row's own E(x); further restarts would start at the same point."""
+        """Start points (n, 1, latent_dim): each row's own E(x)."""
         with torch.no_grad():
             return torch.cat(list(encode(self.gan_, x)))[: len(x), None]
