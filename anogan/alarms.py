@@ -22,7 +22,7 @@ USUAL = 0.95  # quantile of healthy rows; halfway from the threshold to it, an a
 CONFIDENCE = 0.9  # that the budget is kept on average over time, where there are blocks enough
 DRAWN = 1_000_000  # values that a factor of Gumbel's law is made from
 FARTHEST = 1e4  # standard deviations above the mean of few peaks
-SLOW = 0.5  # blocks that a rise must take to be called slow; a sudden fault fills the window in a tenth of one
+SLOW = 0.5  # blocks that a rise must take to be called slow; in as many a sudden fault fills what a score looks at
 
 
 def persistent(score: Floats, rows: int) -> Floats:
