@@ -2,6 +2,9 @@
 
 python -m experiments.visual_development FOLDER     FOLDER holds elpv_mono/ and kolektorsdd/; an hour and a half on one
                                                     thread
+python -m experiments.visual_development --steady   how far training by other seeds and arithmetic ends elsewhere, on
+                                                    small stripes: reports/development/steady.csv; run it once per mode,
+                                                    a mode being what MODES says, set before it starts
 
 No test photo is opened here: training photos of both sets, and rendered boards in grey, are split into photos to train
 on, to measure by, and to evaluate on, each of the last as it is and with each of the eight defects of
@@ -10,6 +13,7 @@ on, to measure by, and to evaluate on, each of the last as it is and with each o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +23,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
-from anogan.config import PHOTOS, GANConfig, PlacesConfig
+from anogan.config import PHOTOS, GANConfig, LocatorConfig, PlacesConfig
 from anogan.data.folders import find_photos
 from anogan.detectors import LocatorGAN
 from anogan.evaluation import auroc, pixel_auroc
-from anogan.faults.photos import DEFECTS
+from anogan.faults.photos import DEFECTS, apply
 from anogan.files import write_text
 from anogan.locating import LocatorTraining, train_locator
 from anogan.networks import GAN
@@ -45,6 +50,14 @@ VARIANTS = {
     "without the locator": PlacesConfig(linear_weight=1e6),
 }
 Photos = NDArray[np.float32]  # (n, 1, height, width)
+
+STEADY = REPORTS / "steady.csv"
+SMALL = GANConfig(latent_dim=8, width=4, steps=40, batch_size=16)
+STEPS = (500, 250, 1000)
+MODES = {
+    "compatible": {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "default": {"ATEN_CPU_CAPABILITY": "default"},
+}
 
 
 def boards() -> Photos:
@@ -110,6 +123,54 @@ def cell(x: Photos, seed: int) -> Iterator[dict[str, Any]]:
         yield {"detector": "50 principal components, maximum"} | row
 
 
+# How steady training is.
+
+
+def mode() -> str:
+    """Of the arithmetic, by the variables that were set before torch was imported."""
+    return next((name for name, set_ in MODES.items() if set_.items() <= os.environ.items()), "native")
+
+
+def stripes(n: int, seed: int) -> Photos:
+    """Waves of random phase and a little noise, 32 pixels."""
+    rng = np.random.default_rng(seed)
+    axis, phase = np.arange(32) / 32 * 4 * np.pi, rng.uniform(0, 2 * np.pi, (n, 1, 1, 1))
+    return np.clip(0.8 * np.sin(axis + phase) + 0.05 * rng.standard_normal((n, 1, 32, 32)), -1, 1).astype(np.float32)
+
+
+@torch.no_grad()
+def steadiness(x: Tensor, good: Photos, seed: int, steps: int) -> dict[str, Any]:
+    """Pixel AUROC of 24 blobs and mean of that of all kinds, and the squared error of the repaired blobs."""
+    config = LocatorConfig(steps=steps, batch_size=16)
+    with torch.enable_grad():
+        gan = train_gan(x, GANTraining(tuple(x.shape[1:]), SMALL, seed))
+        locator = train_locator(x, LocatorTraining(gan, config, seed)).locator
+    assert locator is not None
+    row: dict[str, Any] = {}
+    for kind in DEFECTS:
+        rng = np.random.default_rng(0)
+        changed = np.stack([apply(kind, photo, 0.8, rng)[0] for photo in good])
+        repaired = locator.generator(locator.encoder(torch.from_numpy(changed)))
+        maps = locator.places(torch.from_numpy(changed), repaired).numpy()
+        row[kind] = pixel_auroc([(a != b).any(0) for a, b in zip(changed, good, strict=True)], list(maps))
+        if kind == "blob":
+            row["error"] = float((repaired - torch.from_numpy(good)).square().mean())
+    return row | {"mean": float(np.mean([row[kind] for kind in DEFECTS]))}
+
+
+def steady() -> None:
+    torch.set_num_threads(1)
+    rows: list[Any] = pd.read_csv(STEADY).to_dict("records") if STEADY.exists() else []
+    finished = {(row["mode"], row["steps"], row["seed"]) for row in rows}
+    x, good = torch.from_numpy(stripes(48, 0)), stripes(24, 9)
+    cells = [(steps, seed) for steps in STEPS for seed in range(5) if (mode(), steps, seed) not in finished]
+    for steps, seed in tqdm(cells, disable=None):
+        rows.append({"mode": mode(), "steps": steps, "seed": seed} | steadiness(x, good, seed, steps))
+        write_text(STEADY, pd.DataFrame(rows).to_csv(index=False, float_format="%.5f"))
+    table = pd.DataFrame(rows).groupby(["steps", "mode"])[["blob", "mean", "error"]].agg(["mean", "min", "max"])
+    print(table.round(4).to_string())
+
+
 def main(root: Path) -> None:
     torch.set_num_threads(1)
     rows: list[Any] = pd.read_csv(FILE).to_dict("records") if FILE.exists() else []
@@ -126,4 +187,4 @@ def main(root: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    steady() if sys.argv[1] == "--steady" else main(Path(sys.argv[1]))
