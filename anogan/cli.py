@@ -29,7 +29,7 @@ from anogan.config import (
 from anogan.errors import AnoganError
 from anogan.options import COMMANDS, Train, TrainPhotos, TrainSignals, run_path, vars_of
 from anogan.options.helping import explained
-from anogan.threads import wait_briefly
+from anogan.threads import adapting, wait_briefly
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
@@ -122,7 +122,8 @@ def run_command(args: list[str]) -> int:
     with parallel.group(getattr(options, "device", "auto")):
         if name != "benchmark":  # it sets those of its workers
             parallel.use_threads(getattr(options, "threads", 0))
-        return action(options)
+        with adapting(name != "benchmark" and not getattr(options, "threads", 0)):
+            return action(options)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """How fast: every figure beside the loop a reader would write from a tutorial, A B A B in one run: reports/speed/.
 
-python -m experiments.speed [PART ...] [--data-root ROOT]     all parts, about an hour on two quiet cores
+python -m experiments.speed [PART ...] [--data-root ROOT]     all parts, about seventy minutes on two quiet cores
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anogan import bundle, parallel
+from anogan import bundle, parallel, threads
 from anogan.config import DEFAULT, SearchConfig
 from anogan.data import load_dataset
 from anogan.detectors import AnoGAN, FAnoGAN, Hybrid
@@ -304,7 +305,67 @@ def start(data_root: str | None) -> Iterator[Row]:
         yield from rows("start", "s", alternate({name: partial(run, c) for name, c in commands.items()}, 5))
 
 
-PARTS = {f.__name__: f for f in (training, search, scoring, memory, processes, start, convergence, inversion)}
+SPIN = "while True: pass"
+COME_AND_GO = """import time
+while True:
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 1:
+        pass
+    time.sleep(1)"""
+BESIDE = {
+    "alone": [],
+    "beside one busy process": [SPIN],
+    "beside two busy processes": [SPIN, SPIN],
+    "beside one that comes and goes": [COME_AND_GO],
+}
+
+
+def busy(data_root: str | None, seconds: float = 6, rounds: int = 5) -> Iterator[Row]:
+    """Training of the default GAN while the machine does other work too; about nine minutes."""
+    clean = {name: value for name, value in os.environ.items() if name not in threads.SET_BY_USER}
+    settings = {
+        "one thread": {"OMP_NUM_THREADS": "1"},
+        "all threads, as OpenMP has them wait": {},
+        "threads chosen while training": {"GOMP_SPINCOUNT": threads.SPINS},
+    }
+    with ExitStack() as stack:
+
+        def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            process = subprocess.Popen([sys.executable, *command], env=clean | environment, text=True, **pipes)
+            stack.callback(process.kill)
+            return process
+
+        def ask(process: subprocess.Popen[str]) -> float:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(seconds, file=process.stdin, flush=True)
+            return float(process.stdout.readline())
+
+        code = ["-m", "experiments.speed", "--train-when-asked"]
+        workers = {name: start([*code, str("chosen" in name)], change) for name, change in settings.items()}
+        variants: Variants = {name: partial(ask, worker) for name, worker in workers.items()}
+        for beside, others in BESIDE.items():
+            running = [start(["-c", other], {}) for other in others]
+            yield from rows(f"GAN, 64-32 channels, {beside}", "images/s", alternate(variants, rounds))
+            for process in running:
+                process.kill()
+
+
+def train_when_asked(adapting: bool) -> None:
+    """For every line, a number of seconds, train about as long and print images per second."""
+    ours = Ours(images(2560), DEFAULT.gan, PAPERS.encoder, seed=0)
+    ours.steps(3)
+    batch = DEFAULT.gan.batch_size
+    with threads.adapting(adapting):
+        speed = rate(10 * batch, lambda: ours.steps(10))
+        for line in sys.stdin:
+            steps = max(10, int(float(line) * speed / batch))  # one loop, in which the choice of threads is at home
+            speed = rate(steps * batch, partial(ours.steps, steps))
+            print(speed, flush=True)
+
+
+PARTS = {f.__name__: f for f in (training, busy, search, scoring, memory, processes, start, convergence, inversion)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -312,9 +373,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS], help=", ".join(PARTS))
     parser.add_argument("--data-root", help="folder of the data sets, for convergence and inversion")
     parser.add_argument("--one-of-them", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--train-when-asked", choices=["True", "False"], help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.one_of_them:
         one_of_them(given.one_of_them)
+        return
+    if given.train_when_asked:
+        train_when_asked(given.train_when_asked == "True")
         return
     file = OUT / "results.csv"
     kept = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["measured"])

@@ -28,6 +28,12 @@ SECTIONS = {
         "PyTorch's, whichever is faster) it may exceed 1, where the convolutions' library uses wider instructions than "
         "the matrix library does; beside the middle convolution alone it cannot in the same precision.",
     ),
+    "busy": (
+        "Beside other work",
+        "Training of the default GAN while other processes keep cores busy for good, or come and go every second. As "
+        "OpenMP is, threads wait for each other by keeping their core busy. Commands let them wait briefly, and train "
+        "with one thread or all, whichever is faster at the time.",
+    ),
     "convergence": (
         "Until it is trained",
         "Digit 8 of MNIST, development split: GAN with the default steps, then the encoder as in the f-AnoGAN paper "
