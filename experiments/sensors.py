@@ -44,7 +44,8 @@ from anogan.training import EncoderTraining, GANTraining, train_encoder, train_g
 
 OUT = Path("reports/sensors")
 SEEDS = (0, 1, 2)
-CONTAMINATED = {"other/2", "other/4", "other/13"}  # anomalous rows in the training rows: SKAB's own labels
+CONTAMINATED = {"other/2"}  # 296 of its 400 training rows are anomalous by its own labels
+OVERLAPPING = {"other/4", "other/13"}  # training rows, 57 and 178, that other files hold too and label as anomalous
 WINDOW = {"skab": 10, "nab": 288}  # of the baselines, as usual for these data
 LIMIT = 0.99  # quantile of training rows above which a baseline alarms
 ROW_ALONE = 170  # of the test rows: an alarm from here on without a look at the sensors
@@ -62,6 +63,8 @@ OURS: dict[str, SignalRunConfig] = {
     "without smoothing": replace(OWN, signal=replace(OWN.signal, smoothing=1.0)),
     "fanogan": replace(OWN, detectors=("fanogan",)),
 }
+
+NO_NETWORK = {"without the GAN", "windows in place of the GAN's residual"}  # none enters their scores
 
 
 # Ours.
@@ -92,15 +95,17 @@ def fit(name: str, config: SignalRunConfig, gan: GAN, healthy: Healthy, recordin
 
 
 def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDArray[np.bool_], float]]:
-    """Name, score and alarm of every row, and seconds of training, for each of OURS on the same networks."""
+    """Name, score and alarm of every row, and seconds of training of what the score uses, for each of OURS on the same
+    networks."""
     begin = time.monotonic()
     healthy = prepare(SENSORS, case.healthy)
+    prepared = time.monotonic() - begin
     gan = train(SENSORS, healthy, seed)
     trained = time.monotonic() - begin
     for name, config in OURS.items():
         begin = time.monotonic()
         model = fit(name, replace(config, seed=seed), gan, healthy, case.healthy)
-        seconds = trained + time.monotonic() - begin
+        seconds = (prepared if name in NO_NETWORK else trained) + time.monotonic() - begin
         table = score_recording(model, case.recording).table
         yield name, table["score"].fillna(model.usual.score).to_numpy(), table["alarm"].to_numpy() > 0, seconds
 
@@ -194,11 +199,13 @@ def false_alarms(
     days = float(counted.sum()) * model.step / DAY
     expected = model.rule.promised * DAY * days
     found = {"budget": config.alarm.budget, "asked_per_day": per_second(config.alarm.budget) * DAY}
+    found |= {"threshold": model.rule.threshold, "blocks": len(model.rule.peaks)}
+    found |= {"sure_per_day": model.rule.at_most * DAY}
     found |= {"promised_per_day": model.rule.promised * DAY, "days": days, "alarms": int(begins.sum())}
     return found | {"expected": expected, "rows_under_alarm": float((active[counted] > 0).mean())}
 
 
-def quiet_cases(folder: Path) -> Iterator[tuple[str, SignalRunConfig, Callable[[int], tuple[Any, Any, Any]]]]:
+def quiet_cases(folder: Path) -> Iterator[tuple[str, str, Callable[[int], tuple[Any, Any, Any]]]]:
     def pump(seed: int) -> tuple[Recording, Recording, NDArray[np.bool_]]:
         recordings = [
             from_table(simulate(days * 86_400, s, (), 10), "pump", "time")
@@ -216,20 +223,19 @@ def quiet_cases(folder: Path) -> Iterator[tuple[str, SignalRunConfig, Callable[[
         recording = replace(case.recording, step=300.0, time=300.0 * case.recording.time)
         return recording.rows(slice(case.n_train)), recording.rows(slice(case.n_train, None)), case.y_test == 0
 
-    def with_alarm(budget: str, block: int = 0) -> SignalRunConfig:
-        return replace(SENSORS, alarm=replace(SENSORS.alarm, budget=budget, block=block))
-
-    yield "simulated pump", with_alarm("1/day"), pump
-    yield "SKAB without faults", with_alarm("12/hour", 60), skab
-    yield "NAB machine, between its faults", with_alarm("1/day", 96), nab
+    yield "simulated pump", "1/day", pump
+    yield "simulated pump", "1/week", pump
+    yield "SKAB without faults", "12/hour", skab
+    yield "NAB machine, between its faults", "1/day", nab
 
 
 def run_quiet(folder: Path) -> None:
     file = OUT / "false_alarms.csv"
     rows: list[Any] = pd.read_csv(file).to_dict("records") if file.exists() else []
-    finished = {(row["data"], row["seed"]) for row in rows}
-    for data, config, make in quiet_cases(folder):
-        for seed in tqdm([s for s in SEEDS if (data, s) not in finished], desc=data, disable=None):
+    finished = {(row["data"], row["budget"], row["seed"]) for row in rows}
+    for data, budget, make in quiet_cases(folder):
+        config = replace(SENSORS, alarm=replace(SENSORS.alarm, budget=budget))
+        for seed in tqdm([s for s in SEEDS if (data, budget, s) not in finished], desc=data, disable=None):
             rows.append({"data": data, "seed": seed} | false_alarms(config, seed, *make(seed)))
             write_text(file, pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
 

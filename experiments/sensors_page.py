@@ -21,7 +21,7 @@ from anogan.reporting import figures
 from anogan.reporting.page import Captioned, Section, write_tables
 from anogan.reporting.signals import timeline
 from anogan.reporting.truth import Truth, find
-from experiments.sensors import CONTAMINATED, OUT, OWN, fit, train
+from experiments.sensors import CONTAMINATED, OUT, OVERLAPPING, OWN, fit, train
 from experiments.sensors_development import FILE as DEVELOPMENT
 
 SHOWN = ("valve1/0", "other/7")  # experiments drawn: the first of the valves, one of the rotor's imbalance
@@ -34,18 +34,25 @@ def spread(values: pd.Series, digits: int = 3) -> str:
 
 
 def skab(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean AUROC of the experiments with clean training rows; alarms of all 34 pooled, as the leaderboard does."""
+    """Mean AUROC of all experiments, and of those whose training rows are clean by their own and by all labels; alarms
+    of all of them pooled, as the leaderboard does."""
     rows = []
     for detector, part in results.groupby("detector", sort=False):
-        clean = part[~part["experiment"].isin(CONTAMINATED)].groupby("seed")["auroc"].mean()
+        area = {
+            "AUROC, all 34": part,
+            "33 clean by their own labels": part[~part["experiment"].isin(CONTAMINATED)],
+            "31 clean by all labels": part[~part["experiment"].isin(CONTAMINATED | OVERLAPPING)],
+        }
+        means = {name: kept.groupby("seed")["auroc"].mean() for name, kept in area.items()}
         counts = part.groupby("seed")[["tp", "fp", "fn", "tn"]].sum()
         tp, fp, fn, tn = (counts[name] for name in ("tp", "fp", "fn", "tn"))
         alarms = {"F1": tp / (tp + (fp + fn) / 2), "false alarms": fp / (fp + tn), "missed": fn / (fn + tp)}
         seconds = part["train_seconds"].mean()
         rows.append(
-            {"detector": detector, "AUROC": spread(clean)}
+            {"detector": detector}
+            | {name: spread(values) for name, values in means.items()}
             | {name: spread(values) for name, values in alarms.items()}
-            | {"training, s": f"{seconds:.1f}", "order": clean.mean()}
+            | {"training, s": f"{seconds:.1f}", "order": means["AUROC, all 34"].mean()}
         )
     return pd.DataFrame(rows).sort_values("order", ascending=False).drop(columns="order")
 
@@ -59,14 +66,17 @@ def nab(results: pd.DataFrame) -> pd.DataFrame:
 def kept(quiet: pd.DataFrame) -> pd.DataFrame:
     """Promised and achieved false alarms: a row per recording, the seeds' alarms added up."""
     rows = []
-    for data, part in quiet.groupby("data", sort=False):
+    for (data, budget), part in quiet.groupby(["data", "budget"], sort=False):
         ratio = part["alarms"].sum() / part["expected"].sum()
         by_seed = ", ".join(f"{value:.2f}" for value in part["alarms"] / part["expected"])
         rows.append(
             {
                 "recording": data,
-                "asked for": part["budget"].iloc[0],
-                "promised, per day": f"{part['promised_per_day'].mean():.3g}",
+                "asked for": budget,
+                "thresholds": ", ".join(f"{value:.3g}" for value in part["threshold"]),
+                "blocks": int(part["blocks"].iloc[0]),
+                "promised on average, per day": f"{part['promised_per_day'].mean():.3g}",
+                "at most, 90 % sure": f"{part['sure_per_day'].mean():.3g}",
                 "healthy days watched": f"{part['days'].sum():.3g}",
                 "alarms promised": f"{part['expected'].sum():.1f}",
                 "alarms": int(part["alarms"].sum()),
@@ -103,7 +113,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     results, quiet = pd.read_csv(OUT / "results.csv"), pd.read_csv(OUT / "false_alarms.csv")
     parts = {data: part for data, part in results.groupby("data")}
-    dots = parts["skab"][~parts["skab"]["experiment"].isin(CONTAMINATED)].rename(columns={"experiment": "class"})
+    dots = parts["skab"].rename(columns={"experiment": "class"})
     dots = dots[~dots["detector"].str.startswith("alarm")]
     chosen = [case for case in load_skab(folder / "skab") if case.name in SHOWN] + [
         load_nab_machine(folder / "nab_machine")
@@ -120,9 +130,12 @@ def main(folder: Path) -> None:
             "SKAB",
             (
                 "34 experiments on a water loop: train on the first 400 rows, score the rest causally. AUROC: mean of "
-                "the 31 experiments whose training rows hold no fault. F1, false alarms and missed rows: all 34 "
-                "pooled, point by point, no adjustment. Ours alarm by thresholds from held-out training rows, "
-                "baselines above the 99 % quantile of their training rows. An alarm that never looks at a sensor "
+                "all 34; of 33, for in other/2 296 of the 400 training rows are anomalous by its own labels; and of "
+                "31, for 57 and 178 training rows of other/4 and other/13 stand in other files too and are labelled as "
+                "anomalous there. F1, false alarms and missed rows: all 34 pooled, point by point, no adjustment. "
+                "Seconds of training are those of what a score uses: 'without the GAN' trains none. Ours alarm by "
+                "thresholds from held-out training rows, baselines above the 99 % quantile of their training rows. An "
+                "alarm that never looks at a sensor "
                 "has the highest F1 of all: F1 alone proves nothing here.",
             ),
             first.reset_index(),
@@ -142,10 +155,12 @@ def main(folder: Path) -> None:
         Section(
             "False alarms",
             (
-                "Alarms that begin on healthy rows nothing was trained on, beside the promise. A promise holds on "
-                "average while tomorrow is like the held-out days, as the pump's is. Where healthy operation drifts "
-                "for good, as SKAB's loop does within the hour and NAB's machine over months, few alarms begin but "
-                "they last: the share of rows under alarm tells. There `anogan recalibrate` sets new thresholds.",
+                "Alarms that begin on healthy rows nothing was trained on, beside the promise. Where blocks are "
+                "enough, the threshold keeps what was asked for in nine of ten calibrations, so that fewer alarms are "
+                "promised on average. A promise holds while tomorrow is like the held-out days, as the pump's is. "
+                "Where healthy operation drifts for good, as SKAB's loop does within the hour and NAB's machine over "
+                "months, few alarms begin but they last: the share of rows under alarm tells. There `anogan "
+                "recalibrate` sets new thresholds.",
             ),
             kept(quiet),
         ),
@@ -160,7 +175,7 @@ def main(folder: Path) -> None:
         ),
     ]
     best = first.loc["subspacegan"]
-    title = f"SubspaceGAN finds SKAB's faults with AUROC {best['AUROC']}"
+    title = f"SubspaceGAN finds the faults of SKAB's 34 experiments with AUROC {best['AUROC, all 34']}"
     intro = [
         "Seeds 0, 1 and 2; ± is the standard deviation over them. One fixed setting for all recordings. What is left "
         "of the detector without each of its parts stands in the same tables, on the same trained networks: 'without "

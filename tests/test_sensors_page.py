@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from experiments import sensors_page
+from experiments import sensors, sensors_page
 from experiments.sensors import OUT, measure
 from experiments.sensors_development import FILE as DEVELOPMENT
 
@@ -25,6 +26,33 @@ def test_the_tables_are_those_of_the_committed_figures() -> None:
     }
     for name, table in tables.items():
         assert (ROOT / OUT / "tables" / f"{name}.csv").read_text() == table.to_csv(index=False), name
+
+
+def test_an_average_says_over_which_experiments_it_is() -> None:
+    names = [f"valve1/{i}" for i in range(31)] + ["other/2", "other/4", "other/13"]
+    areas = [0.9] * 31 + [0.1, 0.5, 0.7]
+    table = pd.DataFrame({"detector": "ours", "experiment": names, "seed": 0, "auroc": areas, "train_seconds": 1.0})
+    row = sensors_page.skab(table.assign(tp=1, fp=1, fn=1, tn=1)).iloc[0]
+    assert row["AUROC, all 34"] == f"{(31 * 0.9 + 1.3) / 34:.3f}"
+    assert row["33 clean by their own labels"] == f"{(31 * 0.9 + 1.2) / 33:.3f}"
+    assert row["31 clean by all labels"] == "0.900"
+
+
+def test_seconds_of_training_are_those_of_what_a_score_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def train(*_: object) -> None:
+        now[0] += 1000
+
+    table = pd.DataFrame({"score": [0.0], "alarm": [0]})
+    monkeypatch.setattr(sensors, "prepare", lambda *_: None)
+    monkeypatch.setattr(sensors, "train", train)
+    monkeypatch.setattr(sensors, "fit", lambda *_: SimpleNamespace(usual=SimpleNamespace(score=0.0)))
+    monkeypatch.setattr(sensors, "score_recording", lambda *_: SimpleNamespace(table=table))
+    monkeypatch.setattr(sensors.time, "monotonic", lambda: now[0])
+    case = SimpleNamespace(healthy=None, recording=None)
+    seconds = {name: spent for name, _, _, spent in sensors.ours(case, 0)}  # type: ignore[arg-type]
+    assert {name for name, spent in seconds.items() if spent < 1000} == sensors.NO_NETWORK < set(seconds)
 
 
 def test_every_experiment_stands_there_with_three_seeds() -> None:
