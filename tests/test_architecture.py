@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "anogan"
-LAYERS = """errors estimator budgets config configfile parallel threads files data faults parts layers networks losses scoring
-neighbours augment training locating inversion synthesis calibration alarms health detectors evaluation
+LAYERS = """errors estimator budgets config configfile parallel threads files data faults parts layers networks losses
+scoring neighbours augment training locating inversion synthesis calibration alarms health detectors evaluation
 comparison quality realism baselines bundle signals healthy inspection imitation runs images pipeline maintenance
 qualitycontrol machine streaming verdicts sorting watching export sensitivity benchmark reporting monitor
 serving options cli commands __main__"""
