@@ -72,6 +72,19 @@ def test_more_restarts_never_end_higher(gan: GAN) -> None:
     assert torch.equal(updates, torch.full((12,), 40.0))
 
 
+def test_the_best_of_all_points_visited_is_returned_where_the_search_goes_astray(gan: GAN) -> None:
+    x = torch.from_numpy(stripes(SEARCH.batch_size, SHAPE, seed=6))  # a slot for every row
+    config = dataclasses.replace(SEARCH, steps=20, learning_rate=3.0)
+    visited: list[torch.Tensor] = []
+    hook = gan.generator.register_forward_hook(lambda module, args, output: visited.append(args[0].detach().clone()))
+    found, _ = search_latent(gan, x, starts(gan, len(x)), config)
+    hook.remove()
+    losses = torch.stack([loss_at(gan, x, z, config) for z in visited])
+    assert len(losses) == config.steps + 1
+    assert (losses[-1] > 1.01 * losses.amin(0)).any(), "the last point was the best of every row"
+    assert torch.allclose(loss_at(gan, x, found, config), losses.amin(0), rtol=1e-5)
+
+
 def test_no_steps_scores_the_start_itself(gan: GAN) -> None:
     x = torch.from_numpy(stripes(3, SHAPE))
     z, updates = search_latent(gan, x, starts(gan, 3), dataclasses.replace(SEARCH, steps=0))
