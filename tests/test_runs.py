@@ -3,13 +3,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 
+from anogan import pipeline
+from anogan.calibration import hold_out
 from anogan.config import RunConfig
+from anogan.data import Split
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json
+from anogan.networks import GAN
 from anogan.runs import Run
 from anogan.training import GANTraining
 
@@ -66,6 +75,44 @@ def test_what_was_logged_after_the_checkpoint_is_forgotten_when_training_goes_on
     run.load_checkpoint("gan", again)
     assert again.step == 100
     assert [(line["stage"], line["step"]) for line in run.metrics] == [("encoder", 900), ("gan", 50), ("gan", 100)]
+
+
+@pytest.mark.filterwarnings("ignore::anogan.errors.TrainingWarning")
+def test_networks_learn_from_the_training_rows_and_detectors_are_calibrated_on_those_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half and half, so that no count tells the two apart."""
+    x, shown = stripes(40, (1, 12, 12)), []
+    for stage in ("train_gan", "train_encoder"):
+
+        def watched(rows: torch.Tensor, *args: Any, train: Any = getattr(pipeline, stage)) -> GAN:
+            shown.append(rows.cpu().numpy())
+            return train(rows, *args)
+
+        monkeypatch.setattr(pipeline, stage, watched)
+    config = RunConfig(
+        holdout=0.5,
+        seed=3,
+        false_alarm_rate=0.1,
+        detectors=("fanogan", "neighbourgan"),
+        gan=replace(QUICK_GAN, steps=2),
+        encoder=replace(QUICK_ENCODER, steps=2),
+    )
+    labels = np.zeros(40, dtype=np.int64)
+    detectors = pipeline.train_run(
+        Run.create(tmp_path / "r", config), Split(x, x, labels, labels, ("3",)), device="cpu"
+    )
+    training, held_out = hold_out(40, config.holdout, config.seed)
+    assert not set(training) & set(held_out)
+    assert len(shown) == 2
+    assert all(np.array_equal(rows, x[training]) for rows in shown)
+    for detector in detectors.values():
+        scores = detector.calibration_scores_
+        assert np.allclose(scores, np.sort(detector.anomaly_score(x[held_out])), rtol=1e-4, atol=1e-5)
+        assert not np.allclose(scores, np.sort(detector.anomaly_score(x[training])), rtol=1e-2, atol=1e-3)
+    # Training samples are what the memory holds: nothing is nearer to one than itself.
+    gradients = [detectors["neighbourgan"].explain(x[rows]).terms["gradients"] for rows in (training, held_out)]
+    assert np.median(gradients[0]) < np.min(gradients[1])
 
 
 @pytest.mark.parametrize("content", [b"garbage", b""])
