@@ -25,6 +25,7 @@ from anogan.config import PlacesConfig
 from anogan.data import load_dataset, one_vs_rest
 from anogan.data.windows import cut_windows
 from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
+from anogan.detectors.locatorgan import FOLDS
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
 from anogan.machine import simulate
@@ -347,6 +348,25 @@ def test_distances_from_the_subspace_are_t2_and_spe() -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def locator() -> LocatorGAN:
+    """Tests leave it as it is."""
+    return quick("locatorgan", false_alarm_rate=0.25).fit(stripes(64, SHAPES["odd photo"]))  # type: ignore[return-value]
+
+
+def test_a_held_out_sample_is_measured_by_the_other_folds_like_a_new_one(locator: LocatorGAN) -> None:
+    """As many samples as folds: each by all others."""
+    x, held_out = stripes(40, locator.gan_.shape), stripes(FOLDS, locator.gan_.shape, seed=1)
+    whole = clone(locator).adopt(locator.gan_, x, held_out)
+    new = []
+    for row in range(FOLDS):
+        others = clone(locator).adopt(locator.gan_, x, np.delete(held_out, row, axis=0))
+        others.memory_["explained"] = whole.memory_["explained"]  # one number, of all of them
+        new.append(others.anomaly_score(held_out[[row]])[0])
+    assert np.allclose(whole.calibration_scores_, np.sort(new), rtol=1e-3)
+    assert np.mean(new) > 1.05 * whole.anomaly_score(held_out).mean(), "it makes no difference here"
+
+
 def test_what_is_declared_harmless_does_not_change_what_the_locator_says() -> None:
     shape = (1, 32, 32)
     declared = quick("locatorgan", harmless=("flip",), places=PlacesConfig(linear_weight=0.0)).fit(stripes(64, shape))
@@ -362,3 +382,12 @@ def test_the_linear_view_counts_as_much_as_the_components_explain() -> None:
     explained = [float(quick("locatorgan").fit(x).memory_["explained"]) for x in (stripes(64, shape), noise)]
     assert explained[0] > 0.8
     assert explained[1] < 0.1
+
+
+def test_half_as_much_explained_halves_the_linear_view_and_leaves_the_other(locator: LocatorGAN) -> None:
+    x, half = stripes(8, locator.gan_.shape, seed=2), copy.deepcopy(locator)
+    half.memory_["explained"] = locator.memory_["explained"] / 2
+    whole, less = locator.explain(x).terms, half.explain(x).terms
+    assert np.allclose(less["linear"], whole["linear"] / 2, rtol=1e-4)
+    assert np.allclose(less["locator"], whole["locator"], rtol=1e-4)
+    assert np.abs(whole["linear"]).min() > 1e-3
