@@ -40,13 +40,15 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_loaded_detector_scores_bit_for_bit_as_the_one_saved(saved: Path, name: str) -> None:
+def test_a_loaded_detector_scores_as_the_one_saved(saved: Path, name: str) -> None:
     original = quick(name).adopt(bundle.load_gan(saved), X[20:], X[:20])
     loaded = bundle.load(saved.parent, name, device="cpu")
     query = stripes(9, (1, 12, 12), seed=5)
-    assert np.array_equal(loaded.anomaly_score(query), original.anomaly_score(query))
+    rounding = 1e-5 * original.calibration_scores_.std()  # sums are taken as the memory lies
+    assert np.abs(loaded.anomaly_score(query) - original.anomaly_score(query)).max() <= rounding
     assert np.array_equal(loaded.p_value(query), original.p_value(query))
-    assert (loaded.threshold_, loaded.map_scale_) == (original.threshold_, original.map_scale_)
+    assert abs(loaded.threshold_ - original.threshold_) <= rounding
+    assert loaded.map_scale_ == pytest.approx(original.map_scale_, rel=1e-5)
     assert loaded.get_params() == original.get_params()
 
 

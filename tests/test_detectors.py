@@ -89,8 +89,11 @@ def test_one_pass_over_any_number_of_rows_says_what_explain_says_unless_z_is_sea
     assert np.allclose(anomaly_map, expected.anomaly_map, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["anogan", "hybrid"])
-def test_the_search_brings_every_query_closer_than_its_start(name: str, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("name", "closer"), [("anogan", 10), ("hybrid", 1)])
+def test_the_search_takes_no_query_away_from_its_start_and_brings_random_ones_closer(
+    name: str, closer: int, shape: tuple[int, ...]
+) -> None:
+    """A random start is hardly ever the best point; E(x) often is, within so few steps."""
     searching = quick(name).fit(stripes(64, shape))
     x = stripes(12, shape, seed=3)
     start = searching.search
@@ -98,7 +101,7 @@ def test_the_search_brings_every_query_closer_than_its_start(name: str, shape: t
     searching.search = replace(start, steps=0)
     begun = searching.explain(x)
     assert (found.score <= begun.score).all()
-    assert (found.score < begun.score).sum() >= 10
+    assert (found.score < begun.score).sum() >= closer
     assert (np.ptp(found.reconstruction, axis=0) > 1e-4).any(), "every query got the same reconstruction"
 
 
@@ -188,7 +191,8 @@ def test_clone_repr_and_pickle_work(fitted: Detector) -> None:
     with pytest.raises(NotFittedError):
         fresh.predict(stripes(2, fitted.gan_.shape))
     x = stripes(4, fitted.gan_.shape, seed=2)
-    assert np.array_equal(pickle.loads(pickle.dumps(fitted)).anomaly_score(x), fitted.anomaly_score(x))
+    pickled = pickle.loads(pickle.dumps(fitted))
+    assert np.abs(pickled.anomaly_score(x) - fitted.anomaly_score(x)).max() <= rounding(fitted)
 
 
 def test_networks_can_be_shared() -> None:
