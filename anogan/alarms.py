@@ -32,14 +32,15 @@ def persistent(score: Floats, rows: int) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 
 
-def peaks_borne(n: int, share: float) -> int:
+def peaks_borne(n: int, share: float) -> int | None:
     """How many of n independent peaks may lie above a threshold that a new one exceeds with a chance of `share`.
 
     With k of them above it, that chance follows the beta distribution of k + 1 and n - k. So it is at most `share` in
-    CONFIDENCE of all calibrations (tolerance limits: Wilks 1941). 0 where n is too small for that: the highest peak.
+    CONFIDENCE of all calibrations (tolerance limits: Wilks 1941). None where n is too small for that.
     """
     k = np.arange(n)
-    return max(int((betainc(k + 1, n - k, share) >= CONFIDENCE).sum()) - 1, 0)
+    kept = int((betainc(k + 1, n - k, share) >= CONFIDENCE).sum())
+    return kept - 1 if kept else None
 
 
 def gumbel_quantile(peaks: Floats, share: float) -> float:
@@ -85,8 +86,9 @@ class AlarmRule:
 
         Rows next to each other are alike, so what counts is blocks: of n healthy blocks, k have a peak above the
         threshold. On average the next one has with a chance of (k + 1) / (n + 1) (Vovk et al. 2005), and `peaks_borne`
-        says which k keeps the budget with confidence. Where n is too small for the budget even on average, warns
-        `CalibrationWarning` and extrapolates from the peaks.
+        says which k keeps the budget with confidence. Where n is too small for that, the highest peak alone would
+        decide, which is a matter of luck: the threshold is at least where all peaks together let the budget be
+        expected. Warns `CalibrationWarning` where n is too small for the budget even on average.
         """
         parts = [part[np.isfinite(part)] for part in held_out if np.isfinite(part).any()]
         lasting = [persistent(part, config.persist) for part in parts]
@@ -95,15 +97,13 @@ class AlarmRule:
             raise ValueError(f"expected at least one healthy block of {block} rows to calibrate on, got none")
         peaks = np.sort([np.nanmax(part) for part in blocks])
         share = -math.expm1(-per_second(config.budget) * block * step)  # of blocks in which an alarm may begin
-        enough = share * (len(peaks) + 1) >= 1
-        if enough:
-            threshold = float(peaks[-1 - peaks_borne(len(peaks), share)])
-        else:
-            threshold = max(float(peaks[-1]), gumbel_quantile(peaks, share))
+        borne = peaks_borne(len(peaks), share)
+        highest = float(peaks[-1])
+        threshold = max(highest, gumbel_quantile(peaks, share)) if borne is None else float(peaks[-1 - borne])
         usual = min(threshold, float(np.quantile(np.concatenate(parts), USUAL)))
         release = (threshold + usual) / 2
         rule = cls(threshold, release, usual, config.persist, block, step, config.budget, tuple(peaks.tolist()))
-        if not enough:
+        if share * (len(peaks) + 1) < 1:
             warnings.warn(
                 f"{in_words(len(peaks) * block * step)} of held-out healthy rows cannot support {config.budget} by "
                 f"themselves: they promise one false alarm in {in_words(1 / rule.promised)}; the threshold is "
