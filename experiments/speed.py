@@ -383,19 +383,20 @@ def main(arguments: list[str] | None = None) -> None:
         return
     file = OUT / "results.csv"
     kept = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["measured"])
+    machines = json.loads((OUT / "machines.json").read_text()) if file.exists() else {}
     for name in given.parts or PARTS:
         found = pd.DataFrame([{"measured": name} | row for row in PARTS[name](given.data_root)])
         print(found.to_string(index=False, float_format="%.4g"), flush=True)
         kept = pd.concat([kept[kept["measured"] != name], found])
         write_text(file, kept.to_csv(index=False, float_format="%.5g"))
-        machine = {
+        machines[name] = {
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "python": platform.python_version(),
             "torch": torch.__version__,
         }
-        write_json(OUT / "machine.json", machine)
+        write_json(OUT / "machines.json", machines)
     write_speed_page(OUT)
 
 

@@ -1,4 +1,4 @@
-"""The page of `experiments.speed`: reports/speed/index.html from results.csv and machine.json.
+"""The page of `experiments.speed`: reports/speed/index.html from results.csv and machines.json.
 
 python -m experiments.speed_page     draws it again
 """
@@ -130,12 +130,13 @@ def cluster(results: pd.DataFrame) -> str:
 def write_speed_page(out: Path) -> Path:
     """Write index.html, figures and tables into `out`; returns the page."""
     results = pd.read_csv(out / "results.csv")
-    machine = json.loads((out / "machine.json").read_text())
+    machines = json.loads((out / "machines.json").read_text())
     sections = []
     for name, (title, *text) in SECTIONS.items():
         part = results[results["measured"] == name]
         if len(part):
             text += [cluster(results)] if name == "processes" else []
+            text += ["Measured with " + ", ".join(f"{key}: {value}" for key, value in machines[name].items()) + "."]
             sections.append(Section(title, tuple(text), shown(part)))
     if len(table := gains(results)):
         first = sections[0]
@@ -143,7 +144,7 @@ def write_speed_page(out: Path) -> Path:
         sections[0] = Section(first.title, first.text, first.table, (drawing,))
     intro = [
         "Every figure was measured beside what it is compared with, A B A B in one process tree: the ratio is the "
-        "median of the rounds' ratios. " + ", ".join(f"{key}: {value}" for key, value in machine.items()) + ".",
+        "median of the rounds' ratios. Parts may come from different machines.",
         "Made by python -m experiments.speed.",
     ]
     return write_tables(out, "speed", "How fast", intro, sections)

@@ -95,9 +95,11 @@ def test_the_page_shows_what_was_measured(tmp_path: Path) -> None:
         "processes,torchrun,each process,MB exchanged per step,8.5,8.5,8.5,1,1",
     ]
     write_text(tmp_path / "results.csv", "\n".join(measured) + "\n")
-    write_json(tmp_path / "machine.json", {"cores": 2, "threads": 1})
+    machines = {"training": 1, "search": 2, "processes": 2}
+    write_json(tmp_path / "machines.json", {part: {"cores": 2, "threads": n} for part, n in machines.items()})
     page = write_speed_page(tmp_path).read_text()
-    assert "cores: 2, threads: 1" in page
+    assert page.count("cores: 2, threads: 1") == 1
+    assert page.count("cores: 2, threads: 2") == 2
     assert "<td>1.51</td>" in page
     assert "90 to 110 " in page.replace("</td>", " ")
     assert (tmp_path / "figures/gains.svg").exists()
