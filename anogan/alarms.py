@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,22 +44,26 @@ def peaks_borne(n: int, share: float) -> int | None:
     return kept - 1 if kept else None
 
 
-def gumbel_quantile(peaks: Floats, share: float) -> float:
-    """Above which the next peak is with a chance of `share`, where peaks follow Gumbel's law of maxima (Gumbel 1958).
-
-    It lies so many standard deviations above their mean that the chance is right on average over such sets of peaks:
-    what few peaks leave open about both figures counts (a predictive quantile: Geisser 1993). The number comes from
-    sets drawn from the law.
-    """
-    n = len(peaks)
+@cache
+def _gumbel_factor(n: int, share: float) -> float:
+    """Standard deviations from the mean of n peaks of Gumbel's law up to what the next one exceeds with a chance of
+    `share`, from sets drawn from the law."""
     drawn = np.random.default_rng(0).gumbel(size=(max(DRAWN // n, 100), n))
     mean, spread = drawn.mean(1), drawn.std(1)
 
     def excess(far: float) -> float:
         return float(-np.expm1(-np.exp(-(mean + far * spread))).mean()) - share
 
-    far = brentq(excess, -10.0, FARTHEST) if n > 1 and excess(FARTHEST) < 0 else FARTHEST
-    return float(peaks.mean() + far * peaks.std())
+    return brentq(excess, -10.0, FARTHEST) if n > 1 and excess(FARTHEST) < 0 else FARTHEST
+
+
+def gumbel_quantile(peaks: Floats, share: float) -> float:
+    """Above which the next peak is with a chance of `share`, where peaks follow Gumbel's law of maxima (Gumbel 1958).
+
+    It lies so many standard deviations above their mean that the chance is right on average over such sets of peaks:
+    what few peaks leave open about both figures counts (a predictive quantile: Geisser 1993).
+    """
+    return float(peaks.mean() + _gumbel_factor(len(peaks), share) * peaks.std())
 
 
 @dataclass(frozen=True)

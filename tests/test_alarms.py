@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anogan.alarms import AlarmRule, AlarmTracker, gumbel_quantile, peaks_borne, persistent
+from anogan.alarms import Alarm, AlarmRule, AlarmTracker, gumbel_quantile, peaks_borne, persistent
 from anogan.budgets import in_words, per_second
 from anogan.config import AlarmConfig
 from anogan.errors import CalibrationWarning
@@ -246,3 +246,33 @@ def test_an_extrapolated_threshold_is_exceeded_as_often_as_asked_on_average(n: i
     peaks = stream.gumbel(5, 2, size=(60_000, n))
     far = (peaks.mean(1) + factor * peaks.std(1) - 5) / 2
     assert -np.expm1(-np.exp(-far)).mean() == pytest.approx(share, rel=0.1)
+
+
+def test_an_alarm_names_at_most_three_channels_of_a_twentieth_or_more() -> None:
+    alarm = Alarm(1, 0, None, 3.0, 0.2, "sudden", 1.0, {"a": 0.5, "b": 0.25, "c": 0.05, "d": 0.05})
+    assert alarm.named() == "a 50 %, b 25 %, c 5 %"
+    assert alarm.named(1) == "a 50 %"
+    assert replace(alarm, shares={"a": 0.951, "b": 0.049}).named() == "a 95 %"
+
+
+def test_a_change_says_which_alarm_of_which_model_has_begun_or_ended() -> None:
+    begun = Alarm(7, "noon", None, 3.0, 0.2, "sudden", 1.0, {"a": 1.0})
+    told = begun.change("pump")
+    assert (told["id"], told["model"], told["change"]) == ("pump-7-begin", "pump", "begin")
+    assert begun.to_dict().items() <= told.items()
+    told = replace(begun, end="one").change("pump")
+    assert (told["id"], told["change"], told["end"]) == ("pump-7-end", "end", "one")
+
+
+def test_an_ongoing_alarm_is_a_copy_of_how_it_stands() -> None:
+    tracker = AlarmTracker(RULE, ("a", "b"))
+    assert tracker.ongoing() is None
+    tracker.push([0, 1, 2], np.full(3, 3.0), np.tile([1.0, 0.0], (3, 1)))
+    before = tracker.ongoing()
+    tracker.push([3, 4], np.full(2, 5.0), np.tile([0.0, 1.0], (2, 1)))
+    after = tracker.ongoing()
+    assert before is not None
+    assert after is not None
+    assert (before.peak, list(before.shares)) == (3.0, ["a", "b"])
+    assert (after.peak, list(after.shares)) == (5.0, ["b", "a"])
+    assert after.shares == pytest.approx({"b": 10 / 13, "a": 3 / 13}, abs=1e-4)

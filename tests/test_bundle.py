@@ -16,6 +16,7 @@ from safetensors.torch import load, save_file
 
 from anogan import bundle
 from anogan.errors import BundleError
+from anogan.networks import GAN
 
 X = stripes(64, (1, 12, 12))
 NAMES = ("fanogan", "neighbourgan", "anogan", "hybrid")
@@ -224,3 +225,43 @@ def test_a_run_is_called_what_its_folder_is_called(tmp_path: Path) -> None:
     names = {"pump-seed0": "pump-seed0", "pump-seed0/bundle": "pump-seed0", "demo-sensors/run": "demo-sensors"}
     names |= {"demo-sensors/run/bundle/": "demo-sensors", "link": "link", "other/../pump": "pump"}
     assert {path: bundle.run_name(tmp_path / path) for path in names} == names
+
+
+def test_what_a_model_looks_at_is_what_it_was_saved_with(tmp_path: Path) -> None:
+    gan = GAN((1, 12, 12), QUICK_GAN)
+    kinds = {}
+    for name, about in {"digits": {}, "sensors": {"signal": {}}, "photos": {"photo": {}}}.items():
+        bundle.save(tmp_path / name, gan, {}, about)
+        kinds[name] = (bundle.is_of_signals(tmp_path / name), bundle.is_of_photos(tmp_path / name))
+    assert kinds == {"digits": (False, False), "sensors": (True, False), "photos": (False, True)}
+
+
+def test_a_digest_tells_bundles_apart_and_stays(saved: Path, tmp_path: Path) -> None:
+    gan = GAN((1, 12, 12), QUICK_GAN)
+    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+        bundle.save(tmp_path / name, gan, {}, {"seed": seed})
+    one, same, other = (bundle.digest(tmp_path / name) for name in ("one", "same", "other"))
+    assert one == same != other
+    assert one == bundle.digest(tmp_path / "one")
+    assert len(one) == 64
+
+
+def test_the_manifest_holds_no_device_and_no_network(saved: Path) -> None:
+    """A model trained on a graphics card is loaded where there is none."""
+    entries = bundle.read_manifest(saved)["detectors"]
+    for name in NAMES:
+        params = set(entries[name]["params"])
+        assert params == set(quick(name).get_params(deep=False)) - {"device", "gan"}
+
+
+def test_saving_leaves_nothing_beside_the_bundle_and_replaces_what_lay_there(tmp_path: Path) -> None:
+    gan = GAN((1, 12, 12), QUICK_GAN)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle.part").mkdir()
+    for file in ("bundle/stray.txt", "bundle.part/stray.txt"):
+        (tmp_path / file).write_text("left over")
+    for seed in (1, 2):
+        bundle.save(tmp_path / "bundle", gan, {}, {"seed": seed})
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+        assert bundle.read_manifest(tmp_path)["about"] == {"seed": seed}
+        assert not (tmp_path / "bundle/stray.txt").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from anogan.evaluation import METRICS, aupro, auroc, balanced_subset, bootstrap_interval, fpr_at_tpr
+from anogan.evaluation import METRICS, aupro, auroc, balanced_subset, bootstrap_interval, fpr_at_tpr, pixel_auroc
 
 
 def test_auroc_is_the_chance_that_an_anomaly_scores_higher() -> None:
@@ -99,3 +99,16 @@ def test_the_subset_is_half_normal_and_half_all_other_classes_in_equal_parts() -
     assert counts[3] == len(rows) / 2
     assert set(np.delete(counts, 3)) == {len(rows) / 18}
     assert np.array_equal(rows, balanced_subset(label, y, 300, seed=0))
+
+
+def test_the_auroc_of_pixels_is_that_of_all_of_them_together() -> None:
+    masks = [np.array([[True, False], [False, False]]), np.array([[True, False, False]])]
+    maps = [np.array([[4, 1], [2, 3]], dtype=np.float32), np.array([[2.5, 0, 5]], dtype=np.float32)]
+    # The defective pixel of the first is above 4 of the 5 good ones, that of the second above 3.
+    assert pixel_auroc(masks, maps) == pytest.approx(0.7)
+
+
+def test_a_subset_larger_than_the_data_is_all_of_them_once() -> None:
+    label = np.array([0, 0, 0, 1, 1, 2])
+    rows = balanced_subset(label, (label > 0).astype(np.int64), 100, seed=0)
+    assert rows.tolist() == [0, 1, 2, 3, 4, 5]
