@@ -114,7 +114,7 @@ def false_trips(healthy: pd.DataFrame) -> pd.DataFrame:
             {
                 "training seed": name,
                 "healthy hours": f"{hours:,.0f}",
-                "promised at most": f"{promised:.1f}",
+                "promised on average": f"{promised:.1f}",
                 "false trips": count,
                 "95 % interval": f"{low:.1f}–{high:.1f}",
                 "in 1,000 h": f"{1000 * count / hours:.1f}",
@@ -199,8 +199,8 @@ def texts(results: pd.DataFrame, healthy: pd.DataFrame) -> dict[str, tuple[str, 
             "Healthy weeks that nothing was trained on, other ones for each training seed. A trip is an alarm's "
             "beginning; the machine is taken to be restarted at once and the recording goes on. Standstill after a "
             "false trip is not simulated, nor is the start; the monitor's alarm must end before it can trip again.",
-            f"All together {trips} false trips in {hours:,.0f} hours (95 %: {low:.1f} to {high:.1f}), where at "
-            f"most {promised:.1f} were promised. {said}",
+            f"All together {trips} false trips in {hours:,.0f} hours (95 %: {low:.1f} to {high:.1f}), where "
+            f"{promised:.1f} were promised on average. {said}",
             "No minimum duration, no hysteresis: the same scores and thresholds, which are calibrated for the rule "
             f"as it is, {SENSORS.alarm.persist} rows above the threshold to begin, as many below a lower level to end. "
             "The highest score is of those that last long enough to begin an alarm.",
