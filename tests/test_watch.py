@@ -191,12 +191,14 @@ def test_a_file_is_scored_when_its_second_half_has_come(
             stream.flush()
             (incoming / "quick.png").write_bytes(other)
             until(lambda: "quick.png" in verdicts(tmp_path / "state"))
-            time.sleep(0.2)
+            (incoming / "later.png").write_bytes(other)  # scored by a look that has met the half file again
+            until(lambda: "later.png" in verdicts(tmp_path / "state"))
             assert "slow.png" not in verdicts(tmp_path / "state")
             stream.write(whole[len(whole) // 2 :])
         until(lambda: "slow.png" in verdicts(tmp_path / "state"))
         (incoming / "renamed.png.part").write_bytes(whole)
-        time.sleep(0.2)
+        (incoming / "last.png").write_bytes(other)
+        until(lambda: "last.png" in verdicts(tmp_path / "state"))
         (incoming / "renamed.png.part").rename(incoming / "renamed.png")
         until(lambda: "renamed.png" in verdicts(tmp_path / "state"))
     assert set(verdicts(tmp_path / "state").values()) == {"normal"}
