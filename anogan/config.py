@@ -162,7 +162,7 @@ class NeighbourConfig:
 
 @dataclass(frozen=True)
 class SubspaceConfig:
-    """SubspaceGAN: its two views of a window of signals (chosen on healthy rows with injected faults)."""
+    """SubspaceGAN: its views of a window of signals (chosen on injected faults and on a series of NAB: LOG.md)."""
 
     variance: float = 0.9
     """Share of the variance of training windows that the principal components hold."""
@@ -253,7 +253,8 @@ class AlarmConfig:
     persist: int = 3
     """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
     block: int = 0
-    """Rows of a held-out healthy block, whose highest scores set the threshold; 0 = twice what a score looks at."""
+    """Rows of a held-out healthy block, whose highest score counts for the threshold; 0 = twice what a score looks at,
+    at least ten windows, at most a third of a held-out stretch."""
 
     def __post_init__(self) -> None:
         per_second(self.budget)
@@ -329,7 +330,7 @@ PRESETS: dict[str, RunConfig] = {
     "digits": replace(DEFAULT, data="digits", holdout=0.3, false_alarm_rate=0.05),
     # AnoGAN and f-AnoGAN as published: lambda = 0.1, 500 search steps, kappa = 1, nothing erased.
     "papers": RunConfig(gan=DEFAULT.gan),
-    # The introductory notebook: all ten digits, 50 epochs = 50 * 60,000 / 128 updates, and no detector.
+    # A DCGAN notebook: all ten digits, 50 epochs = 50 * 60,000 / 128 updates, and no detector.
     "notebook": RunConfig(
         normal="all", holdout=0.0, detectors=(), gan=GANConfig(width=128, steps=23_438, batch_size=128)
     ),

@@ -45,7 +45,7 @@ SEVERITIES = (0.25, 0.5, 1.0)
 RAMPS = {"sudden": 0, "ramped": 6 * HOUR}  # s until a fault has its severity
 ONSETS = (26, 30, 34, 38, 42, 46)  # h; an operating day each, of seed 1000 + place: at six times of the day
 WATCHED = DAY  # s after the onset
-WEEKS, WEEK = 6, 7 * DAY  # healthy ones for each training seed, of seed 2000 + 100 training seed + place
+WEEKS, WEEK = 6, 7 * DAY  # healthy ones for each training seed, of seed 3000 + 100 training seed + place
 STILL = 0.05  # of the synchronous speed, the rated current and the best flow: below all three the machine is safe
 HOLD = 60  # s for which it must be
 NONE = "no fault"
@@ -247,7 +247,7 @@ def run_healthy() -> None:
     todo = [(seed, week) for seed in SEEDS for week in range(WEEKS) if (seed, week) not in finished]
     for seed, week in tqdm(todo, desc="healthy weeks", disable=None):
         model = model_of(seed)
-        scored = score_recording(model, recording_of(simulate(WEEK, 2000 + 100 * seed + week, every=EVERY))).table
+        scored = score_recording(model, recording_of(simulate(WEEK, 3000 + 100 * seed + week, every=EVERY))).table
         row = {"seed": seed, "week": week, "budget": BUDGET, "hours": WEEK / HOUR}
         lasting = persistent(scored["score"].to_numpy(), model.rule.persist)
         row |= {"promised": model.rule.promised * WEEK, "under_alarm": float((scored["alarm"] > 0).mean())}

@@ -155,7 +155,7 @@ def abuse(runs: dict[str, Path], amounts: Amounts, log: Path, schemathesis: str 
             yield {"what": f"told to come again beside them, {name}", "count": tally.busy}
             yield {"what": f"wrong or lost answers beside them, {name}", "count": wrong}
         for status, count in server.statuses().items():
-            yield {"what": f"status {status} in the log, of all", "count": int(count)}
+            yield {"what": f"status {status} in the log, which lacks some answers", "count": int(count)}
         yield {"what": "well within a second afterwards", "count": int(server.is_well())}
         time.sleep(5)
         yield {"what": "megabytes before", "count": round(before)}

@@ -4,7 +4,7 @@ A random forest learns from 50 recorded rows per fault and what is made of them,
 experiments.
 
 python -m experiments.rare_faults FOLDER                 FOLDER holds skab/ (see anogan/data/machines.py); half an hour
-python -m experiments.rare_faults FOLDER --development   the same where settings were chosen: other rows and machines
+python -m experiments.rare_faults FOLDER --development   the same where settings were chosen: what teaches, in halves
 
 SKAB: classes normal, valve1, valve2. No experiment stands on both sides: valve1/0-7 and valve2/0-1 teach, valve1/8-15
 and valve2/2-3 test (development: 0-3 and 2/0 teach, 4-7 and 2/1 test, then the other way round). The built-in machine:

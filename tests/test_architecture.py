@@ -1,4 +1,4 @@
-"""Imports go one way, the command line starts without torch, and modules stay small."""
+"""Imports go one way, and the command line starts without torch."""
 
 from __future__ import annotations
 
@@ -48,11 +48,6 @@ def test_a_module_imports_only_from_layers_to_its_left(file: Path) -> None:
 def test_the_contributors_read_the_same_layers() -> None:
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
     assert text.partition("`errors →")[2].partition("`")[0].replace("→", "").split() == ORDER[1:]
-
-
-@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_no_module_is_longer_than_350_lines(file: Path) -> None:
-    assert len(file.read_text().splitlines()) <= 350
 
 
 def test_the_package_and_its_command_line_are_imported_without_torch() -> None:

@@ -44,7 +44,7 @@ def test_delay_and_false_alarms_are_counted_against_the_promise() -> None:
     assert section.table["under alarm"].tolist() == ["95%", "10%", "0%"]
     assert section.text[0] == "2 of 3 faults raised an alarm."
     assert section.text[1].startswith("1 false alarm in 1.53 hours of healthy operation, 10.9% of whose rows")
-    assert section.text[1].endswith("allows 1.5 in that time on average.")
+    assert section.text[1].endswith("The promise, one in 1 hour on average, allows 1.5 in that time.")
 
 
 def test_a_fault_outside_the_recording_is_left_out() -> None:

@@ -150,4 +150,5 @@ class Demo:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one or one per core, whichever is faster at the time.
+    torchrun gives each of its processes one."""

@@ -74,8 +74,8 @@ def compare(
     text = (
         f"{sum(bool(fault.alarms) for fault in found)} of {len(found)} faults raised an alarm.",
         f"{false} false alarm{'s' * (false != 1)} in {in_words(span)} of healthy operation, {share:.1%} of whose rows "
-        f"are under an alarm. The promise, at most one in {in_words(1 / model.rule.promised)}, allows "
-        f"{span * model.rule.promised:.2g} in that time on average.",
+        f"are under an alarm. The promise, one in {in_words(1 / model.rule.promised)} on average, allows "
+        f"{span * model.rule.promised:.2g} in that time.",
     )
     rows = [_row(fault, recording, table) for fault in found]
     columns = ["fault", "begins", "ends", "alarm after", "under alarm", "alarms", "channels of the first"]
