@@ -29,7 +29,7 @@ from anogan.config import (
 from anogan.errors import AnoganError
 from anogan.options import COMMANDS, Train, TrainPhotos, TrainSignals, run_path, vars_of
 from anogan.options.helping import explained
-from anogan.threads import adapting, wait_briefly
+from anogan.threads import adapting
 
 BOX = re.compile(r"[╭╮╰╯│─]+|-{4,}")
 
@@ -122,14 +122,14 @@ def run_command(args: list[str]) -> int:
     with parallel.group(getattr(options, "device", "auto")):
         if name != "benchmark":  # it sets those of its workers
             parallel.use_threads(getattr(options, "threads", 0))
-        with adapting(name != "benchmark" and not getattr(options, "threads", 0)):
+        # The benchmark's workers and the server's models have numbers of their own.
+        with adapting(name not in ("benchmark", "serve") and not getattr(options, "threads", 0)):
             return action(options)
 
 
 def main() -> int:
     """Exit status: 0 done, 1 anomalies found with --fail-on-anomaly, 2 bad input, 130 interrupted, 141 not read on."""
     warnings.showwarning = _warn
-    wait_briefly()
     try:
         return run_command(sys.argv[1:])
     except KeyboardInterrupt:

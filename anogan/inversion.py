@@ -11,6 +11,7 @@ from torch import Tensor
 from anogan.config import SearchConfig
 from anogan.networks import GAN, Shape
 from anogan.scoring import anogan_score
+from anogan.threads import adapt
 
 CHUNK = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
 CHUNK_VALUES = CHUNK * 28 * 28  # of larger samples fewer at once: a single photo must not cost as much as 128
@@ -30,6 +31,7 @@ def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Itera
     last row, and how many of its rows count."""
     rows = rows_at_once(shape or tuple(x.shape[1:]))
     for part in torch.split(x, rows):
+        adapt()
         missing = rows - len(part)
         full = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
         yield full.to(device), len(part)
@@ -105,6 +107,7 @@ def search_latent(
     found = starts.new_zeros(len(x) * restarts, starts.shape[2])
     best, updates = (starts.new_zeros(len(x) * restarts) for _ in range(2))
     while slots.live.any():
+        adapt()
         z = slots.z.requires_grad_()
         x_hat = gan.generator(z)
         loss = anogan_score(config, slots.target, x_hat, slots.features, gan.discriminator.features(x_hat)).total

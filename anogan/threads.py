@@ -1,4 +1,8 @@
-"""Threads on a machine that does other work too: they wait for each other's core only briefly."""
+"""Threads on a machine that does other work too: as many as there are processors left idle by other programs.
+
+OpenMP's threads wait for each other by keeping their processor busy. Where another program wants that processor, all of
+them wait for the one that is not there, and everything takes several times as long as with one thread.
+"""
 
 from __future__ import annotations
 
@@ -6,91 +10,80 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple
+
+import psutil
 
 from anogan import parallel
 
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
-SPINS = "1000"  # turns of the waiting loop of libgomp, whose own choice is 300,000: milliseconds
-SET_BY_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-ROUND = 0.05  # seconds; some slices of a scheduler
-SHARE = 0.04  # of the time, at most, for trying the other number of threads
+INTERVAL = 0.25  # seconds between two looks at the machine, some slices of a scheduler
+ENOUGH = 0.75  # of a processor left idle, for a thread of its own
 
 
-def wait_briefly() -> None:
-    """Let OpenMP's threads sleep soon when others are not ready, instead of keeping a core busy; unless the user has
-    said how they wait. It must be called before torch is imported."""
-    if not any(name in os.environ for name in SET_BY_USER):
-        os.environ["GOMP_SPINCOUNT"] = SPINS
+class Used(NamedTuple):
+    """Seconds since some beginning: by the clock, of all processors that may be used, and those of this program."""
+
+    clock: float
+    all: float
+    own: float
 
 
-class Pace:
-    """Chooses between one thread and `most` of them by how long steps take, while other work comes and goes.
+def used() -> Used:
+    """What the processors that this program may run on have done so far."""
+    processors = psutil.cpu_times(percpu=True)
+    if hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity(0)
+        processors = [times for number, times in enumerate(processors) if number in allowed]
+    idle = ("idle", "iowait", "steal", "guest", "guest_nice")  # what guests use is counted as used by others already
+    busy = sum(seconds for times in processors for name, seconds in times._asdict().items() if name not in idle)
+    return Used(time.perf_counter(), busy, time.process_time())
 
-    Rounds of steps are timed. The count whose last round was faster goes on; the other is tried again when the time
-    that its last try cost is a SHARE of the time since, so that tries never cost more than that, however slow they are.
-    """
 
-    def __init__(self, most: int) -> None:
+class Threads:
+    """How many threads to take, between one and `most`, one per processor, looked at anew every INTERVAL."""
+
+    def __init__(self, most: int, look: Callable[[], Used] = used) -> None:
         self.most, self.now = most, most
-        self._last: dict[int, float] = {}  # seconds per step of the last round with so many threads
-        self._wait = 0.0  # seconds until the other count is tried
-        self._steps, self._spent = -1, 0.0  # of this round; the very first step, which prepares, is not counted
+        self._look, self._last = look, look()
 
-    def after_step(self, seconds: float) -> int:
-        """How many threads the next step should have, after one that took so long."""
-        self._wait -= seconds
-        self._steps, self._spent = self._steps + 1, self._spent + seconds * (self._steps >= 0)
-        if self._spent < ROUND:
-            return self.now
-        other = 1 if self.now == self.most else self.most
-        here = self._last[self.now] = self._spent / self._steps
-        there = self._last.get(other)
-        if there is None:
-            chosen = other
-        elif here > there:
-            self._wait, chosen = (here - there) * self._steps / SHARE, other
-        else:
-            chosen = other if self._wait <= 0 else self.now
-        self._steps, self._spent = 0, 0.0
-        self.now = chosen
-        return chosen
+    def count(self) -> int:
+        """As many as there are processors that other programs have left idle since the last look."""
+        if time.perf_counter() - self._last.clock >= INTERVAL:
+            before, self._last = self._last, self._look()
+            clock, total, own = (now - then for now, then in zip(self._last, before, strict=True))
+            idle = self.most - max(total - own, 0) / clock
+            self.now = min(max(int(idle + 1 - ENOUGH), 1), self.most)
+        return self.now
 
 
-_adapting = False
+_allowed = False
+_threads: Threads | None = None
 
 
 @contextmanager
 def adapting(allowed: bool) -> Iterator[None]:
-    """Let trainings inside choose their number of threads, unless the user has. Results then differ by rounding from
-    one run to the next."""
-    global _adapting
-    _adapting = allowed and "OMP_NUM_THREADS" not in os.environ
+    """Let what is computed inside choose its number of threads, unless the user has. Results then differ by rounding
+    from one run to the next."""
+    global _allowed, _threads
+    _allowed = allowed and "OMP_NUM_THREADS" not in os.environ
     try:
         yield
     finally:
-        _adapting = False
+        if _threads is not None:
+            import torch
+
+            torch.set_num_threads(_threads.most)
+        _allowed, _threads = False, None
 
 
-@contextmanager
-def paced(step: Callable[[Argument], Result], device: str) -> Iterator[Callable[[Argument], Result]]:
-    """The step of a loop on a device; on the CPU of a command alone it is timed, and chooses the next one's threads."""
+def adapt() -> None:
+    """Before each step of a long computation: take as many threads as the machine has to spare now."""
+    global _threads
+    if not _allowed or parallel.size() > 1:
+        return
     import torch
 
-    most = torch.get_num_threads()
-    if not _adapting or device != "cpu" or most == 1 or parallel.size() > 1:
-        yield step
-        return
-    pace = Pace(most)
-
-    def timed(argument: Argument) -> Result:
-        begin = time.perf_counter()
-        result = step(argument)
-        torch.set_num_threads(pace.after_step(time.perf_counter() - begin))
-        return result
-
-    try:
-        yield timed
-    finally:
-        torch.set_num_threads(most)
+    if _threads is None:
+        _threads = Threads(torch.get_num_threads())
+    if (count := _threads.count()) != torch.get_num_threads():
+        torch.set_num_threads(count)

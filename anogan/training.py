@@ -22,7 +22,7 @@ from anogan.losses import LOSSES, gradient_penalty
 from anogan.networks import GAN, Encoder, Shape
 from anogan.parallel import share
 from anogan.scoring import fanogan_score
-from anogan.threads import paced
+from anogan.threads import adapt
 
 OnLog = Callable[[int, dict[str, float]], None]
 BLOCKS = 7  # along each side; 4 pixels of a digit
@@ -176,16 +176,16 @@ def run_steps(
 
     # Nothing cast is kept, because the weights change from step to step; what `on_log` measures is not rounded.
     rounding = torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False)
-    with paced(step, device.type) as take:
-        while training.step < config.steps:
-            with rounding:
-                told = take(samples)
-            training.step += 1
-            if training.step % LOG_EVERY == 0 or training.step == config.steps:
-                metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
-                check_finite(training.step, metrics)
-                if on_log:
-                    on_log(training.step, metrics)
+    while training.step < config.steps:
+        adapt()
+        with rounding:
+            told = step(samples)
+        training.step += 1
+        if training.step % LOG_EVERY == 0 or training.step == config.steps:
+            metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
+            check_finite(training.step, metrics)
+            if on_log:
+                on_log(training.step, metrics)
 
 
 def train_gan(

@@ -305,6 +305,7 @@ def start(data_root: str | None) -> Iterator[Row]:
         yield from rows("start", "s", alternate({name: partial(run, c) for name, c in commands.items()}, 5))
 
 
+SET_BY_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
 SPIN = "while True: pass"
 COME_AND_GO = """import time
 while True:
@@ -322,11 +323,11 @@ BESIDE = {
 
 def busy(data_root: str | None, seconds: float = 6, rounds: int = 5) -> Iterator[Row]:
     """Training of the default GAN while the machine does other work too; about nine minutes."""
-    clean = {name: value for name, value in os.environ.items() if name not in threads.SET_BY_USER}
+    clean = {name: value for name, value in os.environ.items() if name not in SET_BY_USER}
     settings = {
         "one thread": {"OMP_NUM_THREADS": "1"},
         "all threads, as OpenMP has them wait": {},
-        "threads chosen while training": {"GOMP_SPINCOUNT": threads.SPINS},
+        "threads chosen while training": {},
     }
     with ExitStack() as stack:
 

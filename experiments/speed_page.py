@@ -31,8 +31,8 @@ SECTIONS = {
     "busy": (
         "Beside other work",
         "Training of the default GAN while other processes keep cores busy for good, or come and go every second. As "
-        "OpenMP is, threads wait for each other by keeping their core busy. Commands let them wait briefly, and train "
-        "with one thread or all, whichever is faster at the time.",
+        "OpenMP is, threads wait for each other by keeping their core busy. Commands take as many threads as there are "
+        "processors that other programs leave idle, looked at four times a second.",
     ),
     "convergence": (
         "Until it is trained",

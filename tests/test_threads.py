@@ -1,75 +1,85 @@
+"""A command takes as many threads as other programs leave processors for; a library takes what its user says."""
+
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import time
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from anogan import threads
-
-ASKED = "import os, sys; {}; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
-
-
-def told(code: str, **environment: str) -> str:
-    clean = {name: value for name, value in os.environ.items() if name not in threads.SET_BY_USER}
-    done = subprocess.run(
-        [sys.executable, "-c", ASKED.format(code)], env=clean | environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.splitlines()[-1]
+from anogan.threads import Threads, Used, used
 
 
-def test_the_command_line_has_threads_wait_briefly_before_torch_is_there() -> None:
-    command = "sys.argv = ['anogan', '--version']; from anogan.cli import main; main()"
-    assert told(command) == f"{threads.SPINS} False"
-    assert told("import anogan.cli, anogan.threads") == "None False", "a library that is imported changes nothing"
+class Machine:
+    """`processors` of them, on which other programs keep `others` busy."""
+
+    def __init__(self, processors: int) -> None:
+        self.processors, self.others = processors, 0.0
+        self.sums = Used(time.perf_counter(), 0.0, 0.0)
+
+    def passes(self, seconds: float, own: float) -> None:
+        """Of `own` wanted processors, this program gets what others leave, or else its fair share."""
+        got = min(own, max(self.processors - self.others, self.processors * own / max(own + self.others, 1e-9)))
+        busy = min(got + self.others, self.processors)
+        clock, all_, mine = self.sums
+        self.sums = Used(clock + seconds, all_ + busy * seconds, mine + got * seconds)
 
 
-@pytest.mark.parametrize("name", threads.SET_BY_USER)
-def test_what_the_user_says_of_threads_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for other in threads.SET_BY_USER:
-        monkeypatch.delenv(other, raising=False)
-    monkeypatch.setenv(name, "7")
-    threads.wait_briefly()
-    assert {key: os.environ[key] for key in threads.SET_BY_USER if key in os.environ} == {name: "7"}
+def chosen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], list[int]]:
+    monkeypatch.setattr(time, "perf_counter", lambda: machine.sums.clock)
+    counting = Threads(machine.processors, lambda: machine.sums)
+
+    def counts(others: float) -> list[int]:
+        machine.others, found = others, []
+        for _ in range(4):
+            machine.passes(threads.INTERVAL, counting.now)
+            found.append(counting.count())
+        return found
+
+    return counts
 
 
 @pytest.mark.parametrize(
-    ("all_of_them", "one"), [(0.028, 0.039), (0.12, 0.039), (1.3, 0.039), (0.002, 0.003), (0.9, 0.4)]
+    ("processors", "others", "expected"), [(2, 0, 2), (2, 0.2, 2), (2, 1, 1), (2, 2, 1), (2, 5, 1), (16, 3.1, 13)]
 )
-def test_no_more_than_a_tenth_is_lost_to_the_better_number_of_threads(all_of_them: float, one: float) -> None:
-    pace, spent, steps, count = threads.Pace(2), 0.0, 0, 2
-    while spent < 120:
-        seconds = all_of_them if count == 2 else one
-        spent, steps = spent + seconds, steps + 1
-        count = pace.after_step(seconds)
-    assert spent / steps < 1.1 * min(all_of_them, one)
-
-
-def test_threads_follow_other_work_that_comes_and_goes() -> None:
-    pace, spent, steps, count = threads.Pace(2), 0.0, 0, 2
-    while spent < 120:
-        seconds = (0.12 if spent % 4 < 2 else 0.028) if count == 2 else 0.039
-        spent, steps = spent + seconds, steps + 1
-        count = pace.after_step(seconds)
-    assert spent / steps < 1.1 * 0.039
-
-
-def test_steps_choose_their_threads_in_a_command_alone_and_all_are_there_afterwards(
-    monkeypatch: pytest.MonkeyPatch,
+def test_there_is_a_thread_for_each_processor_that_others_leave(
+    processors: int, others: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert chosen(Machine(processors), monkeypatch)(others)[-1] == expected
+
+
+def test_threads_follow_other_work_that_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = chosen(Machine(4), monkeypatch)
+    assert [counts(others)[-1] for others in (0, 3, 0, 1, 4, 0)] == [4, 1, 4, 3, 1, 4]
+    assert counts(3)[1] == 1, "after two looks"
+
+
+def test_what_this_program_does_is_not_taken_for_others() -> None:
+    before = used()
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 0.3:
+        pass
+    clock, _, own = (now - then for now, then in zip(used(), before, strict=True))
+    assert own <= clock * 1.05, "one thread"
+    assert own > 0
+
+
+def test_a_command_alone_chooses_and_all_threads_are_there_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(threads, "ROUND", 1e-9)
+    monkeypatch.setattr(Threads, "count", lambda self: 1)
     torch.set_num_threads(2)
 
-    def seen(allowed: bool, device: str = "cpu") -> set[int]:
-        with threads.adapting(allowed), threads.paced(lambda _: torch.get_num_threads(), device) as step:
-            counts = {step(None) for _ in range(10)}
+    def seen(allowed: bool) -> int:
+        with threads.adapting(allowed):
+            threads.adapt()
+            count = torch.get_num_threads()
         assert torch.get_num_threads() == 2
-        return counts
+        return count
 
-    assert seen(True) == {1, 2}
-    assert seen(False) == seen(True, "cuda") == {2}
+    assert (seen(True), seen(False)) == (1, 2)
+    threads.adapt()
+    assert torch.get_num_threads() == 2, "in a library"
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert seen(True) == {2}
+    assert seen(True) == 2

@@ -67,7 +67,7 @@ class Export:
     seed: int = 0
     """Decides the samples that are compared."""
     threads: int = 0
-    """CPU threads of both; 0 = OMP_NUM_THREADS, else one per core."""
+    """CPU threads of both; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Simulate:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
 
 
 @dataclass(frozen=True)
@@ -150,5 +150,5 @@ class Demo:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one or one per core, whichever is faster at the time.
-    torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""

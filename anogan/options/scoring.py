@@ -45,7 +45,8 @@ class Score:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core. torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Sensitivity:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Recalibrate:
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ class Train(RunConfig):
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one or one per core, whichever is faster at the time.
-    torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class TrainSignals(SignalRunConfig):
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one or one per core, whichever is faster at the time.
-    torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +67,5 @@ class TrainPhotos(PhotoRunConfig):
     device: str = "auto"
     """auto, cpu, cuda, ..."""
     threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one or one per core, whichever is faster at the time.
-    torchrun gives each of its processes one."""
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""
