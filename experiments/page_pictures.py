@@ -1,7 +1,8 @@
 """The pictures of report pages in the guides: docs/figures/report_*.png and reports/readme/sensitivity_*.png.
 
-anogan demo sensors && anogan demo photos && anogan sensitivity runs/demo-sensors/run && \
-anogan sensitivity runs/demo-photos/run && python -m experiments.page_pictures
+python -m experiments.page_pictures FOLDER     FOLDER is that of experiments.readme_output; called there, too:
+                                               anogan sensitivity runs/demo-sensors/run
+                                               anogan sensitivity runs/demo-photos/run
 
 Needs an installed Chromium, as the tests of the inspector's page do.
 """
@@ -9,16 +10,17 @@ Needs an installed Chromium, as the tests of the inspector's page do.
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from playwright.sync_api import Page, sync_playwright
 
-from anogan.files import replacing
+from anogan.files import replacing, write_bytes
 
 OUT, README = Path("docs/figures"), Path("reports/readme")
 BOARDS, PUMP = Path("reports/demo-photos/index.html"), Path("reports/demo-sensors/index.html")
-SENSITIVITY = {"photos": Path("reports/demo-photos-sensitivity"), "sensors": Path("reports/demo-sensors-sensitivity")}
+SENSITIVITY = {name: Path(f"runs/demo-{name}/run/sensitivity/figures/overview.png") for name in ("photos", "sensors")}
 WIDTH, MARGIN = 1000, 12  # pixels
 
 
@@ -38,11 +40,11 @@ def section(title: str) -> str:
 SAW = section("What it saw")
 PICTURES = {
     "report_head": Picture(BOARDS, "header", "main > :first-child", 420),
-    "report_detectors": Picture(BOARDS, f"{section('Detectors')} >> h2", f"{section('Detectors')} >> .figures"),
+    "report_detectors": Picture(BOARDS, f"{section('Detectors')} >> h2", f"{section('Detectors')} >> .figures", 660),
     "report_threshold": Picture(
         BOARDS, f"{section('Scores and threshold')} >> h2", f"{section('Scores and threshold')} >> table", 640
     ),
-    "report_gallery": Picture(BOARDS, f"{SAW} >> h3 >> nth=0", f"{SAW} >> .gallery >> nth=0", 780),
+    "report_gallery": Picture(BOARDS, f"{SAW} >> h3 >> nth=0", f"{SAW} >> .gallery >> nth=0", 560),
     "report_misses": Picture(BOARDS, f'{SAW} >> h3:text-is("Misses")', f'{SAW} >> h3:text-is("Misses") + * + *', 640),
     "report_faults": Picture(PUMP, f"{section('Known faults')} >> h2", f"{section('Known faults')} >> table"),
     "report_alarms": Picture(PUMP, f"{section('Alarms')} >> h2", "#overview"),
@@ -56,8 +58,8 @@ def box(page: Page, selector: str) -> dict[str, Any]:
     return dict(found)
 
 
-def photograph(page: Page, picture: Picture) -> bytes:
-    page.goto(picture.page.resolve().as_uri())
+def photograph(page: Page, folder: Path, picture: Picture) -> bytes:
+    page.goto((folder / picture.page).resolve().as_uri())
     first, last = box(page, picture.first), box(page, picture.last)
     top = max(first["y"] - MARGIN, 0)
     height = min(last["y"] + last["height"] + MARGIN - top, picture.height)
@@ -65,7 +67,7 @@ def photograph(page: Page, picture: Picture) -> bytes:
     return page.screenshot(clip=clip, full_page=True)  # type: ignore[arg-type]
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu"]
@@ -73,9 +75,13 @@ def main() -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": 800}, color_scheme="light")
         for name, picture in PICTURES.items():
             with replacing(OUT / f"{name}.png") as stream:
-                stream.write(photograph(page, picture))
+                stream.write(photograph(page, folder, picture))
         browser.close()
+    for name, drawn in SENSITIVITY.items():
+        write_bytes(README / f"sensitivity_{name}.png", (folder / drawn).read_bytes())
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))

@@ -1,6 +1,7 @@
 """What the READMEs show of the demos' output, from running their blocks: reports/readme/demos.txt and the pages.
 
-python -m experiments.readme_output     about ten minutes; MNIST is taken from ANOGAN_DATA, where that is set
+python -m experiments.readme_output FOLDER     about ten minutes; what the blocks write stays in FOLDER; MNIST is taken
+                                               from ANOGAN_DATA, where that is set
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
+import sys
 from pathlib import Path
 
 from anogan.files import write_text
@@ -41,17 +42,17 @@ def refreshed(shown: str, printed: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     pages = {page: page.read_text() for page in PAGES}
     first = pages[PAGES[0]]
     shown = blocks(first, "text")
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     printed = []
-    with tempfile.TemporaryDirectory() as folder:
-        for block in blocks(first, "sh")[1 : 1 + len(shown)]:
-            command = ["sh", "-e", "-c", block]
-            done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-            printed.append(done.stdout)
+    folder.mkdir(parents=True, exist_ok=True)
+    for block in blocks(first, "sh")[1 : 1 + len(shown)]:
+        command = ["sh", "-e", "-c", block]
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        printed.append(done.stdout)
     write_text(PRINTED, "\n".join(printed))
     for page, text in pages.items():
         for old, new in zip(shown, printed, strict=True):
@@ -60,4 +61,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
