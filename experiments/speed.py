@@ -321,8 +321,8 @@ BESIDE = {
 }
 
 
-def busy(data_root: str | None, seconds: float = 6, rounds: int = 5) -> Iterator[Row]:
-    """Training of the default GAN while the machine does other work too; about nine minutes."""
+def busy(data_root: str | None, seconds: float = 4, rounds: int = 5) -> Iterator[Row]:
+    """Training of the default GAN while the machine does other work too; about six minutes."""
     clean = {name: value for name, value in os.environ.items() if name not in SET_BY_USER}
     settings = {
         "one thread": {"OMP_NUM_THREADS": "1"},
