@@ -118,7 +118,7 @@ def draw_times(axes: Axes, results: pd.DataFrame) -> None:
 
 
 def draw_trips(axes: Axes, healthy: pd.DataFrame) -> None:
-    """False trips of each training seed and their interval, beside what was promised at most."""
+    """False trips of each training seed and their interval, beside what was promised on average."""
     groups = list(healthy.groupby("seed"))
     for level, (_, part) in enumerate(reversed(groups)):
         per = 1000 / part["hours"].sum()
@@ -131,4 +131,6 @@ def draw_trips(axes: Axes, healthy: pd.DataFrame) -> None:
     axes.set(xlim=(0, None), ylim=(-0.6, len(groups) - 0.4))
     axes.tick_params(axis="x", labelsize=7)
     axes.grid(axis="y", visible=False)
-    axes.set_title("False trips in 1,000 healthy hours, 95 % interval; bar: promised at most", fontsize=9, loc="left")
+    axes.set_title(
+        "False trips in 1,000 healthy hours, 95 % interval; bar: promised on average", fontsize=9, loc="left"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.readme_output import PRINTED, blocks, refreshed
+from experiments.readme_output import PRINTED, blocks, commands, refreshed
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,7 +20,12 @@ def test_shown_lines_take_the_figures_of_the_printed_ones_in_order() -> None:
         refreshed("other 5 alarms\n", printed)
 
 
-@pytest.mark.skipif(not (ROOT / PRINTED).exists(), reason="the blocks have not been run yet")
+def test_a_console_block_is_its_commands_each_with_its_output() -> None:
+    block = "$ anogan score a\n1 alarm\nb\n$ cat c\n$ cat d\nend\n$ cat e\n"
+    expected = [("anogan score a", "1 alarm\nb\n"), ("cat c", ""), ("cat d", "end\n"), ("cat e", "")]
+    assert list(commands(block)) == expected
+
+
 def test_every_line_shown_was_printed() -> None:
     lines = (ROOT / PRINTED).read_text().splitlines()
     for block in blocks((ROOT / "README.md").read_text(), "text"):
