@@ -247,8 +247,9 @@ def test_a_model_remembers_all_healthy_rows(model: SignalModel, healthy: Healthy
     detector = copy.copy(model.detector)
     detector.memory_ = dict(model.detector.memory_)
     detector.remember(healthy.every.numpy())
-    for name in sorted(detector.remembered):
-        assert torch.allclose(detector.memory_[name], model.detector.memory_[name], rtol=1e-3, atol=1e-4), name
+    for name in sorted(detector.remembered):  # the small entries of a matrix hold the rounding of its large ones
+        again, before = detector.memory_[name], model.detector.memory_[name]
+        assert (again - before).abs().max() <= 1e-3 * before.abs().max() + 1e-4, name
     detector.remember(healthy.without(0))
     assert not torch.allclose(detector.memory_["window_mean"], model.detector.memory_["window_mean"], rtol=1e-3)
 

@@ -95,7 +95,8 @@ def test_the_detector_has_not_seen_the_rows_it_scores(pump_run: Path) -> None:
     models = [part.model for part in healthy_parts(pump_run, model, None)]
     for fitted, fold in zip(models, healthy.folds, strict=True):
         score += scores_of(fitted.scorer, fold.parts, healthy.block)
-    assert np.sort(np.concatenate(score)) == pytest.approx(model.detector.calibration_scores_, rel=1e-4)
+    before = model.detector.calibration_scores_
+    assert np.abs(np.sort(np.concatenate(score)) - before).max() <= 1e-4 * before.std()
 
 
 def test_a_spread_is_the_channels_own_and_a_severity_is_told_in_its_unit(trials: SensorTrials) -> None:
