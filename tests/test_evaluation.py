@@ -112,3 +112,10 @@ def test_a_subset_larger_than_the_data_is_all_of_them_once() -> None:
     label = np.array([0, 0, 0, 1, 1, 2])
     rows = balanced_subset(label, (label > 0).astype(np.int64), 100, seed=0)
     assert rows.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_seed_decides_the_bootstrap_interval() -> None:
+    stream = np.random.default_rng(0)
+    y, score = np.repeat([0, 1], 30), stream.standard_normal(60)
+    first, again, other = (bootstrap_interval(auroc, y, score, seed=seed, draws=50) for seed in (0, 0, 1))
+    assert first == again != other
