@@ -52,7 +52,7 @@ def train_classifier(x: Tensor, label: Tensor, seed: int, epochs: int = 3) -> Cl
 
 def features(classifier: Classifier, x: Tensor) -> Features:
     """The classifier's view (n, 64) of x."""
-    found: Features = torch.cat([classifier.trunk(part) for part in x.split(500)]).double().cpu().numpy()
+    found: Features = torch.cat([classifier.trunk(part) for part in x.split(500)]).cpu().double().numpy()
     return found
 
 
@@ -101,5 +101,5 @@ def _inside(sample: Features, manifold: Features) -> float:
 def nearest_distances(x: Tensor, memory: Tensor) -> Features:
     """Euclidean distance (n,) of x to the nearest of memory, pixel by pixel: near 0 for a copy."""
     parts = [torch.cdist(part.flatten(1), memory.flatten(1)).amin(1) for part in x.split(500)]
-    found: Features = torch.cat(parts).double().cpu().numpy()
+    found: Features = torch.cat(parts).cpu().double().numpy()
     return found

@@ -69,6 +69,24 @@ def test_a_score_does_not_hang_on_how_a_product_rounds_a_row_at_its_place(fitted
     assert np.abs(np.roll(one_further, -1) - here).max() <= rounding(fitted)
 
 
+def test_nothing_is_made_float64_on_a_device_that_has_none(fitted: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Apple's "mps"; "meta" stands for it, and its values are zeros once they are on the CPU."""
+    if fitted.searches:
+        pytest.skip("a search stops by what it finds, and nothing is found on it")
+    networks = copy.deepcopy(fitted.gan_).to("meta")
+    remembered = fitted.calibration_scores_, fitted.map_scale_, fitted.memory_
+    detector = clone(fitted).restore(networks, *remembered)
+    double, cpu = torch.Tensor.double, torch.Tensor.cpu
+
+    def refused(x: torch.Tensor) -> torch.Tensor:
+        assert not x.is_meta
+        return double(x)
+
+    monkeypatch.setattr(torch.Tensor, "double", refused)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: torch.zeros(x.shape) if x.is_meta else cpu(x))
+    assert detector.anomaly_score(stripes(5, fitted.gan_.shape)).dtype == np.float64
+
+
 def test_a_score_does_not_depend_on_the_number_of_threads(fitted: Detector) -> None:
     x = stripes(10, fitted.gan_.shape, seed=8)
     one = fitted.anomaly_score(x)
