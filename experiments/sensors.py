@@ -210,7 +210,7 @@ def quiet_cases(folder: Path) -> Iterator[tuple[str, str, Sequence[int], Callabl
     def pump(seed: int) -> tuple[Recording, Recording, NDArray[np.bool_]]:
         recordings = [
             from_table(simulate(days * 86_400, s, (), 10), "pump", "time")
-            for days, s in ((28, 100 + seed), (60, 200 + seed))
+            for days, s in ((28, 300 + seed), (60, 400 + seed))
         ]
         return recordings[0], recordings[1], np.ones(len(recordings[1]), bool)
 

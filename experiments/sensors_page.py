@@ -162,7 +162,7 @@ def main(folder: Path) -> None:
                 "enough, the threshold keeps what was asked for in nine of ten calibrations, so that fewer alarms are "
                 "promised on average. Where they are too few for that, as with the pump at one a week, it is at least "
                 "what Gumbel's law makes of all peaks, so that the luck of the highest does not decide; this rule was "
-                "compared with two others on these days of the pump. A promise "
+                "chosen on other days of the pump than these. A promise "
                 "holds while tomorrow is like the held-out days, as the pump's is. "
                 "Where healthy operation drifts for good, as SKAB's loop does within the hour and NAB's machine over "
                 "months, few alarms begin but they last: the share of rows under alarm tells. There `anogan "

@@ -56,7 +56,7 @@ Photos = NDArray[np.float32]  # (n, 1, height, width)
 STEADY, STEADY_PHOTOS = REPORTS / "steady.csv", REPORTS / "steady_photos.csv"
 SMALL = GANConfig(latent_dim=8, width=4, steps=40, batch_size=16)
 STEADY_SEEDS = range(5)
-STEPS = (250, 500, 1000, 1500)
+STEPS = (250, 500, 1000, 1500, 3000)
 MODES = {
     "compatible": {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "default": {"ATEN_CPU_CAPABILITY": "default"},
