@@ -6,37 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anogan.bundle import load
-    from anogan.config import (
-        EncoderConfig,
-        GANConfig,
-        LocatorConfig,
-        NeighbourConfig,
-        PlacesConfig,
-        SearchConfig,
-        SubspaceConfig,
-    )
+    from anogan.config.detectors import NeighbourConfig, PlacesConfig, SubspaceConfig
+    from anogan.config.gan import EncoderConfig, GANConfig, LocatorConfig, SearchConfig
     from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, LocatorGAN, NeighbourGAN, SubspaceGAN
+    from anogan.runs.bundle import load
 
 __version__ = "0.1.0"
 
 # Imported at first use: `anogan --help` must not wait for torch.
 _HOME = {
-    "load": "anogan.bundle",
-    "EncoderConfig": "anogan.config",
-    "GANConfig": "anogan.config",
-    "LocatorConfig": "anogan.config",
+    "load": "anogan.runs.bundle",
+    "EncoderConfig": "anogan.config.runs",
+    "GANConfig": "anogan.config.runs",
+    "LocatorConfig": "anogan.config.runs",
     "LocatorGAN": "anogan.detectors",
-    "NeighbourConfig": "anogan.config",
-    "SearchConfig": "anogan.config",
+    "NeighbourConfig": "anogan.config.runs",
+    "SearchConfig": "anogan.config.runs",
     "DETECTORS": "anogan.detectors",
     "AnoGAN": "anogan.detectors",
     "Detector": "anogan.detectors",
     "FAnoGAN": "anogan.detectors",
     "Hybrid": "anogan.detectors",
     "NeighbourGAN": "anogan.detectors",
-    "PlacesConfig": "anogan.config",
-    "SubspaceConfig": "anogan.config",
+    "PlacesConfig": "anogan.config.runs",
+    "SubspaceConfig": "anogan.config.runs",
     "SubspaceGAN": "anogan.detectors",
 }
 

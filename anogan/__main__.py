@@ -1,5 +1,5 @@
 import sys
 
-from anogan.cli import main
+from anogan.cli.main import main
 
 sys.exit(main())

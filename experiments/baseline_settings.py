@@ -13,9 +13,9 @@ from typing import Any
 
 from sklearn.decomposition import PCA
 
-from anogan.baselines import SmallOneClassSVM, flat
-from anogan.data import Split
-from anogan.evaluation import auroc
+from anogan.benchmark.baselines import SmallOneClassSVM, flat
+from anogan.digits.splits import Split
+from anogan.evaluation.metrics import auroc
 from experiments.development import REPORTS, run_cells
 
 FILE = REPORTS / "baselines.csv"

@@ -6,14 +6,15 @@ python -m experiments.benchmark [DATA_ROOT]     many hours on two cores; interru
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from anogan import cli
 from anogan.files import write_text
+from anogan.report.benchmark import write_benchmark_report
 
 OUT = Path("reports/benchmark")
 PAGES: dict[Path, Sequence[str] | None] = {  # detectors that a page shows; all
@@ -88,7 +89,7 @@ def publish() -> None:
     table = results()
     for page, detectors in PAGES.items():
         write_text(page, with_table(page.read_text(), readme_table(table, detectors)))
-    cli.run_command(["report", str(OUT)])
+    write_benchmark_report(OUT, OUT)
 
 
 def main() -> None:
@@ -106,9 +107,8 @@ def main() -> None:
             "--subset",
             "2000",
         ]
-        status = cli.run_command(["benchmark", *chosen, "--workers", "2", "--out", str(OUT), *root])
-        if status:
-            sys.exit(status)
+        command = [sys.executable, "-m", "anogan", "benchmark", *chosen, "--workers", "2", "--out", str(OUT), *root]
+        subprocess.run(command, check=True)
         publish()
 
 

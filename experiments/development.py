@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan.calibration import hold_out
-from anogan.data import ImageSet, Split, load_dataset
-from anogan.data.splits import parse_classes, to_unit_range
+from anogan.detectors.calibration import hold_out
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import ImageSet, Split, parse_classes
 from anogan.files import write_text
+from anogan.pictures.files import to_unit_range
 
 REPORTS = Path("reports/development")
 OTHERS = 200  # training images of each other class

@@ -4,8 +4,8 @@ cells are kept.
 python -m experiments.digital_twin     trains three models on four healthy weeks, about half an hour on one thread
 
 An alarm looks at past rows alone and a trip changes later rows alone. So 'simulate, score until the alarm, simulate
-again with the trip at that moment' is the closed loop; one trial of every fault goes through `anogan.monitor` row by
-row to prove it.
+again with the trip at that moment' is the closed loop; one trial of every fault goes through `anogan.sensors.monitor`
+row by row to prove it.
 """
 
 from __future__ import annotations
@@ -25,32 +25,38 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan import machine
-from anogan.alarms import AlarmRule, AlarmTracker, persistent
-from anogan.commands import train
-from anogan.commands.demo_sensors import BUDGET, DAY, EVERY, HEALTHY, HOUR
-from anogan.config import SENSORS
-from anogan.data.recordings import Recording, from_table
+from anogan.config.presets import SENSORS
 from anogan.files import write_text
-from anogan.machine import CHANNELS, LEAK, RESERVE, Fault, FaultName, simulate
-from anogan.maintenance import score_recording
-from anogan.monitor.watch import LiveMonitor, Message
-from anogan.options import TrainSignals, vars_of
-from anogan.runs import Run
-from anogan.signals import SignalModel
+from anogan.runs.directory import Run
+from anogan.sensors.alarms import AlarmRule, AlarmTracker, persistent
+from anogan.sensors.healthy import prepare
+from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.monitor.monitor import LiveMonitor, Message
+from anogan.sensors.recordings import Recording, from_table, read_recording
+from anogan.sensors.training import train_recording
+from anogan.simulators import pump
+from anogan.simulators.pump import CHANNELS, HOUR, LEAK, RESERVE, Fault, FaultName, simulate
+from experiments.twin_page import write_twin_page
+from experiments.twin_settings import (
+    BUDGET,
+    DRAWN,
+    EVERY,
+    HEALTHY,
+    HOLD,
+    NONE,
+    ONSETS,
+    OUT,
+    RAMPS,
+    SEEDS,
+    SEVERITIES,
+    STILL,
+    WATCHED,
+    WEEK,
+    WEEKS,
+)
 
-OUT, RUNS = Path("reports/twin"), Path("runs/twin")
-SEEDS = (0, 1, 2)  # of training and its four healthy weeks, which are the demo's
-SEVERITIES = (0.25, 0.5, 1.0)
-RAMPS = {"sudden": 0, "ramped": 6 * HOUR}  # s until a fault has its severity
-ONSETS = (26, 30, 34, 38, 42, 46)  # h; an operating day each, of seed 1000 + place: at six times of the day
-WATCHED = DAY  # s after the onset
-WEEKS, WEEK = 6, 7 * DAY  # healthy ones for each training seed, of seed 3000 + 100 training seed + place
-STILL = 0.05  # of the synchronous speed, the rated current and the best flow: below all three the machine is safe
-HOLD = 60  # s for which it must be
-NONE = "no fault"
+RUNS = Path("runs/twin")
 BLOCK = 1024  # rows scored between two looks for an alarm
-DRAWN: tuple[FaultName, float, str] = ("bearing wear", 1.0, "ramped")  # the demo's; first day and training seed
 
 
 # Training, as `anogan demo sensors` does.
@@ -66,9 +72,11 @@ def trained(seed: int) -> Path:
         signal=replace(SENSORS.signal, time_column="time", channels=tuple(CHANNELS)),
         alarm=replace(SENSORS.alarm, budget=BUDGET),
     )
-    if not Run.create(run, config).finished:
+    started = Run.create(run, config)
+    if not started.finished:
         write_text(data, simulate(HEALTHY, 2 * seed, every=EVERY).to_csv(index=False))
-        train.run(TrainSignals(**vars_of(config), out=run, resume=True, device="cpu"))
+        recording = read_recording(data, "time", CHANNELS)
+        train_recording(started, recording, prepare(config, recording), device="cpu")
     return run
 
 
@@ -147,9 +155,9 @@ def reaction(table: pd.DataFrame, trip: float) -> float:
     Not for good: in a day, the noise of the sensors alone crosses a limit now and then."""
     after = table[table["time"] > trip]
     limits = {
-        "speed": machine.SYNCHRONOUS,
-        "current": machine.RATED / machine.WATT_PER_AMPERE,
-        "flow": machine.BEST_FLOW,
+        "speed": pump.SYNCHRONOUS,
+        "current": pump.RATED / pump.WATT_PER_AMPERE,
+        "flow": pump.BEST_FLOW,
     }
     moving = np.any([after[name] > STILL * limit for name, limit in limits.items()], axis=0)
     if len(moving) < HOLD:
@@ -161,7 +169,7 @@ def reaction(table: pd.DataFrame, trip: float) -> float:
 def consequences(table: pd.DataFrame, trial: Trial) -> dict[str, float]:
     """What the fault did from its onset on: hottest bearing (degC), level (%), energy (kWh), water leaked (m3)."""
     rows = table[table["time"] >= trial.onset]
-    power = machine.WATT_PER_AMPERE * np.sqrt(np.maximum(rows["current"] ** 2 - machine.MAGNETISING**2, 0))
+    power = pump.WATT_PER_AMPERE * np.sqrt(np.maximum(rows["current"] ** 2 - pump.MAGNETISING**2, 0))
     found = {
         "temperature": rows["temperature"].max(),
         "highest": rows["level"].max(),
@@ -338,9 +346,6 @@ def main() -> None:
     run_healthy()
     run_live()
     write_timeline()
-
-    from experiments.twin_page import write_twin_page  # it imports this module
-
     write_twin_page(OUT)
 
 

@@ -16,15 +16,17 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
-from anogan.calibration import hold_out, p_values
-from anogan.config import DEFAULT, GANConfig, SearchConfig
-from anogan.data import load_dataset, one_vs_rest
+from anogan.config.gan import GANConfig, SearchConfig
+from anogan.config.presets import DEFAULT
 from anogan.detectors import AnoGAN, FAnoGAN
-from anogan.evaluation import auroc
+from anogan.detectors.calibration import hold_out, p_values
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import one_vs_rest
+from anogan.evaluation.metrics import auroc
 from anogan.files import write_bytes
-from anogan.networks import GAN
-from anogan.reporting.figures import ANOMALOUS, NORMAL, QUIET, TEXT, Drawing, render
-from anogan.training import EncoderTraining, GANTraining, latents, random_stream, train_encoder, train_gan
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, latents, random_stream, train_encoder, train_gan
+from anogan.report.figures import ANOMALOUS, NORMAL, QUIET, TEXT, Drawing, render
 
 OUT = Path("docs/figures")
 DIGIT, SEED, RATE = "3", 0, 0.05

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from anogan.config import PRESETS, EncoderConfig
-from anogan.data import Split
+from anogan.config.gan import EncoderConfig
+from anogan.config.presets import PRESETS
 from anogan.detectors import FAnoGAN
-from anogan.evaluation import auroc
+from anogan.digits.splits import Split
+from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 from experiments.development import REPORTS, run_cells, summarise
 
 STEPS = PRESETS["default"].encoder.steps

@@ -20,14 +20,23 @@ import onnxruntime
 import pandas as pd
 import torch
 
-from anogan.commands import demo_photos, train
-from anogan.config import PRESETS, SENSORS, RunConfig
-from anogan.export import export, graph_of
+from anogan.config.presets import PHOTOS, PRESETS, SENSORS
+from anogan.config.runs import RunConfig
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import one_vs_rest
+from anogan.digits.training import train_run
+from anogan.export.export import export, graph_of
 from anogan.files import write_json, write_text
-from anogan.machine import CHANNELS, simulate
-from anogan.options import Train, TrainPhotos, TrainSignals, vars_of
-from anogan.parts import write_folder
-from anogan.reporting.page import Section, write_tables
+from anogan.photos import training as photo_training
+from anogan.photos.folders import find_photos
+from anogan.report.page import Section, write_tables
+from anogan.runs.directory import Run
+from anogan.sensors.healthy import prepare
+from anogan.sensors.recordings import read_recording
+from anogan.sensors.training import train_recording
+from anogan.simulators.boards import write_folder
+from anogan.simulators.pump import CHANNELS, simulate
+from experiments.visual import refuse
 
 OUT = Path("reports/export")
 STEPS = 300
@@ -42,23 +51,29 @@ def short(config: RunConfig) -> RunConfig:
 def trained(folder: Path) -> Iterator[tuple[str, Path, str]]:
     """What it is, its run and its detector."""
     digits = replace(short(PRESETS["digits"]), detectors=("neighbourgan", "fanogan"))
-    train.run(Train(**vars_of(digits), out=folder / "digits"))
+    train_run(
+        Run.create(folder / "digits", digits), one_vs_rest(load_dataset(digits.data), digits.normal), device="cpu"
+    )
     for detector in digits.detectors:
         yield "digits, 28x28", folder / "digits", detector
-    photos = short(demo_photos.CONFIG)
+    photos = short(replace(PHOTOS, photo=replace(PHOTOS.photo, size=64)))
     write_folder(folder / "boards", 120, 0, 0, PHOTO, 0)
     for name in ("whole", "tiles"):
         framing = replace(photos.photo, tiles=name == "tiles")
         config = replace(
             photos, data=str(folder / "boards"), photo=framing, locator=replace(photos.locator, steps=STEPS)
         )
-        train.run(TrainPhotos(**vars_of(config), out=folder / name))
+        run = Run.create(folder / name, config)
+        framed, good = photo_training.frame(framing, find_photos(folder / "boards").good, refuse)
+        photo_training.train_photos(run, photo_training.prepare(run, framed, good, on_error=refuse), device="cpu")
         kind = "as 25 tiles of 64x64" if name == "tiles" else "shrunk to 64x64"
         yield f"photos, {PHOTO}x{PHOTO} in colour, {kind}", folder / name, "locatorgan"
     simulate(DAYS, 0, (), 10).to_csv(folder / "pump.csv", index=False)
     signal = replace(SENSORS.signal, time_column="time", channels=tuple(CHANNELS))
     sensors = replace(short(SENSORS), data=str(folder / "pump.csv"), signal=signal)
-    train.run(TrainSignals(**vars_of(sensors), out=folder / "pump"))
+    recording = read_recording(folder / "pump.csv", "time", CHANNELS)
+    run = Run.create(folder / "pump", sensors)
+    train_recording(run, recording, prepare(sensors, recording), device="cpu")
     yield f"sensors, {len(CHANNELS)} channels", folder / "pump", "subspacegan"
 
 

@@ -15,10 +15,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan.baselines import BASELINES
-from anogan.calibration import hold_out
-from anogan.config import DEFAULT
-from anogan.data import PROTOCOLS, load_dataset
+from anogan.benchmark.baselines import BASELINES
+from anogan.config.presets import DEFAULT
+from anogan.detectors.calibration import hold_out
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import PROTOCOLS
 from anogan.files import write_text
 from experiments.benchmark import OUT, publish
 

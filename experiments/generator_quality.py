@@ -13,23 +13,24 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan.benchmark import Job, Networks
-from anogan.calibration import hold_out
-from anogan.config import DEFAULT
-from anogan.data import ImageSet, load_dataset, one_vs_rest
-from anogan.data.splits import to_unit_range
+from anogan.benchmark.run import Job, Networks
+from anogan.config.presets import DEFAULT
+from anogan.detectors.calibration import hold_out
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import ImageSet, one_vs_rest
+from anogan.evaluation.realism import precision_recall
 from anogan.files import write_text
-from anogan.quality import (
+from anogan.gan.training import latents, random_stream
+from anogan.pictures.files import to_unit_range
+from experiments.benchmark import OUT
+from experiments.generator_metrics import (
     Classifier,
     features,
     frechet_distance,
     kernel_distance,
     nearest_distances,
-    precision_recall,
     train_classifier,
 )
-from anogan.training import latents, random_stream
-from experiments.benchmark import OUT
 
 FILE = OUT / "generator_quality.csv"
 SEEDS = (0, 1, 2)

@@ -33,21 +33,11 @@ import torch
 from scipy.stats import linregress
 from tqdm import tqdm
 
-from anogan.data.photos import read_photo
 from anogan.files import write_json, write_text
-from anogan.inspection import PhotoModel
+from anogan.photos.model import PhotoModel
+from anogan.pictures.files import read_photo
 from experiments.load_attacks import attacks, reason, send_all
-from experiments.load_server import (
-    RUNS,
-    Client,
-    Sent,
-    Server,
-    clients,
-    models,
-    photo_requests,
-    serving,
-    table_requests,
-)
+from experiments.load_server import RUNS, Client, Sent, Server, clients, models, photo_requests, serving, table_requests
 
 OUT = Path("reports/serve")
 COUNTS = (1, 8, 64)  # clients

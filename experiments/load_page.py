@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from anogan.reporting import figures
-from anogan.reporting.page import Section, write_tables
+from anogan.report import figures
+from anogan.report.page import Section, write_tables
 from experiments.load import COUNTS, OUT, Amounts, slope
 
 TEXTS = {

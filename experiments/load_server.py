@@ -24,13 +24,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from anogan import parts
-from anogan.data.photos import read_photo
-from anogan.inspection import Inspection, PhotoModel
-from anogan.machine import CHANNELS, simulate
-from anogan.maintenance import score_recording
-from anogan.signals import SignalModel
-from anogan.verdicts import record, short
+from anogan.photos.model import PhotoModel
+from anogan.pictures.files import read_photo
+from anogan.pictures.verdicts import Inspection, record, short
+from anogan.sensors.model import SignalModel, score_recording
+from anogan.simulators import boards
+from anogan.simulators.pump import CHANNELS, simulate
 
 RUNS = Path("runs/load")
 DAY, EVERY = 86_400, 10  # s
@@ -46,7 +45,7 @@ def models() -> dict[str, Path]:
     """Two models of boards, whose thresholds differ, and one of a pump; trained where they are not there yet."""
     photos, table = RUNS / "photos", RUNS / "pump.csv"
     if not photos.exists():
-        parts.write_folder(photos.with_name("photos.part"), 200, 20, 10, 128, 0)
+        boards.write_folder(photos.with_name("photos.part"), 200, 20, 10, 128, 0)
         photos.with_name("photos.part").rename(photos)
     if not table.exists():
         simulate(7 * DAY, 0, (), EVERY)[list(CHANNELS)].to_csv(table, index=False)
@@ -94,7 +93,7 @@ def photo_requests(name: str, path: Path, together: int = 1) -> list[Sent]:
     rng, contents = np.random.default_rng(0), []
     for i in range(PHOTOS):
         stream = io.BytesIO()
-        image, _ = parts.render(10_000 + i, 128, "missing" if i % 2 else None)
+        image, _ = boards.render(10_000 + i, 128, "missing" if i % 2 else None)
         Image.fromarray(image).save(stream, "JPEG", quality=90)
         contents.append(stream.getvalue())
     said = model.inspect([read_photo(io.BytesIO(content), model.framing.shape[0]) for content in contents])

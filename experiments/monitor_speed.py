@@ -30,9 +30,9 @@ import pandas as pd
 import torch
 
 from anogan.files import write_json, write_text
-from anogan.machine import CHANNELS, simulate
-from anogan.monitor.watch import STATE
-from anogan.reporting.page import Section, write_tables
+from anogan.report.page import Section, write_tables
+from anogan.sensors.monitor.monitor import STATE
+from anogan.simulators.pump import CHANNELS, simulate
 from experiments.speed_page import shown
 from experiments.timing import Row, alternate, rows
 

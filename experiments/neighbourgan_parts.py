@@ -15,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anogan.baselines import BASELINES
-from anogan.calibration import Floats, hold_out
-from anogan.config import DEFAULT
-from anogan.data import Split
+from anogan.benchmark.baselines import BASELINES
+from anogan.config.presets import DEFAULT
 from anogan.detectors import NeighbourGAN
-from anogan.evaluation import auroc
-from anogan.neighbours import nearest, oriented_gradients
-from anogan.scoring import blurred_cosine
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.detectors.calibration import Floats, hold_out
+from anogan.detectors.neighbours import nearest, oriented_gradients
+from anogan.digits.splits import Split
+from anogan.evaluation.metrics import auroc
+from anogan.gan.scores import blurred_cosine
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 from experiments.benchmark import OUT
 from experiments.development import run_cells
 

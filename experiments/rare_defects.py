@@ -34,17 +34,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
-from anogan import imitation
-from anogan.augment import flip
-from anogan.calibration import hold_out
-from anogan.config import PHOTOS
-from anogan.evaluation import auroc
-from anogan.faults.photos import DEFECTS
+from anogan.config.presets import PHOTOS
+from anogan.detectors.calibration import hold_out
+from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
-from anogan.imitation import imitate_defect
-from anogan.inspection import PhotoModel
-from anogan.synthesis import draw
-from anogan.training import GANTraining, random_stream, train_gan
+from anogan.gan.augment import flip
+from anogan.gan.sampling import draw
+from anogan.gan.training import GANTraining, random_stream, train_gan
+from anogan.photos import imitation
+from anogan.photos.faults import DEFECTS
+from anogan.photos.imitation import imitate_defect
+from anogan.photos.model import PhotoModel
 from experiments.visual import DATA, RUNS, photos
 
 OUT = Path("reports/rare_defects")
@@ -142,7 +142,7 @@ def transferred(x: Photos, rng: np.random.Generator, *, good: Photos, n: int) ->
 
 
 def parametric(rng: np.random.Generator, *, good: Photos, n: int) -> Photos:
-    """Defects of anogan.faults, which know nothing of the recorded ones."""
+    """Defects of anogan.photos.faults, which know nothing of the recorded ones."""
     kinds = list(DEFECTS.values())
     return np.stack(
         [
@@ -182,7 +182,7 @@ def ways(case: Case, development: bool) -> dict[str, Make]:
     if development:
         return found | {name: beside(imitated, case=case, **settings) for name, settings in DEVELOPMENT.items()}
     return found | {
-        "anogan.faults, not one photo seen": lambda x, rng: (case.good, parametric(rng, good=case.good, n=MADE)),
+        "anogan.photos.faults, not one photo seen": lambda x, rng: (case.good, parametric(rng, good=case.good, n=MADE)),
         "fine-tuned generator": beside(fine_tuned, model=case.model),
         OURS: beside(imitated, case=case, **DEVELOPMENT[OURS]),
     }

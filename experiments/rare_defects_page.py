@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from anogan.reporting.page import Section, write_tables
+from anogan.report.page import Section, write_tables
 from experiments.rare_defects import OUT
 from experiments.rare_faults_page import COLUMN, dots, table
 

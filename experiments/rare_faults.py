@@ -3,7 +3,7 @@
 A random forest learns from 50 recorded rows per fault and what is made of them, and is tested on real rows of other
 experiments.
 
-python -m experiments.rare_faults FOLDER                 FOLDER holds skab/ (see anogan/data/machines.py); half an hour
+python -m experiments.rare_faults FOLDER                 FOLDER holds skab/ (see public_recordings.py); half an hour
 python -m experiments.rare_faults FOLDER --development   the same where settings were chosen: what teaches, in halves
 
 SKAB: classes normal, valve1, valve2. No experiment stands on both sides: valve1/0-7 and valve2/0-1 teach, valve1/8-15
@@ -31,16 +31,16 @@ from sklearn.metrics import f1_score
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from anogan.config import SENSORS
-from anogan.data.machines import LabelledRecording, load_skab
-from anogan.data.recordings import from_table
-from anogan.data.scaling import Scaling
+from anogan.config.presets import SENSORS
 from anogan.files import write_text
-from anogan.healthy import prepare
-from anogan.machine import CHANNELS, Fault, FaultName, simulate
-from anogan.networks import GAN
-from anogan.synthesis import SEVERITIES, imitate_fault
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.sensors.healthy import prepare
+from anogan.sensors.recordings import from_table
+from anogan.sensors.scaling import Scaling
+from anogan.sensors.synthesis import SEVERITIES, imitate_fault
+from anogan.simulators.pump import CHANNELS, Fault, FaultName, simulate
+from experiments.public_recordings import LabelledRecording, load_skab
 
 OUT = Path("reports/rare_faults")
 SEEDS = (0, 1, 2)

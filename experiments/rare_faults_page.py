@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import bootstrap
 
-from anogan.reporting import figures
-from anogan.reporting.page import Section, write_tables
+from anogan.report import figures
+from anogan.report.page import Section, write_tables
 from experiments.rare_faults import OURS, OUT
 
 COLUMN = "learned from"

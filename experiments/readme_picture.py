@@ -13,31 +13,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
-from anogan import bundle
-from anogan.commands import demo, demo_photos, demo_sensors
-from anogan.data import load_dataset, one_vs_rest
-from anogan.data.folders import GOOD, find_photos
-from anogan.data.photos import read_photo
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import one_vs_rest
 from anogan.files import replacing
-from anogan.images import heatmap, overlay, picture
-from anogan.inspection import Inspection, PhotoModel
-from anogan.maintenance import score_recording
-from anogan.reporting import figures
-from anogan.runs import Run
-from anogan.signals import SignalModel
+from anogan.photos.folders import GOOD, find_photos
+from anogan.photos.model import PhotoModel
+from anogan.pictures.drawing import heatmap, overlay, picture
+from anogan.pictures.files import read_photo
+from anogan.pictures.verdicts import Inspection
+from anogan.report import figures
+from anogan.runs import bundle
+from anogan.runs.directory import Run
+from anogan.sensors.model import SignalModel, score_recording
+from anogan.simulators.pump import DAY, DEMO_FAULTS
 
 FILE = Path("reports/readme/three_uses.png")
+DIGITS, SENSORS, PHOTOS = (Path("runs") / name for name in ("demo", "demo-sensors", "demo-photos"))
 ACROSS = 5  # normal digits, and as many others
 KINDS = 3  # of defects, of which the first photo is shown
-DAY = 86_400
 
 
 def digits(part: SubFigure) -> None:
     """The first normal digits of the test split and the first others, and where they are odd."""
-    config = Run(demo.DEMO_RUN).config
+    config = Run(DIGITS).config
     split = one_vs_rest(load_dataset(config.data), config.normal)
     normal, other = (np.flatnonzero(split.y_test == y) for y in (0, 1))
-    detector = bundle.load(demo.DEMO_RUN)
+    detector = bundle.load(DIGITS)
     axes = part.subplots(4, ACROSS)
     for rows, pair in ((normal[:ACROSS], axes[:2]), (other[:ACROSS], axes[2:])):
         x = split.x_test[rows]
@@ -50,14 +51,14 @@ def digits(part: SubFigure) -> None:
 
 def sensors(part: SubFigure) -> None:
     """The score of the watched days, the threshold, alarms and true faults."""
-    model = SignalModel.load(demo_sensors.FOLDER / "run")
-    watched = score_recording(model, model.read(demo_sensors.FOLDER / "watched.csv"))
-    days = np.arange(len(watched.table)) * demo_sensors.EVERY / DAY
+    model = SignalModel.load(SENSORS / "run")
+    watched = score_recording(model, model.read(SENSORS / "watched.csv"))
+    days = np.arange(len(watched.table)) * model.step / DAY
     axes = part.subplots()
     axes.plot(days, watched.table["score"], color=figures.NORMAL, linewidth=0.7)
     axes.axhline(model.rule.threshold, color=figures.QUIET, linestyle="--", linewidth=1, label="threshold")
     top = float(np.nanmax(watched.table["score"])) * 1.15
-    for fault in demo_sensors.FAULTS:
+    for fault in DEMO_FAULTS:
         axes.plot([fault.start / DAY, fault.end / DAY], [top, top], color=figures.TEXT, linewidth=3)
         axes.text(fault.start / DAY, top * 1.02, fault.name, fontsize=8, va="bottom")
     active = watched.table["alarm"].to_numpy() > 0
@@ -69,8 +70,8 @@ def sensors(part: SubFigure) -> None:
 
 def photos(part: SubFigure) -> None:
     """A good board and the first of some kinds of defects, as `anogan score --maps` draws them."""
-    model = PhotoModel.load(demo_photos.FOLDER / "run")
-    test = find_photos(Path(Run(demo_photos.FOLDER / "run").config.data)).test
+    model = PhotoModel.load(PHOTOS / "run")
+    test = find_photos(Path(Run(PHOTOS / "run").config.data)).test
     kinds = [GOOD, *sorted({photo.kind for photo in test} - {GOOD})[:KINDS]]
     first = [next(photo.path for photo in test if photo.kind == kind) for kind in kinds]
     read = [read_photo(path, model.framing.shape[0]) for path in first]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from anogan.config import PRESETS, EncoderConfig, GANConfig
-from anogan.networks import GAN
-from anogan.training import EncoderTraining, GANTraining, encoder_loss, train_encoder, train_gan
+from anogan.config.gan import EncoderConfig, GANConfig
+from anogan.config.presets import PRESETS
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, encoder_loss, train_encoder, train_gan
 
 PAPERS = PRESETS["papers"]
 SHAPE = (1, 28, 28)

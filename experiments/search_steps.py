@@ -15,12 +15,13 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from anogan.benchmark import Job, Networks
-from anogan.calibration import hold_out
-from anogan.config import DEFAULT
-from anogan.data import ImageSet, load_dataset, one_vs_rest
+from anogan.benchmark.run import Job, Networks
+from anogan.config.presets import DEFAULT
 from anogan.detectors import AnoGAN, Hybrid
-from anogan.evaluation import auroc, balanced_subset
+from anogan.detectors.calibration import hold_out
+from anogan.digits.datasets import load_dataset
+from anogan.digits.splits import ImageSet, one_vs_rest
+from anogan.evaluation.metrics import auroc, balanced_subset
 from anogan.files import write_text
 from experiments.benchmark import OUT
 

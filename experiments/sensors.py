@@ -1,6 +1,6 @@
 """The published comparison on sensors: fills reports/sensors/. Finished cells are kept.
 
-python -m experiments.sensors FOLDER     FOLDER holds skab/ and nab_machine/ (see anogan/data/machines.py); half an hour
+python -m experiments.sensors FOLDER     FOLDER holds skab/ and nab_machine/ (see public_recordings.py); half an hour
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from anogan.budgets import per_second
-from anogan.calibration import Floats
-from anogan.config import SENSORS, SignalRunConfig
-from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab, load_skab_healthy
-from anogan.data.recordings import Recording, from_table
-from anogan.data.scaling import Scaling
-from anogan.data.windows import cut_windows
+from anogan.config.presets import SENSORS
+from anogan.config.runs import SignalRunConfig
 from anogan.detectors import Detector, SubspaceGAN
+from anogan.detectors.calibration import Floats
 from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
-from anogan.evaluation import auprc, auroc
+from anogan.evaluation.metrics import auprc, auroc
 from anogan.files import write_text
-from anogan.healthy import Healthy, prepare
-from anogan.machine import simulate
-from anogan.maintenance import calibrated, score_recording
-from anogan.networks import GAN
-from anogan.pipeline import make_detector
-from anogan.signals import SignalModel
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.runs.training import make_detector
+from anogan.sensors.healthy import Healthy, prepare
+from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.recordings import Recording, from_table
+from anogan.sensors.scaling import Scaling
+from anogan.sensors.training import calibrated
+from anogan.simulators.pump import simulate
+from anogan.windows import cut_windows
+from experiments.public_recordings import LabelledRecording, load_nab_machine, load_skab, load_skab_healthy
 
 OUT = Path("reports/sensors")
 SEEDS = (0, 1, 2)

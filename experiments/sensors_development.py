@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from anogan.data.machines import LabelledRecording, load_skab_healthy
-from anogan.data.recordings import from_table
-from anogan.evaluation import auroc
+from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
-from anogan.machine import CHANNELS, Fault, simulate
+from anogan.sensors.recordings import from_table
+from anogan.simulators.pump import CHANNELS, Fault, simulate
 from experiments.development import REPORTS
+from experiments.public_recordings import LabelledRecording, load_skab_healthy
 from experiments.sensors import ours
 
 FILE = REPORTS / "sensors.csv"

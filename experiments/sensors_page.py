@@ -14,13 +14,13 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from anogan.data.machines import LabelledRecording, load_nab_machine, load_skab
-from anogan.healthy import prepare
-from anogan.maintenance import score_recording
-from anogan.reporting import figures
-from anogan.reporting.page import Captioned, Section, write_tables
-from anogan.reporting.signals import timeline
-from anogan.reporting.truth import Truth, find
+from anogan.report import figures
+from anogan.report.known_faults import Truth, find
+from anogan.report.page import Captioned, Section, write_tables
+from anogan.report.recording import timeline
+from anogan.sensors.healthy import prepare
+from anogan.sensors.model import score_recording
+from experiments.public_recordings import LabelledRecording, load_nab_machine, load_skab
 from experiments.sensors import CONTAMINATED, OUT, OVERLAPPING, OWN, fit, train
 from experiments.sensors_development import FILE as DEVELOPMENT
 

@@ -27,16 +27,20 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anogan import bundle, parallel, threads
-from anogan.config import DEFAULT, SearchConfig
-from anogan.data import load_dataset
+from anogan import parallel, threads
+from anogan.config.gan import SearchConfig
+from anogan.config.presets import DEFAULT
 from anogan.detectors import AnoGAN, FAnoGAN, Hybrid
-from anogan.evaluation import auroc
+from anogan.digits.arrays import ArrayFile, scorer
+from anogan.digits.datasets import load_dataset
+from anogan.evaluation.metrics import auroc
 from anogan.files import write_json, write_text
-from anogan.inversion import CHUNK
-from anogan.networks import GAN
-from anogan.streaming import ArrayFile, ImageFiles, score_stream, scorer
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.inversion import CHUNK
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.pictures.sources import ImageFiles
+from anogan.runs import bundle
+from anogan.runs.scoring import score_stream
 from experiments.development import development_split
 from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
 from experiments.speed_page import OUT, write_speed_page

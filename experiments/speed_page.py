@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from anogan.reporting.figures import COLOURS, QUIET, plain_powers
-from anogan.reporting.page import Section, write_tables
+from anogan.report.figures import COLOURS, QUIET, plain_powers
+from anogan.report.page import Section, write_tables
 
 OUT = Path("reports/speed")
 SLOWER_IS_MORE = ("s per image and step", "s per image", "seconds")  # units in which less is better

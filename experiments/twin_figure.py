@@ -12,10 +12,9 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from scipy.stats import chi2
 
-from anogan.commands.demo_sensors import HOUR
-from anogan.machine import CHANNELS, FaultName
-from anogan.reporting.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
-from experiments.digital_twin import DRAWN, RAMPS, SEVERITIES, WATCHED
+from anogan.report.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
+from anogan.simulators.pump import CHANNELS, HOUR, FaultName
+from experiments.twin_settings import DRAWN, RAMPS, SEVERITIES, WATCHED
 
 FAULTS = get_args(FaultName)
 SHADES = dict(zip(SEVERITIES, ("#8fbfec", NORMAL, ANOMALOUS), strict=True))

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anogan.commands.demo_sensors import EVERY, HEALTHY, HOUR
-from anogan.config import SENSORS
-from anogan.machine import COAST, RESERVE
-from anogan.reporting.page import Captioned, Section, write_tables
-from experiments.digital_twin import (
+from anogan.config.presets import SENSORS
+from anogan.report.page import Captioned, Section, write_tables
+from anogan.simulators.pump import COAST, HOUR, RESERVE
+from experiments.twin_figure import FAULTS, fresh, overview, poisson_interval
+from experiments.twin_settings import (
     DRAWN,
+    EVERY,
+    HEALTHY,
     HOLD,
     NONE,
     ONSETS,
@@ -28,7 +30,6 @@ from experiments.digital_twin import (
     WATCHED,
     WEEK,
 )
-from experiments.twin_figure import FAULTS, fresh, overview, poisson_interval
 
 NEVER = f"not in {WATCHED // HOUR} h"
 
@@ -243,7 +244,8 @@ def write_twin_page(out: Path, into: Path | None = None) -> Path:
     )
     intro = (
         "The built-in pump with its controller, a fault injected, the monitor's alarm switching to the safe state: the "
-        "motor off, the valve driven shut, consumers fed from the tank down to its reserve (anogan/machine.py). "
+        "motor off, the valve driven shut, consumers fed from the tank down to its reserve "
+        "(anogan/simulators/pump.py). "
         f"Trained as anogan demo sensors is, on {HEALTHY // WEEK} healthy weeks, seeds {', '.join(map(str, SEEDS))}; "
         f"a row every {EVERY} s, budget {healthy['budget'].iloc[0]}. "
         "An earlier run showed thresholds to be too high, which led to the way they are calibrated now; the healthy "

@@ -23,19 +23,22 @@ from scipy.ndimage import gaussian_filter
 from sklearn.decomposition import PCA
 from tqdm import tqdm
 
-from anogan import bundle
-from anogan.baselines import CosineNeighbours, PixelNeighbour
-from anogan.calibration import Floats
-from anogan.config import PHOTOS, AugmentName, PhotoRunConfig, PlacesConfig
-from anogan.data.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
-from anogan.data.photos import read_photo
+from anogan.benchmark.baselines import CosineNeighbours, PixelNeighbour
+from anogan.config.detectors import PlacesConfig
+from anogan.config.gan import AugmentName
+from anogan.config.presets import PHOTOS
+from anogan.config.runs import PhotoRunConfig
+from anogan.detectors.calibration import Floats
+from anogan.detectors.neighbours import oriented_gradients
 from anogan.errors import SampleError
-from anogan.evaluation import auprc, aupro, auroc, bootstrap_interval, pixel_auroc
+from anogan.evaluation.metrics import auprc, aupro, auroc, bootstrap_interval, pixel_auroc
 from anogan.files import write_text
-from anogan.neighbours import oriented_gradients
-from anogan.pipeline import make_detector
-from anogan.qualitycontrol import calibrated, frame, inspected, prepare, train_photos
-from anogan.runs import Run
+from anogan.photos.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
+from anogan.photos.training import calibrated, frame, inspected, prepare, train_photos
+from anogan.pictures.files import read_photo
+from anogan.runs import bundle
+from anogan.runs.directory import Run
+from anogan.runs.training import make_detector
 
 OUT, RUNS = Path("reports/visual"), Path("runs/visual")
 DATA = ("elpv_mono", "kolektorsdd")

@@ -10,7 +10,7 @@ python -m experiments.visual_development --steady FOLDER    the same with the fu
 
 No test photo is opened here: training photos of both sets, and rendered boards in grey, are split into photos to train
 on, to measure by, and to evaluate on, each of the last as it is and with each of the eight defects of
-`anogan.faults.photos`, none of which the locator was trained on.
+`anogan.photos.faults`, none of which the locator was trained on.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from anogan.config import PHOTOS, GANConfig, LocatorConfig, PlacesConfig
-from anogan.data.folders import find_photos
+from anogan.config.detectors import PlacesConfig
+from anogan.config.gan import GANConfig, LocatorConfig
+from anogan.config.presets import PHOTOS
 from anogan.detectors import LocatorGAN
-from anogan.evaluation import auroc, pixel_auroc
-from anogan.faults.photos import DEFECTS, apply
+from anogan.evaluation.metrics import auroc, pixel_auroc
 from anogan.files import write_text
-from anogan.locating import LocatorTraining, train_locator
-from anogan.networks import GAN
-from anogan.parts import render
-from anogan.training import GANTraining, train_gan
+from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.networks import GAN
+from anogan.gan.training import GANTraining, train_gan
+from anogan.photos.faults import DEFECTS, apply
+from anogan.photos.folders import find_photos
+from anogan.simulators.boards import render
 from experiments.development import REPORTS
 from experiments.visual import DATA, HARMLESS, SIDE, components, photos
 

@@ -19,14 +19,14 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from anogan.data.folders import GOOD, LabelledPhoto, find_photos, read_mask
 from anogan.errors import SampleError
 from anogan.files import write_text
-from anogan.images import heatmap
-from anogan.inspection import PhotoModel
-from anogan.qualitycontrol import inspected
-from anogan.reporting import figures
-from anogan.reporting.page import Captioned, Section, write_tables
+from anogan.photos.folders import GOOD, LabelledPhoto, find_photos, read_mask
+from anogan.photos.model import PhotoModel
+from anogan.photos.training import inspected
+from anogan.pictures.drawing import heatmap
+from anogan.report import figures
+from anogan.report.page import Captioned, Section, write_tables
 from experiments.benchmark import with_table
 from experiments.visual import DATA, OURS, OUT, RUNS, SIDE, WITHOUT_LOCATOR
 from experiments.visual_development import FILE as DEVELOPMENT

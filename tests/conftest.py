@@ -17,8 +17,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from anogan import cli
-from anogan.config import EncoderConfig, GANConfig, LocatorConfig, SearchConfig
+from anogan.cli import main
+from anogan.config.gan import EncoderConfig, GANConfig, LocatorConfig, SearchConfig
 from anogan.detectors import DETECTORS, Detector
 
 matplotlib.use("Agg")
@@ -116,5 +116,5 @@ def pump_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words += f" --out {folder / 'pump'} --threads 1"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert cli.run_command(words.split()) == 0
+        assert main.run_command(words.split()) == 0
     return folder / "pump"

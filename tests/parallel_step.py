@@ -11,7 +11,7 @@ from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 
 from anogan import parallel
 from anogan.files import write_json
-from anogan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 
 STEPS = 3
 

@@ -8,9 +8,9 @@ import numpy as np
 from conftest import quick, stripes
 from PIL import Image
 
-from anogan import bundle
-from anogan.data.framing import Framing
-from anogan.inspection import PhotoModel, about_photos, tail_levels
+from anogan.photos.model import PhotoModel, about_photos, tail_levels
+from anogan.pictures.framing import Framing
+from anogan.runs import bundle
 
 SHAPE = (1, 16, 16)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import anogan
-from anogan import cli
-from anogan.baselines import BASELINES
-from anogan.benchmark import METHODS
-from anogan.config import PRESETS
+from anogan.benchmark.baselines import BASELINES
+from anogan.benchmark.run import METHODS
+from anogan.cli import main
+from anogan.config.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 GUIDES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -29,9 +29,9 @@ def test_every_command_shown_exists_and_every_one_is_shown() -> None:
     shown = [line for text in GUIDES.values() for block in blocks(text, "sh") for line in SHOWN.findall(block)]
     for line in shown:
         command, *options = shlex.split(line)
-        (cli.parse_train if command == "train" else lambda o, c=command: cli.parse(c, o))(options)
+        (main.parse_train if command == "train" else lambda o, c=command: main.parse(c, o))(options)
     everything = "\n".join(GUIDES.values())
-    assert {name for name in cli.COMMANDS if f"anogan {name}" in everything} == set(cli.COMMANDS)
+    assert {name for name in main.COMMANDS if f"anogan {name}" in everything} == set(main.COMMANDS)
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -19,9 +19,10 @@ from conftest import QUICK_GAN, stripes
 from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from anogan import bundle, parallel
+from anogan import parallel
 from anogan.errors import ParallelError
-from anogan.training import GANTraining, train_gan
+from anogan.gan.training import GANTraining, train_gan
+from anogan.runs import bundle
 
 TESTS = Path(__file__).parent
 X = torch.from_numpy(stripes(48, (1, 12, 12)))

@@ -16,9 +16,11 @@ import pytest
 from conftest import QUICK_ENCODER, QUICK_GAN, quick
 
 import anogan
-from anogan import bundle, cli
-from anogan.data import DATASETS, load_dataset, one_vs_rest
+from anogan.cli import main
 from anogan.detectors import DETECTORS
+from anogan.digits.datasets import DATASETS, load_dataset
+from anogan.digits.splits import one_vs_rest
+from anogan.runs import bundle
 from experiments.benchmark import OUT, PAGES, readme_table, with_table
 
 ROOT = Path(__file__).parent.parent
@@ -60,9 +62,9 @@ def test_both_languages_show_the_same_commands_and_outputs() -> None:
 
 def test_both_languages_list_every_command() -> None:
     for page in (README, PORTUGUESE):
-        assert set(re.findall(r"^\| `anogan (\w+)` \|", page, re.M)) == set(cli.COMMANDS)
+        assert set(re.findall(r"^\| `anogan (\w+)` \|", page, re.M)) == set(main.COMMANDS)
         for line in re.findall(r"`anogan (train .*?)`", page.replace("\n", " ")):
-            cli.parse_train(shlex.split(line)[1:])
+            main.parse_train(shlex.split(line)[1:])
 
 
 def test_the_set_up_block_is_what_make_does() -> None:
@@ -79,11 +81,11 @@ def test_the_set_up_block_is_what_make_does() -> None:
 FEWER_STEPS = """
 import sys
 from dataclasses import replace
-from anogan.config import PRESETS
+from anogan.config.runs import PRESETS
 whole = PRESETS["digits"]
 PRESETS["digits"] = replace(whole, gan=replace(whole.gan, steps=200), encoder=replace(whole.encoder, steps=100))
 if sys.orig_argv[-2:] == ["demo", "photos"]:
-    from anogan.commands import demo_photos
+    from anogan.cli.commands import demo_photos
     whole = demo_photos.CONFIG
     demo_photos.CONFIG = replace(whole, gan=replace(whole.gan, steps=150), locator=replace(whole.locator, steps=150))
 """

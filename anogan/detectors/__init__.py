@@ -1,6 +1,6 @@
 """GAN-based anomaly detectors with scikit-learn's face. A new one is a subclass of `Detector` and one entry here."""
 
-from anogan.config import DetectorName
+from anogan.config.detectors import DetectorName
 from anogan.detectors.anogan import AnoGAN
 from anogan.detectors.base import Detector, Explanation
 from anogan.detectors.fanogan import FAnoGAN

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from anogan.config import GANConfig, SearchConfig
+from anogan.config.gan import GANConfig, SearchConfig
 from anogan.detectors.base import Detector
-from anogan.inversion import OnRows, chunks, search_latent
-from anogan.scoring import Score, anogan_score
-from anogan.training import random_stream
+from anogan.gan.inversion import OnRows, chunks, search_latent
+from anogan.gan.scores import Score, anogan_score
+from anogan.gan.training import random_stream
 
 
 class AnoGAN(Detector):

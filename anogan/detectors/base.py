@@ -12,14 +12,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from anogan.calibration import Floats, hold_out, p_values, threshold_at
-from anogan.config import AugmentName, EncoderConfig, GANConfig, LocatorConfig, SearchConfig
-from anogan.estimator import OutlierEstimator
-from anogan.inversion import OnRows, chunks
-from anogan.locating import LocatorTraining, train_locator
-from anogan.networks import GAN, Shape, check_shape
-from anogan.scoring import Score, blur
-from anogan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
+from anogan.config.gan import AugmentName, EncoderConfig, GANConfig, LocatorConfig, SearchConfig
+from anogan.detectors.calibration import Floats, hold_out, p_values, threshold_at
+from anogan.detectors.estimator import OutlierEstimator
+from anogan.gan.inversion import OnRows, chunks
+from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.networks import GAN, Shape, check_shape
+from anogan.gan.scores import Score, blur
+from anogan.gan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
 
 FEWEST = 16  # training samples
 COLOURS = (1, 3, 4)  # channels that images usually have

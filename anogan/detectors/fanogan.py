@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from anogan.config import EncoderConfig, GANConfig
+from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.detectors.base import Detector
-from anogan.scoring import Score, fanogan_score
+from anogan.gan.scores import Score, fanogan_score
 
 
 class FAnoGAN(Detector):

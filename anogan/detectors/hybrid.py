@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anogan.config import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
+from anogan.config.gan import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
 from anogan.detectors.anogan import AnoGAN
-from anogan.inversion import encode
+from anogan.gan.inversion import encode
 
 
 class Hybrid(AnoGAN):

@@ -6,14 +6,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from anogan.augment import moved, moved_back, symmetries
-from anogan.calibration import Floats
-from anogan.config import PHOTOS, AugmentName, GANConfig, LocatorConfig, PlacesConfig
+from anogan.config.detectors import PlacesConfig
+from anogan.config.gan import AugmentName, GANConfig, LocatorConfig
+from anogan.config.presets import PHOTOS
 from anogan.detectors.base import Detector, Memory, check_samples
-from anogan.inversion import OnRows, chunks
-from anogan.layers import precise
-from anogan.networks import Locator
-from anogan.scoring import Score, blur
+from anogan.detectors.calibration import Floats
+from anogan.gan.augment import moved, moved_back, symmetries
+from anogan.gan.inversion import OnRows, chunks
+from anogan.gan.layers import precise
+from anogan.gan.networks import Locator
+from anogan.gan.scores import Score, blur
 
 SMALLEST = 1e-3  # spread of a view; samples lie in [-1, 1]
 LIMIT = 0.9  # quantile of the peaks of held-out photos that a view is measured by

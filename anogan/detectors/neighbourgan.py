@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from anogan.config import DEFAULT, EncoderConfig, GANConfig, NeighbourConfig
+from anogan.config.detectors import NeighbourConfig
+from anogan.config.gan import EncoderConfig, GANConfig
+from anogan.config.presets import DEFAULT
 from anogan.detectors.base import Memory
+from anogan.detectors.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
 from anogan.detectors.views import ViewsDetector
-from anogan.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
 
 
 class NeighbourGAN(ViewsDetector):

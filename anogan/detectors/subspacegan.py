@@ -7,10 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anogan.config import SENSORS, EncoderConfig, GANConfig, SubspaceConfig
+from anogan.config.detectors import SubspaceConfig
+from anogan.config.gan import EncoderConfig, GANConfig
+from anogan.config.presets import SENSORS
 from anogan.detectors.base import Memory
 from anogan.detectors.views import ViewsDetector
-from anogan.layers import precise
+from anogan.gan.layers import precise
 
 LIMIT = 0.99  # quantile of training windows that T2 and SPE are measured by
 SHRINKAGE = 0.01  # of correlations towards none, so that they can be inverted

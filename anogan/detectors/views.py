@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from anogan.detectors.base import Detector, Memory
-from anogan.inversion import chunks
-from anogan.scoring import Score
+from anogan.gan.inversion import chunks
+from anogan.gan.scores import Score
 
 SMALLEST = 1e-6  # spread of a view
 

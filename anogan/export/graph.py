@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anogan.calibration import Floats, p_values
-from anogan.data.splits import to_unit_range
 from anogan.detectors import Detector
+from anogan.detectors.calibration import Floats, p_values
+from anogan.pictures.files import to_unit_range
 
 OUTPUTS = ("score", "p_value", "threshold", "anomaly", "anomaly_map", "reconstruction")
 NOISE = 0.1  # spread of the noise in some inputs; samples lie in [-1, 1]

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anogan.calibration import p_values
+from anogan.detectors.calibration import p_values
 from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Found, Graph, Input
-from anogan.inversion import rows_at_once
+from anogan.gan.inversion import rows_at_once
 
 SAMPLES = 1000  # compared at every export, of what the detector looks at
 TOLERANCE = (

@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from anogan import bundle
-from anogan.data.folders import find_photos
-from anogan.data.framing import fade
-from anogan.data.photos import header, pixels_of, resized
 from anogan.errors import SampleError
 from anogan.export.graph import Found, Graph, Input, disturbed, to_bytes
-from anogan.inspection import PhotoModel
+from anogan.photos.folders import find_photos
+from anogan.photos.model import PhotoModel
+from anogan.pictures.files import header, pixels_of, resized
+from anogan.pictures.framing import fade
+from anogan.runs import bundle
 
 LUMINANCE = (19595, 38470, 7471)  # of red, green, blue, in parts of 65536: Pillow's; float32 holds the sums exactly
 MOST_PIXELS = 2**25  # of a batch to compare

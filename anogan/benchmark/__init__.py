@@ -1,0 +1,1 @@
+"""Detectors and baselines side by side on data sets with labels."""

@@ -1,0 +1,24 @@
+"""`anogan data`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from anogan.cli.options.others import Data
+from anogan.cli.progress import get
+
+
+def run(options: Data) -> int:
+    images = get(options.name, options.data_root)
+    print(f"{images.name}: {'x'.join(map(str, images.x_train.shape[1:]))} from {images.source}")
+    table = pd.DataFrame(
+        {
+            "train": np.bincount(images.label_train, minlength=len(images.classes)),
+            "test": np.bincount(images.label_test, minlength=len(images.classes)),
+        },
+        index=list(images.classes),
+    )
+    table.loc["all"] = table.sum()
+    print(table.to_string())
+    return 0

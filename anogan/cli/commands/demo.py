@@ -1,0 +1,55 @@
+"""`anogan demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+
+from anogan.cli.commands import report
+from anogan.cli.options.others import Demo, Report
+from anogan.cli.progress import bar, get
+from anogan.cli.tables import evaluate
+from anogan.config.presets import PRESETS
+from anogan.digits.splits import one_vs_rest
+from anogan.digits.training import normal_rows, train_run
+from anogan.errors import DataUnavailableError, RunError
+from anogan.runs.directory import Run
+
+DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
+
+
+def run(options: Demo) -> int:
+    if options.what == "digits":
+        return _digits(options)
+    if (options.normal, options.data_root) != (Demo.normal, Demo.data_root):
+        raise ValueError(
+            f"--normal and --data-root are for the demo of digits; the one of {options.what} needs no data"
+        )
+    from anogan.cli.commands import demo_photos, demo_sensors
+
+    return demo_photos.run(options) if options.what == "photos" else demo_sensors.run(options)
+
+
+def _digits(options: Demo) -> int:
+    config, notice = dataclasses.replace(PRESETS["default"], normal=options.normal, seed=options.seed), ""
+    try:
+        images = get(config.data, options.data_root)
+    except DataUnavailableError as error:
+        config = dataclasses.replace(PRESETS["digits"], normal=options.normal, seed=options.seed)
+        notice = "MNIST could not be had, so this demo ran on scikit-learn's 1,797 small digits instead."
+        print(f"anogan: {error}\nanogan: {notice}", file=sys.stderr)
+        images = get(config.data, options.data_root)
+    split = one_vs_rest(images, config.normal)
+    normal_rows(config, split)
+    try:
+        found = Run.create(DEMO_RUN, config)
+    except RunError:  # of other settings; the folder is the demo's own
+        shutil.rmtree(DEMO_RUN)
+        found = Run.create(DEMO_RUN, config)
+    if not found.finished:
+        train_run(found, split, device=options.device, stage=bar)
+    if not (DEMO_RUN / "results.json").exists():
+        evaluate(found, split, subset=306, device=options.device, notice=notice)
+    return report.run(Report(DEMO_RUN, DEMO_REPORT))

@@ -1,0 +1,20 @@
+"""`anogan export`."""
+
+from __future__ import annotations
+
+from anogan.cli.options.others import Export
+from anogan.cli.progress import bar
+
+
+def run(options: Export) -> int:
+    try:
+        from anogan.export.export import export, graph_of
+        from anogan.export.parity import inputs_of
+    except ImportError:
+        raise ValueError("anogan export needs the extra 'onnx': pip install 'anogan[onnx]'") from None
+    graph = graph_of(options.run, options.detector, options.photo_size)
+    with bar("compare", inputs_of(graph)) as update:
+        found = export(options.run, graph, options.onnx, options.seed, lambda n: update(n, ""))
+    print(found.table().to_string(index=False, header=False))
+    print(options.onnx)
+    return 0

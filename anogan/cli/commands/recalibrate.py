@@ -1,0 +1,31 @@
+"""`anogan recalibrate`."""
+
+from __future__ import annotations
+
+import sys
+
+from anogan.budgets import in_words
+from anogan.cli.options.scoring import Recalibrate
+from anogan.runs import bundle
+from anogan.sensors.model import SignalModel, about_signals
+from anogan.sensors.training import recalibrate
+
+
+def run(options: Recalibrate) -> int:
+    manifest = bundle.read_manifest(options.run)
+    models = {}
+    for i, name in enumerate(manifest["detectors"]):
+        model = SignalModel.load(options.run, name, options.device)
+        recording = model.read(options.recording)
+        for note in () if i else recording.notes:
+            print(f"anogan: {options.recording}: {note}", file=sys.stderr)
+        models[name] = recalibrate(model, recording, options.budget)
+        old, new = model.rule, models[name].rule
+        print(
+            f"{name}: alarm above {new.threshold:.4g} (before: {old.threshold:.4g}), {new.promise}, "
+            f"from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
+        )
+    detectors = {name: model.detector for name, model in models.items()}
+    about = manifest["about"] | {"signal": about_signals(models), "recalibrated": str(options.recording)}
+    bundle.save(bundle.home(options.run), next(iter(detectors.values())).gan_, detectors, about)
+    return 0

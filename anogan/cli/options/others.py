@@ -1,0 +1,154 @@
+"""Options of the commands that show, make and compare. No heavy import here: --help is made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from anogan.config.detectors import DetectorName
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Compare detectors and baselines on a whole protocol; finished cells are never run again."""
+
+    out: Path
+    """Folder for results.csv, details.csv, summary.csv, differences.csv, settings.json and the trained networks."""
+    data: str = "mnist"
+    """Data set: mnist, fashion-mnist or digits."""
+    protocol: Literal["one_vs_rest", "leave_one_out"] = "one_vs_rest"
+    """One class normal, or one class anomalous."""
+    detectors: str = "default,oriented-gradient-knn"
+    """Names separated by commas; the first is compared with all others. A wrong one is answered with the choices."""
+    classes: str = "all"
+    """Classes separated by commas, or all."""
+    seeds: str = "0,1,2"
+    """Seeds separated by commas."""
+    workers: int = 1
+    """Processes; each takes one class and seed at a time."""
+    threads: int = 1
+    """Threads of each process."""
+    subset: int = 0
+    """Test rows scored by detectors that search: half normal, half anomalous; 0 = all."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler, each of whose workers takes a job at a time (needs the extra 'dask')."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the HTML report, figures and tables of a run or a benchmark."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory, or the folder of a benchmark."""
+    out: Path | None = None
+    """Folder; reports/NAME-OF-RUN unless given."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch. It is
+    compared with Python first, on 1,000 generated samples, and both are timed."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle."""
+    onnx: Path
+    """The file to write."""
+    detector: DetectorName | None = None
+    """One that does not search; the run's first one unless given."""
+    photo_size: tuple[int, int] | None = None
+    """Width and height of the camera's photos; those of training unless given."""
+    seed: int = 0
+    """Decides the samples that are compared."""
+    threads: int = 0
+    """CPU threads of both; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Generate samples: a grid, and on demand single images and latent interpolations."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle."""
+    out: Path | None = None
+    """Folder; RUN/generated unless given."""
+    grid: int = 4
+    """Rows and columns of the grid, generated_DATA_grid.png."""
+    n: int = 0
+    """Single images to write."""
+    interpolations: int = 0
+    """Rows of walks between two latents."""
+    seed: int = 0
+    """Decides the latents."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Write new data from a trained generator: normal samples, a long recording, or more of a rare fault, with labels
+    and a manifest."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle."""
+    n: Annotated[int, tyro.conf.arg(aliases=("-n",))] = 1000
+    """Samples of each kind: windows of rows for a model of sensors, else images."""
+    rows: int = 0
+    """Sensors: besides, one long normal recording of so many rows."""
+    faults: tuple[Path, ...] = ()
+    """Sensors: recordings of one fault each, from 50 rows; N windows are made like each, at the operating points around
+    it and half to twice as severe, labelled with the file's name. Photos: folders of one defect each, from 20 photos; N
+    good photos get one like it, half to one and a half times as strong, with masks, labelled with the folder's name.
+    """
+    format: Literal["auto", "csv", "parquet", "npz", "png"] = "auto"
+    """auto: csv for sensors, png for images. Both can be npz; parquet needs the extra 'parquet'."""
+    report: bool = False
+    """Measure how real the normal samples are, and whether they are copies: OUT/index.html. Needs the training data
+    where it was."""
+    out: Path | None = None
+    """Folder; RUN/simulated unless given. What another setting has written there is not overwritten."""
+    seed: int = 0
+    """Decides everything that is drawn."""
+    data_root: str | None = None
+    """Folder of the data sets, for the report."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Get a data set, check it, and show what is in it."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """mnist, fashion-mnist or digits."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The whole job in a few minutes: on MNIST (runs/demo, reports/demo), sensors of a machine, or photos of parts."""
+
+    what: tyro.conf.Positional[Literal["digits", "sensors", "photos"]] = "digits"
+    """sensors: a simulated pump, with a bearing that wears out and a valve that sticks; runs/demo-sensors and
+    reports/demo-sensors. photos: rendered circuit boards, some scratched, stained, with pads missing or shifted;
+    runs/demo-photos and reports/demo-photos."""
+    normal: str = "3"
+    """Normal digit; the other nine are anomalies. Digits only."""
+    seed: int = 0
+    """Decides weights, batches, latents and subsets, what the simulated machine does, and how boards look."""
+    data_root: str | None = None
+    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's. Digits only."""
+    device: str = "auto"
+    """auto, cpu, cuda, ..."""
+    threads: int = 0
+    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
+    processes one."""

@@ -1,0 +1,145 @@
+"""Settings of a whole run: data, detectors, training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from anogan.budgets import per_second
+from anogan.config.detectors import DetectorName, NeighbourConfig, PlacesConfig, SubspaceConfig
+from anogan.config.gan import (
+    HYBRID_SEARCH,
+    AugmentName,
+    EncoderConfig,
+    GANConfig,
+    LocatorConfig,
+    SearchConfig,
+    _require,
+)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run: the data, the split, the networks and the detectors made from them."""
+
+    data: str = "mnist"
+    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
+    normal: str = "3"
+    """Normal class of a data set, several separated by commas, or 'all'."""
+    seed: int = 0
+    """Decides weights, batches, latents and the held-out rows."""
+    holdout: float = 0.1
+    """Share of the normal training samples kept from all training, for the threshold."""
+    false_alarm_rate: float = 0.01
+    """Share of normal samples that may be flagged."""
+    detectors: tuple[DetectorName, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
+    """Detectors to calibrate on the trained networks; none = train the GAN alone."""
+    gan: GANConfig = field(default_factory=GANConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    hybrid: SearchConfig = field(default_factory=lambda: HYBRID_SEARCH)
+    """The hybrid's search, started from E(x)."""
+    neighbour: NeighbourConfig = field(default_factory=NeighbourConfig)
+
+    def __post_init__(self) -> None:
+        _require(0 < self.false_alarm_rate < 1, "false_alarm_rate", self.false_alarm_rate, "in (0, 1)")
+        lowest_ok = self.holdout > 0 or not self.detectors
+        _require(lowest_ok and 0 <= self.holdout < 1, "holdout", self.holdout, "in (0, 1) to calibrate a detector")
+        _require(self.seed >= 0, "seed", self.seed, ">= 0")
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """How a recording of sensors becomes samples (chosen on healthy rows with injected faults: experiments/LOG.md)."""
+
+    time_column: str = ""
+    """Column of the time, by name or by position counted from 0; without one, a row is a step."""
+    channels: tuple[str, ...] = ()
+    """Columns to watch; all that hold numbers unless given."""
+    day_first: bool = False
+    """Dates such as 03/02/2024 begin with the day."""
+    window: int = 20
+    """Rows that are looked at together, the newest one last."""
+    slow: int = 12
+    """Beside them as many means of so many rows each, a slower scale, where the recording is long enough; 1 = never."""
+    smoothing: float = 5.0
+    """Rows over which the score is averaged, the older the less (exponential moving average)."""
+
+    def __post_init__(self) -> None:
+        _require(self.window >= 2, "window", self.window, ">= 2 rows")
+        _require(self.slow >= 1, "slow", self.slow, ">= 1 row")
+        _require(self.smoothing >= 1, "smoothing", self.smoothing, ">= 1 row")
+
+
+@dataclass(frozen=True)
+class AlarmConfig:
+    """What an alarm is and how many false ones are borne."""
+
+    budget: str = "1/week"
+    """False alarms that are borne: 1/week, '2 per 30 days', 0.5/day."""
+    persist: int = 3
+    """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
+    block: int = 0
+    """Rows of a held-out healthy block, whose highest score counts for the threshold; 0 = twice what a score looks at,
+    at least ten windows, at most a third of a held-out stretch."""
+
+    def __post_init__(self) -> None:
+        per_second(self.budget)
+        _require(self.persist >= 1, "persist", self.persist, ">= 1 row")
+        _require(self.block == 0 or self.block >= self.persist, "block", self.block, f"0 or >= {self.persist} rows")
+
+
+@dataclass(frozen=True)
+class SignalRunConfig(RunConfig):
+    """One training run on a recording of healthy operation; `data` is its file."""
+
+    signal: SignalConfig = field(default_factory=SignalConfig)
+    alarm: AlarmConfig = field(default_factory=AlarmConfig)
+    subspace: SubspaceConfig = field(default_factory=SubspaceConfig)
+
+
+@dataclass(frozen=True)
+class PhotoConfig:
+    """How photos of good parts become samples."""
+
+    size: int = 128
+    """Pixels of a sample's longer side; of a tile, its side."""
+    crop: tuple[int, ...] = ()
+    """LEFT TOP WIDTH HEIGHT in pixels, the part of every photo that is looked at; all of it unless given."""
+    tiles: bool = False
+    """Cut photos into tiles of SIZE pixels at full resolution, for small defects; otherwise each is resized to SIZE."""
+    overlap: float = 0.25
+    """Of neighbouring tiles, at least, as a share of their side."""
+    colour: Literal["auto", "grey", "rgb"] = "auto"
+    """auto: grey where all training photos are."""
+    augment: tuple[AugmentName, ...] = ()
+    """Changes that leave a good part good, made at random while training: flip, rotate90, brightness."""
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 16, "size", self.size, ">= 16 pixels")
+        _require(0 <= self.overlap < 1, "overlap", self.overlap, "in [0, 1)")
+        fits = not self.crop or (len(self.crop) == 4 and min(self.crop) >= 0 and min(self.crop[2:]) >= 16)
+        _require(fits, "crop", self.crop, "LEFT TOP WIDTH HEIGHT, at least 16 pixels across")
+
+
+@dataclass(frozen=True)
+class PhotoRunConfig(RunConfig):
+    """One training run on photos of good parts; `data` is their folder."""
+
+    photo: PhotoConfig = field(default_factory=PhotoConfig)
+    locator: LocatorConfig = field(default_factory=LocatorConfig)
+    places: PlacesConfig = field(default_factory=PlacesConfig)
+
+
+RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
+
+
+def is_recording(name: str) -> bool:
+    """Whether the name ends like that of a table of sensor rows."""
+    return name.lower().endswith(RECORDINGS)
+
+
+def is_folder(name: str) -> bool:
+    """Whether it is a folder, of photos, or written like one, rather than a data set's name."""
+    return name not in ("mnist", "fashion-mnist", "digits") and (Path(name).is_dir() or "/" in name)

@@ -1,0 +1,1 @@
+"""How well a detector separates, and what its results say."""

@@ -1,0 +1,163 @@
+"""A model as one ONNX file that needs neither this package nor torch: from pixels or rows to the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import torch
+
+import anogan
+from anogan.detectors import DETECTORS
+from anogan.errors import ExportError
+from anogan.export.graph import OUTPUTS, Graph, SampleGraph
+from anogan.export.parity import COMPARED, TOLERANCE, Parity, Speed, compare, inputs_of, speeds
+from anogan.export.photos import PhotoGraph, usual_size
+from anogan.export.sensors import SignalGraph
+from anogan.files import write_bytes
+from anogan.photos.model import PhotoModel
+from anogan.runs import bundle
+from anogan.sensors.model import SignalModel
+
+__all__ = ["TOLERANCE", "Exported", "Graph", "export", "graph_of", "inputs_of"]
+
+OPSET = 18
+QUIET = 3  # onnxruntime tells errors alone
+OnInputs = Callable[[int], None]  # how many more have been compared
+
+
+class Exported(NamedTuple):
+    parity: Parity
+    speeds: list[Speed]
+
+    def table(self) -> pd.DataFrame:
+        """A row per figure."""
+        parity = self.parity
+        rows = [("samples compared", f"{parity.samples:,}")]
+        rows += [(f"{name.replace('_', ' ')}: largest difference", f"{getattr(parity, name):.2g}") for name in COMPARED]
+        rows += [("score: tolerance", f"{parity.tolerance:.2g}"), ("verdicts that differ", f"{parity.verdicts}")]
+        for batch, python, exported, ratio in self.speeds:
+            rows += [
+                (f"batch of {batch}: Python, ms each", f"{python:.3g}"),
+                (f"batch of {batch}: onnxruntime, ms each", f"{exported:.3g}"),
+                (f"batch of {batch}: onnxruntime is faster by", f"{ratio:.2f}"),
+            ]
+        return pd.DataFrame(rows, columns=["figure", "value"])
+
+
+def graph_of(path: Path, detector: str | None = None, photo_size: tuple[int, int] | None = None) -> Graph:
+    """What the model of a run or bundle computes, by its first detector unless another is named. `photo_size` is the
+    width and height of the camera's photos, those of training unless given. Raises `ValueError` where no graph can
+    hold it."""
+    name = _exportable(path, detector)
+    if photo_size and not bundle.is_of_photos(path):
+        raise ValueError(f"--photo-size is for models of photos; {path} is none")
+    if bundle.is_of_signals(path):
+        return SignalGraph(SignalModel.load(path, name, "cpu"))
+    if bundle.is_of_photos(path):
+        size = (photo_size[1], photo_size[0]) if photo_size else usual_size(path)
+        return PhotoGraph(PhotoModel.load(path, name, "cpu"), size)
+    return SampleGraph(bundle.load(path, name, "cpu"))
+
+
+def _exportable(path: Path, detector: str | None) -> str | None:
+    searches = {name: DETECTORS[name].searches for name in bundle.read_manifest(path)["detectors"]}
+    chosen = detector or next(iter(searches), "")
+    if not searches.get(chosen):
+        return detector  # where there is none of this name, loading tells
+    others = [name for name in searches if not searches[name]]
+    advice = f"take --detector {' or '.join(others)}" if others else "train with --detectors fanogan"
+    raise ValueError(f"{chosen} searches z for every sample, which no graph holds; {advice}")
+
+
+def export(path: Path, graph: Graph, out: Path, seed: int = 0, on_inputs: OnInputs = lambda n: None) -> Exported:
+    """Write the graph of the model in `path` as ONNX into `out`, after both paths have been compared on drawn inputs.
+    Raises `ExportError`, and writes nothing, where they differ."""
+    model = _traced(graph, seed)
+    content = model.SerializeToString()
+    session = _session(content)
+    parity = compare(graph, session, seed, on_inputs)
+    found = Exported(parity, speeds(graph, session, seed))
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in _about(path, graph, parity).items()})
+    write_bytes(out, model.SerializeToString())
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch and onnxscript tell of their own doings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _traced(graph: Graph, seed: int) -> onnx.ModelProto:
+    inputs = tuple(map(torch.from_numpy, graph.draw(2, np.random.default_rng(seed))))
+    n = torch.export.Dim("n")
+    try:
+        with torch.no_grad(), _quiet():
+            graph(*inputs)  # what the library keeps from call to call must not be made while tracing
+            program = torch.onnx.export(
+                graph,
+                inputs,
+                dynamo=True,
+                dynamic_shapes=tuple({0: n} for _ in inputs),
+                input_names=graph.inputs,
+                output_names=OUTPUTS,
+                opset_version=OPSET,
+                verbose=False,
+            )
+        assert program is not None
+        model: onnx.ModelProto = program.model_proto
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f"this model cannot be exported: {str(error).splitlines()[0]}") from error
+    for part in (model.graph, *model.functions):
+        for node in part.node:  # where in our sources it came from
+            del node.metadata_props[:]
+            node.doc_string = ""
+    return model
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    """On the CPU, with as many threads as torch takes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.log_severity_level = QUIET
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _about(path: Path, graph: Graph, parity: Parity) -> dict[str, Any]:
+    """The file's metadata: what made it, what it takes, and how close to Python it is."""
+    manifest = bundle.read_manifest(path)
+    name = next(key for key, cls in DETECTORS.items() if type(graph.detector) is cls)
+    differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}
+    return {
+        "anogan": anogan.__version__,
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "bundle_sha256": bundle.digest(path),
+        "weights_sha256": json.dumps(manifest["files"], sort_keys=True),
+        "kind": graph.kind,
+        "detector": name,
+        "threshold": graph.threshold,
+        "compared": parity.samples,
+        **differences,
+        "tolerance": parity.tolerance,
+        **graph.about(),
+    }

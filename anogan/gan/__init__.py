@@ -1,0 +1,1 @@
+"""The core: networks, losses, training, latent search and scores, as the papers say."""

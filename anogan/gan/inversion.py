@@ -1,0 +1,138 @@
+"""x -> z by gradient descent on z (AnoGAN, sec. 2.2), for a whole batch at once, every row on its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from anogan.config.gan import SearchConfig
+from anogan.gan.networks import GAN, Shape
+from anogan.gan.scores import anogan_score
+from anogan.threads import adapt
+
+CHUNK = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
+CHUNK_VALUES = CHUNK * 28 * 28  # of larger samples fewer at once: a single photo must not cost as much as 128
+FEWEST_ROWS = 8
+OnRows = Callable[[int], None]
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual constants
+
+
+def rows_at_once(shape: Shape) -> int:
+    """Rows of one forward pass, of samples of this shape."""
+    return max(FEWEST_ROWS, min(CHUNK, CHUNK_VALUES // math.prod(shape)))
+
+
+def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Iterator[tuple[Tensor, int]]:
+    """Chunks of `rows_at_once` rows, for samples of x's shape unless another is given, the last one padded with its own
+    last row, and how many of its rows count."""
+    rows = rows_at_once(shape or tuple(x.shape[1:]))
+    for part in torch.split(x, rows):
+        adapt()
+        missing = rows - len(part)
+        full = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
+        yield full.to(device), len(part)
+
+
+class _Slots:
+    """A fixed number of rows under search; a row that is done hands its slot to the next one waiting.
+
+    The batch thus keeps its size, and what a row does never depends on who sits beside it. `take` fills the free slots.
+    """
+
+    def __init__(self, gan: GAN, x: Tensor, starts: Tensor, size: int) -> None:
+        self.gan, self.x, self.starts = gan, x, starts
+        self.waiting = 0  # tasks are numbered row * restarts + start
+        self.task = torch.full((size,), -1, device=x.device)  # -1 = free
+        self.target = x[:1].repeat(size, *[1] * (x.dim() - 1))
+        self.z = starts.new_zeros(size, starts.shape[2])
+        self.first, self.second, self.best_z = (torch.zeros_like(self.z) for _ in range(3))
+        self.age, self.idle, self.best, self.mark = (self.z.new_zeros(size) for _ in range(4))
+        self.take()
+
+    @property
+    def live(self) -> Tensor:
+        return self.task >= 0
+
+    def take(self) -> None:
+        restarts, free = self.starts.shape[1], (~self.live).nonzero().squeeze(1)
+        count = min(len(free), len(self.x) * restarts - self.waiting)
+        if count == 0:
+            return
+        slots = free[:count]
+        tasks = torch.arange(self.waiting, self.waiting + count, device=self.x.device)
+        self.waiting += count
+        self.task[slots] = tasks
+        self.target[slots] = self.x[tasks // restarts]
+        self.z[slots] = self.starts[tasks // restarts, tasks % restarts]
+        for state in (self.first, self.second, self.age, self.idle):
+            state[slots] = 0
+        for loss in (self.best, self.mark):
+            loss[slots] = torch.inf
+        self.features = self.gan.discriminator.features(self.target)
+
+    def observe(self, loss: Tensor, tolerance: float) -> None:
+        """Remember each row's best z, and for how many updates its loss (n,) has made no real progress."""
+        better = loss < self.best
+        self.best = torch.where(better, loss, self.best)
+        self.best_z = torch.where(better[:, None], self.z, self.best_z)
+        progress = loss < self.mark * (1 - tolerance)
+        self.mark = torch.where(progress, loss, self.mark)
+        self.idle = torch.where(progress, 0, self.idle + 1)
+
+    def adam_step(self, gradient: Tensor, learning_rate: float) -> None:
+        """One Adam update whose state and step number belong to the row."""
+        self.age += 1
+        self.first.lerp_(gradient, 1 - BETA_1)
+        self.second.lerp_(gradient.square(), 1 - BETA_2)
+        mean = self.first / (1 - BETA_1**self.age)[:, None]
+        scale = (self.second / (1 - BETA_2**self.age)[:, None]).sqrt() + EPSILON
+        self.z = self.z - learning_rate * mean / scale
+
+
+@torch.enable_grad()
+def search_latent(
+    gan: GAN, x: Tensor, starts: Tensor, config: SearchConfig, on_rows: OnRows | None = None
+) -> tuple[Tensor, Tensor]:
+    """Minimise A(x) over z from starts (n, restarts, latent_dim): best z (n, latent_dim) and updates made (n,).
+
+    Per-row losses are summed, never averaged, so that rows do not share a step size; memory is bounded by
+    `config.batch_size`; `on_rows` is told how many rows have just been finished.
+    """
+    restarts = starts.shape[1]
+    slots = _Slots(gan, x, starts, config.batch_size)
+    found = starts.new_zeros(len(x) * restarts, starts.shape[2])
+    best, updates = (starts.new_zeros(len(x) * restarts) for _ in range(2))
+    while slots.live.any():
+        adapt()
+        z = slots.z.requires_grad_()
+        x_hat = gan.generator(z)
+        loss = anogan_score(config, slots.target, x_hat, slots.features, gan.discriminator.features(x_hat)).total
+        (gradient,) = torch.autograd.grad(loss.sum(), z)
+        slots.z = z.detach()
+        slots.observe(loss.detach(), config.tolerance)
+        stuck = slots.idle >= config.patience if config.patience else torch.zeros_like(slots.live)
+        done = slots.live & ((slots.age >= config.steps) | stuck)
+        slots.adam_step(gradient, config.learning_rate)
+        if done.any():
+            tasks = slots.task[done]
+            found[tasks], best[tasks], updates[tasks] = slots.best_z[done], slots.best[done], slots.age[done] - 1
+            slots.task[done] = -1
+            if on_rows:
+                on_rows(len(tasks))
+            # Refilling costs one pass of the discriminator, so it waits until a quarter of the slots is free.
+            if int(slots.live.sum()) <= 3 * config.batch_size // 4:
+                slots.take()
+    winner = best.view(-1, restarts).argmin(1)
+    rows = torch.arange(len(x), device=x.device)
+    return found.view(len(x), restarts, -1)[rows, winner], updates.view(-1, restarts).sum(1)
+
+
+def encode(gan: GAN, x_all: Tensor) -> Iterator[Tensor]:
+    """E(x) (rows, latent_dim), chunk after chunk, the last one padded."""
+    assert gan.encoder is not None, "adopt() refuses networks without an encoder"
+    for x, _ in chunks(x_all, gan.device):
+        yield gan.encoder(x)

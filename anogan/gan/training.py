@@ -1,0 +1,302 @@
+"""Training the adversarial pair and the encoder: two loops, no I/O. Step k's randomness depends on (seed, k) alone."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.optim import Adam
+
+from anogan import parallel
+from anogan.config.gan import AugmentName, EncoderConfig, GANConfig, LocatorConfig
+from anogan.errors import TrainingDivergedError
+from anogan.gan.augment import augmented
+from anogan.gan.losses import LOSSES, gradient_penalty
+from anogan.gan.networks import GAN, Encoder, Shape
+from anogan.gan.scores import fanogan_score
+from anogan.parallel import share
+from anogan.threads import adapt
+
+OnLog = Callable[[int, dict[str, float]], None]
+BLOCKS = 7  # along each side; 4 pixels of a digit
+LOG_EVERY = 50  # steps between log lines, which are also the only device synchronisation
+
+State = dict[str, Tensor]
+
+
+def random_stream(seed: int, name: str, step: int) -> torch.Generator:
+    """The CPU generator of one step: nothing but the step number has to be saved to resume exactly."""
+    mixed = np.random.SeedSequence([seed, step, *name.encode()]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed) & (2**63 - 1))
+
+
+@contextmanager
+def seeded_init(seed: int, name: str) -> Iterator[None]:
+    """Networks built inside are decided by the seed; the caller's global random state is left untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(random_stream(seed, name, 0).get_state())
+        yield
+
+
+def latents(n: int, latent_dim: int, stream: torch.Generator) -> Tensor:
+    """z ~ N(0, I), (n, latent_dim), on the CPU so that every device gets the same numbers."""
+    return torch.randn(n, latent_dim, generator=stream)
+
+
+class Batches:
+    """Rows of batch `step` out of n: positions step * size ... of one shuffle after the other."""
+
+    def __init__(self, n: int, size: int, seed: int) -> None:
+        self.n, self.size, self.seed = n, size, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def _row(self, position: int) -> Tensor:
+        epoch, offset = divmod(position, self.n)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = torch.randperm(self.n, generator=random_stream(self.seed, "epoch", epoch))
+        return self._order[offset : offset + self.size]
+
+    def __call__(self, step: int) -> Tensor:
+        rows = self._row(step * self.size)
+        while len(rows) < self.size:
+            rows = torch.cat([rows, self._row(step * self.size + len(rows))])
+        return rows[: self.size]
+
+
+Samples = Callable[[int], Tensor]  # number of a batch -> its samples (n, *shape), on the training's device
+Step = Callable[[Samples], State]
+
+
+def flatten_state(networks: nn.Module, optimisers: dict[str, Adam]) -> State:
+    """Weights and optimiser moments as one flat dict of tensors."""
+    state = {f"network.{name}": tensor for name, tensor in networks.state_dict().items()}
+    for name, adam in optimisers.items():
+        for index, moments in adam.state_dict()["state"].items():
+            state |= {f"adam.{name}.{index}.{key}": value for key, value in moments.items()}
+    return state
+
+
+def restore_state(state: State, networks: nn.Module, optimisers: dict[str, Adam]) -> None:
+    """Undo `flatten_state`, in place."""
+    networks.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
+    for name, adam in optimisers.items():
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith(f"adam.{name}."):
+                index, moment = key.removeprefix(f"adam.{name}.").split(".")
+                moments.setdefault(int(index), {})[moment] = value
+        adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
+
+
+class GANTraining:
+    """What adversarial training carries from step to step: networks, averaged generator, optimisers, step number."""
+
+    def __init__(self, shape: Shape, config: GANConfig, seed: int, device: torch.device | str = "cpu") -> None:
+        self.config, self.seed, self.step = config, seed, 0
+        with seeded_init(seed, "gan"):
+            self.gan = GAN(shape, config).to(device)
+        self.average = copy.deepcopy(self.gan.generator).requires_grad_(False) if config.ema else None
+        adam = {"lr": config.learning_rate, "betas": config.betas}
+        self.optimisers = {
+            "generator": Adam(self.gan.generator.parameters(), **adam),  # type: ignore[arg-type]
+            "discriminator": Adam(self.gan.discriminator.parameters(), **adam),  # type: ignore[arg-type]
+        }
+
+    @property
+    def _networks(self) -> nn.Module:
+        return nn.ModuleDict({"gan": self.gan} | ({"average": self.average} if self.average else {}))
+
+    def state_dict(self) -> State:
+        return flatten_state(self._networks, self.optimisers)
+
+    def load_state_dict(self, state: State, step: int) -> None:
+        restore_state(state, self._networks, self.optimisers)
+        self.step = step
+
+    def result(self) -> GAN:
+        """The networks to score with: a frozen copy, its generator the averaged one where there is one."""
+        gan = copy.deepcopy(self.gan)
+        if self.average is not None:
+            gan.generator = copy.deepcopy(self.average)
+        return gan.frozen()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of the weights; statistics of batch normalisation are copied."""
+    for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
+    for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        copied.copy_(buffer)
+
+
+def check_finite(step: int, metrics: dict[str, float]) -> None:
+    """Raise `TrainingDivergedError` if any value is infinite or NaN."""
+    if not all(math.isfinite(value) for value in metrics.values()):
+        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        raise TrainingDivergedError(f"training diverged at step {step}: {values}; try a lower learning rate")
+
+
+class Training(Protocol):
+    """What a training carries from step to step."""
+
+    gan: GAN
+    seed: int
+    step: int
+
+    @property
+    def config(self) -> GANConfig | EncoderConfig | LocatorConfig: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State, step: int) -> None: ...
+
+    def result(self) -> GAN: ...
+
+
+def run_steps(
+    x: Tensor, training: Training, step: Step, on_log: OnLog | None, augment: Sequence[AugmentName] = ()
+) -> None:
+    """Take steps until `config.steps`, from wherever `training` stands, on batches of x (n, *shape), which may lie on
+    disk or on another device."""
+    config, precision = training.config, training.gan.config.precision
+    parallel.check_batch(config.batch_size)
+    batches, device = Batches(len(x), config.batch_size, training.seed), training.gan.device
+
+    def samples(batch: int) -> Tensor:
+        return augmented(x[batches(batch)].to(device), augment, random_stream(training.seed, "augment", batch))
+
+    # Nothing cast is kept, because the weights change from step to step; what `on_log` measures is not rounded.
+    rounding = torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False)
+    while training.step < config.steps:
+        adapt()
+        with rounding:
+            told = step(samples)
+        training.step += 1
+        if training.step % LOG_EVERY == 0 or training.step == config.steps:
+            metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
+            check_finite(training.step, metrics)
+            if on_log:
+                on_log(training.step, metrics)
+
+
+def train_gan(
+    x: Tensor, training: GANTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
+) -> GAN:
+    """Alternate discriminator and generator updates on x (n, *shape) in [-1, 1] until `config.steps` (Alg. 1 of
+    Goodfellow et al. 2014), from wherever `training` stands. Raises `TrainingDivergedError`."""
+    config, gan = training.config, training.gan.train()
+    generator, discriminator = gan.generator, gan.discriminator
+    adam_g, adam_d = training.optimisers["generator"], training.optimisers["discriminator"]
+    loss = LOSSES[config.loss]
+
+    def step(samples: Samples) -> State:
+        stream = random_stream(training.seed, "gan", training.step)
+
+        # Discriminator: tell real from generated.
+        discriminator.requires_grad_(True)
+        for k in range(config.critic_steps):
+            real = share(samples(training.step * config.critic_steps + k))
+            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(gan.device))
+            fake = generated.detach()
+            logit_real, logit_fake = discriminator(real), discriminator(fake)
+            loss_d = loss.discriminator(logit_real, logit_fake)
+            if config.loss == "wgan_gp":
+                mix = share(torch.rand(config.batch_size, generator=stream)).to(gan.device)
+                loss_d = loss_d + config.gradient_penalty * gradient_penalty(discriminator, real, fake, mix).mean()
+            adam_d.zero_grad()
+            loss_d.backward()
+            parallel.average_gradients(discriminator)
+            adam_d.step()
+
+        # Generator: have the same images taken for real.
+        discriminator.requires_grad_(False)
+        loss_g = loss.generator(discriminator(generated))
+        adam_g.zero_grad()
+        loss_g.backward()
+        parallel.average_gradients(generator)
+        adam_g.step()
+        if training.average is not None:
+            update_average(training.average, generator, config.ema)
+        beliefs = {"d_real": logit_real.detach().sigmoid().mean(), "d_fake": logit_fake.detach().sigmoid().mean()}
+        return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
+
+    run_steps(x, training, step, on_log, augment)
+    return training.result()
+
+
+class EncoderTraining:
+    """What encoder training carries from step to step; the GAN is frozen."""
+
+    def __init__(self, gan: GAN, config: EncoderConfig, seed: int) -> None:
+        self.config, self.seed, self.step = config, seed, 0
+        self.gan = gan.frozen()
+        with seeded_init(seed, "encoder"):
+            self.encoder = Encoder(gan.shape, gan.config.latent_dim, gan.config.width).to(gan.device)
+        self.optimisers = {"encoder": Adam(self.encoder.parameters(), lr=config.learning_rate)}
+
+    def state_dict(self) -> State:
+        return flatten_state(self.encoder, self.optimisers)
+
+    def load_state_dict(self, state: State, step: int) -> None:
+        restore_state(state, self.encoder, self.optimisers)
+        self.step = step
+
+    def result(self) -> GAN:
+        """The shared networks with a frozen copy of the encoder."""
+        gan = copy.deepcopy(self.gan)
+        gan.encoder = copy.deepcopy(self.encoder)
+        return gan.frozen()
+
+
+def erase(x: Tensor, amount: float, stream: torch.Generator) -> Tensor:
+    """x (n, channels, *size) with about `amount` of its blocks, a seventh of each side, set to -1 or to 1 per row."""
+    size, blocks = x.shape[2:], [BLOCKS] * (x.dim() - 2)
+    rows = len(x) * parallel.size()
+    erased = share(torch.rand(rows, 1, *blocks, generator=stream) < amount).to(x)
+    value = share(torch.rand(rows, *[1] * (x.dim() - 1), generator=stream) < 0.5).to(x) * 2 - 1
+    shifts = [int(torch.randint(side, (1,), generator=stream)) for side in size]
+    erased = torch.roll(interpolate(erased, size=size), shifts, dims=list(range(2, x.dim())))
+    return torch.where(erased > 0, value, x)
+
+
+def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor, stream: torch.Generator) -> Tensor:
+    """Per-row loss (n,): izi and izi_f compare x with G(E(x)) by the score itself, ziz compares z with E(G(z))
+    (f-AnoGAN, eq. 5-7)."""
+    if config.mode == "ziz":
+        z = share(latents(len(x) * parallel.size(), gan.config.latent_dim, stream)).to(x.device)
+        distance: Tensor = (z - encoder(gan.generator(z))).square().mean(1)
+        return distance
+    x_hat = gan.generator(encoder(erase(x, config.erase, stream)))
+    features = gan.discriminator.features
+    score = fanogan_score(config, x, x_hat, features(x), features(x_hat))
+    return score.terms["residual"] if config.mode == "izi" else score.total
+
+
+def train_encoder(
+    x: Tensor, training: EncoderTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
+) -> GAN:
+    """Fit E on x (n, *shape) in [-1, 1] against the frozen GAN until `config.steps`, from wherever `training` stands.
+    Raises `TrainingDivergedError`."""
+    config, gan, encoder = training.config, training.gan, training.encoder.train()
+    adam = training.optimisers["encoder"]
+
+    def step(samples: Samples) -> State:
+        stream = random_stream(training.seed, "encoder", training.step)
+        loss = encoder_loss(gan, encoder, config, share(samples(training.step)), stream).mean()
+        adam.zero_grad()
+        loss.backward()
+        parallel.average_gradients(encoder)
+        adam.step()
+        return {"loss_e": loss}
+
+    run_steps(x, training, step, on_log, augment)
+    return training.result()

@@ -1,0 +1,1 @@
+"""Photos of good parts: trained on folders, watched, sorted."""

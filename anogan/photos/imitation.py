@@ -1,0 +1,77 @@
+"""More of a rare defect, from a few photos of it: what the generator cannot draw of them is put onto good photos.
+
+A recorded photo x is inverted and drawn again, x_hat = G(E(x)): the same part without the defect. Where the anomaly map
+rises, a good photo y becomes y_hat + (x - x_hat): the defect and its grain, in the light and layout of another part.
+Nothing is trained, so that a few photos suffice (experiments/LOG.md has what else was tried).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from anogan.gan.augment import moved, symmetries
+from anogan.photos.model import PhotoModel
+
+Samples = NDArray[np.float32]  # (n, channels, height, width)
+OPACITIES = 0.5, 1.5  # 1 = as recorded; above, the defect stands out more than recorded
+PLACE = 1e-2  # share of good pixels that exceed those of a defect
+CORE = 0.5  # share of the map's peak above which pixels belong to it in any case
+SOFT = 0.012  # standard deviation of the defect's edge, a share of the shorter side
+FURTHEST = 0.1  # most that a defect moves along an axis, a share of that side
+
+
+class Imitated(NamedTuple):
+    """Samples x (n, channels, height, width) in [-1, 1] with a defect, its mask (n, height, width), exactly the pixels
+    that differ from the good sample, and its severity (n,), 1 = as recorded."""
+
+    x: Samples
+    mask: NDArray[np.bool_]
+    severity: NDArray[np.float64]
+
+
+def imitate_defect(model: PhotoModel, recorded: Samples, good: Samples, n: int, seed: int) -> Imitated:
+    """n samples of a defect like the recorded ones (m, channels, height, width), put onto good ones (k, channels,
+    height, width), all in [-1, 1] and framed for the model.
+
+    Every defect is flipped and turned as the detector's `harmless` allows, and moved a little. Severities are spread
+    evenly over OPACITIES, in ratios.
+    """
+    rng = np.random.default_rng([seed, n])
+    opacity, effect = _effects(model, recorded)
+    rows = rng.integers(0, len(good), n)
+    bases, which = np.unique(rows, return_inverse=True)
+    drawn = model.detector.reconstruct(good[bases])[which] if n else good[:0]
+    turns = symmetries(model.detector.harmless)
+    severity = np.exp(rng.uniform(math.log(OPACITIES[0]), math.log(OPACITIES[1]), n))
+    x = good[rows]
+    for i, (one, base) in enumerate(zip(rng.integers(0, len(recorded), n), drawn, strict=True)):
+        turn = turns[rng.integers(len(turns))]
+        shift = [int(rng.integers(-most, most + 1)) for most in (round(FURTHEST * side) for side in x.shape[2:])]
+        weight, what = (_shifted(moved(torch.from_numpy(part[one]), turn).numpy(), shift) for part in (opacity, effect))
+        x[i] = np.clip(x[i] + np.float32(severity[i]) * weight * (base + what - x[i]), -1, 1)
+    return Imitated(x, (x != good[rows]).any(1), severity)
+
+
+def _effects(model: PhotoModel, x: Samples) -> tuple[Samples, Samples]:
+    """Opacity (m, 1, height, width) of what looks defective, and all that x differs by from x_hat."""
+    found = model.detector.explain(x)
+    maps = found.anomaly_map.max(1)
+    defective = (model.pixel_shares(maps) <= PLACE) | (maps >= CORE * maps.max((1, 2), keepdims=True))
+    soft = SOFT * min(x.shape[2:])
+    return gaussian_filter(defective.astype(np.float32), (0, soft, soft))[:, None], x - found.reconstruction
+
+
+def _shifted(x: Samples, shift: list[int]) -> Samples:
+    """x (channels, height, width) moved by whole pixels; what comes in is 0."""
+    (down, right), (height, width) = shift, x.shape[1:]
+    y = np.zeros_like(x)
+    y[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = x[
+        :, max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)
+    ]
+    return y

@@ -1,0 +1,137 @@
+"""From photos to verdicts: a score, a map on one fixed scale, and the regions that look defective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from anogan.detectors import Detector
+from anogan.detectors.calibration import Floats, p_values
+from anogan.errors import BundleError, SampleError
+from anogan.pictures.files import Pixels
+from anogan.pictures.framing import Framing
+from anogan.pictures.verdicts import Inspection, Map, Region
+from anogan.runs import bundle
+
+TAIL = np.logspace(0, -6, 121)  # shares of held-out good pixels, of which the values that they exceed are known
+EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
+
+
+@dataclass(frozen=True)
+class PhotoModel:
+    """A calibrated detector, how photos are framed for it, and how high the map usually is on good parts."""
+
+    detector: Detector
+    framing: Framing
+    levels: Floats  # map values (len(TAIL),) that these shares of held-out good pixels exceed
+    peaks: Floats  # the highest map value of each held-out good photo (n,)
+
+    @classmethod
+    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> PhotoModel:
+        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on photos."""
+        manifest = bundle.read_manifest(path)
+        about = manifest["about"].get("photo")
+        if about is None:
+            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a folder of photos")
+        name = detector or next(iter(manifest["detectors"]))
+        fitted = bundle.load(path, name, device)
+        try:
+            levels, peaks = (np.array(about["detectors"][name][key], dtype=np.float64) for key in ("levels", "peaks"))
+            framing = Framing(fitted.gan_.shape, tuple(about["crop"]), about["overlap"])
+            if levels.shape != TAIL.shape:
+                raise ValueError(f"{len(levels)} levels")
+            if peaks.ndim != 1 or not len(peaks):
+                raise ValueError("no peaks")
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{path}: what it says of its photos cannot be used ({error!r}); train it anew"
+            ) from error
+        return cls(fitted, framing, levels, peaks)
+
+    def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
+        """What is said of each photo (channels, *any size), or why nothing can be said."""
+        framed = [self._framed(photo) for photo in photos]
+        counts = [0 if isinstance(frames, SampleError) else len(frames) for frames in framed]
+        if not sum(counts):
+            return [frames for frames in framed if isinstance(frames, SampleError)]
+        x = np.concatenate([frames for frames in framed if not isinstance(frames, SampleError)])
+        found = self.detector.explain(x)
+        parts = np.split(np.arange(len(x)), np.cumsum(counts)[:-1])
+        said: list[Inspection | SampleError] = []
+        for photo, frames, rows in zip(photos, framed, parts, strict=True):
+            if isinstance(frames, SampleError) or isinstance(photo, SampleError):
+                assert isinstance(frames, SampleError)
+                said.append(frames)
+                continue
+            worst = rows[np.argmax(found.score[rows])]
+            terms = {name: float(values[worst]) for name, values in found.terms.items()}
+            maps = found.anomaly_map[rows].max(1), found.reconstruction[rows]
+            said.append(self._judged(float(found.score[worst]), terms, *maps, photo.shape[1:]))
+        return said
+
+    def _framed(self, photo: Pixels | SampleError) -> NDArray[np.float32] | SampleError:
+        try:
+            return photo if isinstance(photo, SampleError) else self.framing.samples(photo)
+        except SampleError as error:
+            return error
+
+    def _judged(
+        self, score: float, terms: dict[str, float], maps: Map, x_hat: Pixels, size: tuple[int, ...]
+    ) -> Inspection:
+        stitched = self.framing.stitched(maps, size)
+        drawn = np.stack([self.framing.stitched(channel, size) for channel in np.moveaxis(x_hat, 1, 0)])
+        anomaly = score > self.detector.threshold_
+        p_value = float(p_values(self.detector.calibration_scores_, np.array([score]))[0])
+        regions = self._regions(stitched, size) if anomaly else []
+        return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
+
+    def pixel_shares(self, anomaly_map: Map) -> Floats:
+        """The share of the pixels of held-out good photos that exceed each value, of the shape of the map; an estimate
+        that is never below TAIL's last, however few the photos are."""
+        return np.asarray(np.exp(np.interp(anomaly_map, self.levels, np.log(TAIL))), dtype=np.float64)
+
+    def _regions(self, stitched: Map, size: tuple[int, ...]) -> list[Region]:
+        """Connected pixels that exceed all but EDGE of good ones around a value of at least 1, or around the peak."""
+        wide = stitched > np.interp(np.log(1 / EDGE), np.log(1 / TAIL), self.levels)
+        labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
+        peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
+        left, top, across, down = self.framing.place(stitched.shape, size)
+        found = []
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            if number in peaks:
+                inside = labels[rows, columns] == number
+                peak = float(stitched[rows, columns][inside].max())
+                found.append(
+                    Region(
+                        left + int(columns.start * across),
+                        top + int(rows.start * down),
+                        max(1, round((columns.stop - columns.start) * across)),
+                        max(1, round((rows.stop - rows.start) * down)),
+                        max(1, round(float(inside.sum()) * across * down)),
+                        peak,
+                        float(p_values(self.peaks, np.array([peak]))[0]),
+                    )
+                )
+        return sorted(found, key=lambda region: -region.peak)
+
+
+def tail_levels(maps: Map) -> Floats:
+    """The values that shares TAIL of the pixels of maps (of any shape) exceed, increasing."""
+    return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
+
+
+def about_photos(models: dict[str, PhotoModel]) -> dict[str, Any]:
+    """What the bundle's manifest says of its photos; the inverse of `PhotoModel.load`."""
+    first = next(iter(models.values()))
+    scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}
+    return {
+        "crop": list(first.framing.crop),
+        "overlap": first.framing.overlap,
+        "detectors": scales,
+    }

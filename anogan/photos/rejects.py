@@ -1,0 +1,220 @@
+"""Moving rejected photos out of the way. A photo is in one of two places at every moment, never in none."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import filecmp
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import pandas as pd
+
+from anogan import parallel
+from anogan.errors import SampleError
+from anogan.files import lock, no_formula, write_text
+from anogan.pictures.files import find_images
+from anogan.runs.scoring import OnError, OnSaved
+
+LOG = "rejects.csv"
+COLUMNS = ("file", "moved_to", "score", "p_value", "time")
+TAIL = 1 << 16  # bytes of rejects.csv in which the row of an interrupted move is looked for
+
+
+class Stamp(NamedTuple):
+    """What tells a file from a later one of the same name: bytes, and when it was written (ns)."""
+
+    size: int
+    modified: int
+
+
+class Photo(NamedTuple):
+    """A file, its name inside the folder it was given by, and its stamp when it was found."""
+
+    path: Path
+    name: Path
+    stamp: Stamp
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Raises `OSError`."""
+    stat = path.stat()
+    return Stamp(stat.st_size, stat.st_mtime_ns)
+
+
+def check_apart(option: str, folder: Path, inputs: Iterable[Path]) -> None:
+    """Raise `ValueError` where what is written into the folder would be scored again, or is scored already."""
+    mine = folder.resolve()
+    for path in inputs:
+        other = path.resolve()
+        if mine.is_relative_to(other) or other.is_relative_to(mine):
+            raise ValueError(f"{option} {folder} and {path} lie one inside the other; choose a folder beside it")
+
+
+class Rejects:
+    """A folder of rejected photos, and rejects.csv that says where each came from."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `OSError` where the folder cannot be written."""
+        self.folder = folder
+        with self._log():
+            pass
+
+    @contextmanager
+    def _log(self) -> Iterator[BinaryIO]:
+        """rejects.csv at its end, kept from other processes: one of them may be moving the same photo."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOG).open("a+b") as stream:
+            lock(stream, wait=True)
+            last = _tail(stream)[-1:]
+            if last != b"\n":  # new, or the power went
+                stream.write(b"\n" if last else f"{','.join(COLUMNS)}\n".encode())
+            yield stream
+
+    def move(self, photo: Photo, score: float, p_value: float) -> Path:
+        """Move the photo to its name inside the folder, or to that with -1, -2, ... where it is taken, and return where
+        it is now. Raises `OSError` or, where it is not the photo that was scored, `SampleError`; then it stays."""
+        with self._log() as log:
+            if stamp_of(photo.path) != photo.stamp:
+                raise SampleError("changed since it was scored, so it is not moved")
+            moved, known = _placed(photo.path, self.folder / photo.name)
+            _sync_folder(moved.parent)
+            end = log.seek(0, os.SEEK_END)
+            if not (known and _names(log, moved)):
+                time = datetime.now(UTC).isoformat(timespec="seconds")
+                log.write(_line(str(photo.path), str(moved), f"{score:.6g}", f"{p_value:.6g}", time))
+                log.flush()
+                os.fsync(log.fileno())
+            try:
+                photo.path.unlink()
+            except OSError:
+                if photo.path.exists():  # it may not be removed, so it was not moved; a network may say so wrongly
+                    moved.unlink()
+                    log.truncate(end)
+                    raise
+            return moved
+
+
+def _line(*row: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(map(no_formula, row))
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _names(log: BinaryIO, moved: Path) -> bool:
+    """Whether one of the last rows names this photo: an interrupted move has written it."""
+    rows = csv.reader(io.StringIO(_tail(log).decode("utf-8", "surrogateescape")))
+    return any(len(row) == len(COLUMNS) and row[1] == no_formula(str(moved)) for row in rows)
+
+
+def _tail(log: BinaryIO) -> bytes:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+    return log.read()
+
+
+def _placed(photo: Path, target: Path) -> tuple[Path, bool]:
+    """Give the photo a second name, the target's or the first one after it that is free; whether it had it already."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not photo.is_symlink():  # of which a link would be a link to a link
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            return _first_free(photo, target, lambda free: os.link(photo, free))
+    copy = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(photo, copy)
+        with contextlib.suppress(OSError):
+            shutil.copystat(photo, copy)
+        with copy.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        with contextlib.suppress(OSError):
+            return _first_free(photo, target, lambda free: os.link(copy, free))
+        return _first_free(photo, target, lambda free: _reserve(copy, free))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _reserve(copy: Path, free: Path) -> None:
+    """Rename where there are no links: whoever creates the name owns it."""
+    free.open("xb").close()
+    copy.replace(free)
+
+
+def _first_free(photo: Path, target: Path, take: Callable[[Path], None]) -> tuple[Path, bool]:
+    free, taken = target, 0
+    while True:
+        try:
+            take(free)
+            return free, False
+        except FileExistsError:
+            if _is_copy(free, photo):
+                return free, True
+        taken += 1
+        free = target.with_name(f"{target.stem}-{taken}{target.suffix}")
+
+
+def _is_copy(there: Path, photo: Path) -> bool:
+    """Whether an interrupted move has already put the photo there. Not the photo itself under its only name."""
+    mine, other = photo.stat(), there.stat()
+    if photo.parent.samefile(there.parent):
+        return False
+    if photo.samefile(there):
+        return mine.st_nlink > 1
+    same = (mine.st_size, mine.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    return same and filecmp.cmp(photo, there, shallow=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name survives a power cut only when its folder is on disk; not every system can say so."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
+    """The photos of files and folders. Where an interrupted scoring is `going_on`, its photos come first, in their
+    order: those that it moved are found no longer, yet have their rows. `memory` is the file that keeps them. Raises
+    `ValueError` where another photo has taken the place of one of them, whose row may be written already."""
+    known = {row[0]: row for row in json.loads(memory.read_text())} if going_on and memory.exists() else {}
+    try:
+        found = find_images(inputs)
+    except ValueError:
+        if not known:
+            raise
+        found = []
+    rows = {str(path): [str(path), str(name), *stamp_of(path)] for path, name in found}
+    replaced = [file for file in rows if file in known and rows[file] != known[file]]
+    if replaced:
+        raise ValueError(
+            f"{replaced[0]} has been replaced since its scoring was interrupted; move it away until that is finished, "
+            f"or remove {memory.name} and the .part files beside it to begin anew"
+        )
+    parallel.wait_for_all()  # every process has looked before the first one moves anything
+    rows = known | {file: row for file, row in rows.items() if file not in known}
+    write_text(memory, json.dumps(list(rows.values())))
+    parallel.wait_for_all()
+    return [Photo(Path(path), Path(name), Stamp(*stamp)) for path, name, *stamp in json.loads(memory.read_text())]
+
+
+def mover(rejects: Rejects, photos: Iterable[Photo], on_error: OnError) -> OnSaved:
+    """Moves the anomalies among rows of `score_stream`, which are on disk by then. What cannot be moved is told."""
+    by_file = {str(photo.path): photo for photo in photos}
+
+    def move(rows: pd.DataFrame) -> None:
+        anomalies = rows[rows["verdict"] == "anomaly"]
+        for file, score, p_value in zip(anomalies["file"], anomalies["score"], anomalies["p_value"], strict=True):
+            try:
+                rejects.move(by_file[file], score, p_value)
+            except (OSError, SampleError) as error:
+                if by_file[file].path.exists():  # otherwise it was moved before an interruption
+                    on_error(file, SampleError(f"cannot be moved: {error}"))
+
+    return move

@@ -1,0 +1,267 @@
+"""Scoring photos as a camera writes them: which files are complete, and what is on disk before anything is said.
+
+The folder is looked through again and again instead of asking the system to be told of changes, because network drives
+tell nothing. results.jsonl is both the output and the memory: a file whose line is in there, with this size and time of
+writing, is done. So a line is never written twice, and a process that is killed loses no more than the work on one
+batch. About 300 bytes of memory are taken for every file ever seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from anogan.errors import SampleError
+from anogan.files import lock
+from anogan.photos.model import PhotoModel
+from anogan.photos.rejects import Photo, Rejects, Stamp, stamp_of
+from anogan.pictures.files import EXTENSIONS, Pixels, read_photos
+from anogan.pictures.sources import PHOTOS
+from anogan.pictures.verdicts import Inspection, Record, record
+
+RESULTS = "results.jsonl"
+PATIENCE = 10.0  # seconds for which a file that cannot be decoded may stay as it is before it counts as damaged
+UNFINISHED = {".part", ".tmp"}  # endings of files that are still being written, wherever they stand in the name
+BYTES = 1 << 28  # decoded photos in memory at once, unless a single one has more
+SHARE = 4  # how many times longer scoring takes than looking, when many files wait in a folder that holds many more
+
+OnMap = Callable[[str, Pixels, Inspection], None]  # name, the photo, what is said of it
+
+
+@dataclass
+class Waiting:
+    """A file that is not done: its stamp, since when (s, monotonic) it has had it, and whether it could not be read."""
+
+    stamp: Stamp
+    since: float
+    unreadable: bool = False
+
+
+def photos_in(folder: Path) -> dict[str, Stamp]:
+    """Names inside the folder, subfolders too, of files that may be photos. Raises `OSError` where the folder itself
+    cannot be read; what disappears meanwhile is left out."""
+    found, inside = {}, [PurePosixPath()]
+    while inside:
+        part = inside.pop()
+        try:
+            entries = _entries(folder / part)
+        except OSError:
+            if not part.parts:
+                raise
+            continue
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    inside.append(part / entry.name)
+                elif _may_be_photo(entry.name) and entry.is_file():
+                    found[str(part / entry.name)] = stamp_of(Path(entry.path))
+    return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _may_be_photo(name: str) -> bool:
+    endings = {ending.lower() for ending in PurePosixPath(name).suffixes}
+    return PurePosixPath(name).suffix.lower() in EXTENSIONS and not endings & UNFINISHED
+
+
+class Results:
+    """results.jsonl, and what it says is done."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `SampleError` where another process writes it, or where it is damaged."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / RESULTS
+        self.done: dict[str, Stamp] = {}
+        self.anomalies: dict[str, Record] = {}  # that may not have been moved when the process ended
+        self.stream = self.path.open("a+b")
+        try:
+            if not lock(self.stream, wait=False):  # two processes would score everything twice
+                raise SampleError(
+                    f"{self.path} is being written by another anogan watch; give this one its own --state"
+                )
+            self._restore()
+        except SampleError:
+            self.close()
+            raise
+
+    def _restore(self) -> None:
+        self.stream.seek(0)
+        whole = 0
+        for number, line in enumerate(self.stream, start=1):
+            if not line.endswith(b"\n"):
+                break  # the power went
+            whole += len(line)
+            try:
+                said = json.loads(line)
+                self.done[said["file"]] = Stamp(int(said["size"]), int(said["modified"]))
+                self.anomalies.pop(said["file"], None)
+                if said["verdict"] == "anomaly":
+                    self.anomalies[said["file"]] = {key: said[key] for key in ("score", "p_value")}
+            except (ValueError, KeyError, TypeError) as error:
+                raise SampleError(f"{self.path} cannot be read, line {number} ({error!r}); move it away") from None
+        self.stream.truncate(whole)
+
+    def append(self, records: list[Record]) -> None:
+        """Lines that are on disk when this returns."""
+        self.stream.write(b"".join(json.dumps(said, allow_nan=False).encode() + b"\n" for said in records))
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.done |= {said["file"]: Stamp(said["size"], said["modified"]) for said in records}
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+class Watcher:
+    """Watches one folder. `counts` says how often each verdict was given; `complaints` what went wrong meanwhile;
+    `away` why the folder cannot be read at present, or nothing."""
+
+    def __init__(
+        self,
+        model: PhotoModel,
+        folder: Path,
+        results: Results,
+        *,
+        rejects: Rejects | None = None,
+        on_map: OnMap | None = None,
+        interval: float = 0.5,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.model, self.folder, self.results = model, folder, results
+        self.rejects, self.on_map, self.interval, self.patience = rejects, on_map, interval, patience
+        self.waiting: dict[str, Waiting] = {}
+        self.looked = 0.0  # when (s, monotonic) what waits was last seen
+        self.away = ""
+        self.counts = {"normal": 0, "anomaly": 0, "error": 0}
+        self.complaints: list[str] = []
+
+    def batches(self, wait: Callable[[float], bool], once: bool = False) -> Iterator[list[Record]]:
+        """Records of one batch after another, none when there is nothing to say; until `wait`, which is given seconds,
+        returns True or, with `once`, until what was there at first is done."""
+        first: set[str] | None = None
+        while True:
+            begun = time.monotonic()
+            found = self.look()
+            took = time.monotonic() - begun
+            if found and first is None:
+                first = set(self.waiting)
+            ready = self.ready()
+            while ready and time.monotonic() - begun < max(self.interval, SHARE * took):
+                yield self.score(ready)
+                ready = self.ready()
+                if wait(0):
+                    return
+            yield []
+            if once and first is not None and not first & self.waiting.keys():
+                return
+            if wait(0 if ready else max(self.interval, took)):
+                return
+
+    def look(self) -> bool:
+        """See what is there; whether the folder could be read."""
+        now = time.monotonic()
+        try:
+            there = photos_in(self.folder)
+        except OSError as error:
+            self.away = error.strerror or str(error)
+            return False
+        self.away, self.looked = "", now
+        before, done = self.waiting, self.results.done
+        self.waiting = {
+            name: before[name] if name in before and before[name].stamp == stamp else Waiting(stamp, now)
+            for name, stamp in there.items()
+            if done.get(name) != stamp
+        }
+        self._move_left_behind(there)
+        return True
+
+    def _move_left_behind(self, there: dict[str, Stamp]) -> None:
+        """Anomalies that were told, but not moved, before an earlier process ended."""
+        left, self.results.anomalies = self.results.anomalies, {}
+        for name, said in left.items():
+            if there.get(name) == self.results.done[name]:
+                self._move(name, said)
+
+    def ready(self) -> list[str]:
+        """Names of files that have not changed for long enough, the oldest first, as many as are scored at once."""
+        rested = (
+            (waiting.stamp.modified, name)
+            for name, waiting in self.waiting.items()
+            if self.looked - waiting.since >= (self.patience if waiting.unreadable else self.interval)
+        )
+        return [name for _, name in heapq.nsmallest(PHOTOS, rested)]
+
+    def score(self, names: list[str]) -> list[Record]:
+        """Records of the first of these files, as many as memory allows and as can be read, on disk and moved."""
+        begun = time.monotonic()
+        photos = self._read(names)
+        said = dict(zip(photos, self.model.inspect(list(photos.values())), strict=True))
+        now, seconds = datetime.now(UTC), (time.monotonic() - begun) / max(1, len(photos))
+        records = []
+        for name, found in said.items():
+            photo, stamp = photos[name], self.waiting.pop(name).stamp
+            if self.on_map and not isinstance(found, SampleError) and not isinstance(photo, SampleError):
+                self._draw(self.on_map, name, photo, found)
+            known = {"time": now.isoformat(timespec="milliseconds"), "seconds": round(seconds, 4), **stamp._asdict()}
+            records.append(record(name, found) | known)
+        if records:
+            self.results.append(records)
+        for one in records:
+            self.counts[one["verdict"]] += 1
+            if one["verdict"] == "anomaly":
+                self._move(one["file"], one)
+        return records
+
+    def _read(self, names: list[str]) -> dict[str, Pixels | SampleError]:
+        channels, taken = self.model.detector.gan_.shape[0], 0
+        photos: dict[str, Pixels | SampleError] = {}
+        for name, photo in zip(names, read_photos([self.folder / name for name in names], channels), strict=True):
+            waiting = self.waiting[name]
+            try:
+                changed = stamp_of(self.folder / name) != waiting.stamp
+            except OSError:
+                changed = True
+            if changed:
+                waiting.stamp, waiting.since = Stamp(-1, -1), math.inf  # the next look sees it anew
+            elif isinstance(photo, SampleError) and self.looked - waiting.since < self.patience:
+                waiting.unreadable = True  # perhaps not complete
+            else:
+                photos[name] = photo
+                taken += 0 if isinstance(photo, SampleError) else photo.nbytes
+            if taken >= BYTES:
+                break
+        return photos
+
+    def _draw(self, on_map: OnMap, name: str, photo: Pixels, said: Inspection) -> None:
+        try:
+            on_map(name, photo, said)
+        except OSError as error:
+            self.complaints.append(f"{name}: no picture of it could be written: {error}")
+
+    def _move(self, name: str, said: Record) -> None:
+        if self.rejects:
+            photo = Photo(self.folder / name, Path(name), self.results.done[name])
+            try:
+                self.rejects.move(photo, said["score"], said["p_value"])
+            except (OSError, SampleError) as error:
+                self.complaints.append(f"{name} cannot be moved: {error}")
+
+    def status(self) -> str:
+        """One line of counts."""
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+        waiting = f", {len(self.waiting)} waiting" if self.waiting else ""
+        return f"{counts}{waiting}{', folder away' if self.away else ''}"

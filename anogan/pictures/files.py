@@ -1,0 +1,200 @@
+"""Image files -> pixels. What can be converted without guessing is converted; the rest is refused with the reason."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+
+from anogan.errors import SampleError, TooManyPixelsError
+
+EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm"}
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM")  # others may run programs to be read, as EPS does
+MODES = {1: "L", 3: "RGB"}
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+GREY_MODES = ("1", "L", "LA", "I", "F", *SIXTEEN_BIT)
+ORIENTATION = 0x0112  # of EXIF
+SIDEWAYS = (5, 6, 7, 8)
+TIFF_SIZE = (256, 257)  # tags of width and height
+SIGNATURE = 8  # bytes before the chunks of a PNG
+
+BYTES = 1 << 28  # decoded photos in memory at once, unless a single one has more
+LARGEST = 1 << 62
+
+Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
+File = Path | BinaryIO  # or the contents of one, from the beginning
+
+
+def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Files as given, and the image files of folders (by ending, sorted, subfolders too), each with its name inside
+    the folder given. Raises `ValueError` when a path does not exist or a folder holds no image."""
+    found: list[tuple[Path, Path]] = []
+    for path in inputs:
+        if path.is_dir():
+            inside = images_in(path)
+            if not inside:
+                raise ValueError(f"{path} holds no image file ({', '.join(sorted(EXTENSIONS))})")
+            found += [(p, p.relative_to(path)) for p in inside]
+        elif path.exists():
+            found.append((path, Path(path.name)))
+        else:
+            raise ValueError(f"{path} is neither a file, a folder nor a data set")
+    return found
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder and its subfolders, by ending, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+
+
+def header(path: File) -> tuple[tuple[int, int], bool]:
+    """Size (height, width), turned as EXIF says, and whether there is no colour; no pixel is decoded. Raises
+    `SampleError` when the file has no header that can be read."""
+    with opened(path) as image:
+        try:
+            if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
+                image.info["exif"] = _late_exif(image.fp)
+            # Not the method of PNG's own class, which decodes the pixels to see what stands behind them.
+            turned = Image.Image.getexif(image).get(ORIENTATION, 1) in SIDEWAYS
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise SampleError(f"damaged: {error}") from error
+        width, height = _stored_size(image)
+        return (width, height) if turned else (height, width), image.mode in GREY_MODES
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before the file is turned; newer versions of Pillow tell those of a TIFF as it is turned."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2[TIFF_SIZE[0]]), int(image.tag_v2[TIFF_SIZE[1]])
+    return image.size
+
+
+def _late_exif(png: IO[bytes] | None) -> bytes | None:
+    """The EXIF chunk of a PNG, wherever it stands; its other chunks are skipped."""
+    assert png is not None
+    png.seek(SIGNATURE)
+    while len(start := png.read(8)) == 8:
+        length, kind = int.from_bytes(start[:4], "big"), start[4:]
+        if kind == b"eXIf":
+            return png.read(length)
+        png.seek(length + 4, os.SEEK_CUR)  # the checksum is behind it
+    return None
+
+
+def count_pixels(path: File, most: int) -> int:
+    """How many pixels the file has, by its header; none is decoded. Raises `TooManyPixelsError` where they are more
+    than `most`, and `SampleError` where there is no header that can be read."""
+    with opened(path) as image:
+        pixels = image.width * image.height
+        if pixels > most:
+            raise TooManyPixelsError(f"size {image.width}x{image.height}, more than {most / 1e6:g} megapixels")
+        return pixels
+
+
+def read_photo(path: File, channels: int) -> Pixels:
+    """One file's pixels (channels, height, width) in [-1, 1]; raises `SampleError` when that would take guessing.
+
+    Turned as the camera's EXIF says. Colour becomes grey by luminance, grey becomes colour by repetition, 16 bits keep
+    their precision, palettes are looked up, opaque alpha is dropped.
+    """
+    try:
+        with opened(path) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise SampleError(f"damaged: {error}") from error
+    return pixels_of(image, channels)
+
+
+def pixels_of(image: Image.Image, channels: int) -> Pixels:
+    """Pixels (channels, height, width) in [-1, 1] of a decoded image, as `read_photo` converts them."""
+    if image.mode in SIXTEEN_BIT or image.mode == "I":
+        return _sixteen_bit(image, channels)
+    pixels = np.asarray(_eight_bit(image, MODES[channels])).reshape(image.height, image.width, channels)
+    return to_unit_range(np.moveaxis(pixels, 2, 0))
+
+
+def opened(path: File) -> Image.Image:
+    """The file, its pixels not yet decoded; raises `SampleError` where it is no image or has too many."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise SampleError("no image that can be read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixelsError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise SampleError(f"damaged: {error}") from error
+
+
+def _sixteen_bit(image: Image.Image, channels: int) -> Pixels:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise SampleError("32-bit pixels have no fixed range")
+    pixels = np.empty((channels, *values.shape), np.float32)
+    pixels[:] = values
+    pixels /= np.float32(32767.5)  # in place: a large photo has hundreds of megabytes
+    pixels -= np.float32(1)
+    return pixels
+
+
+def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F":
+        raise SampleError("floating-point pixels have no fixed range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise SampleError("transparent pixels have no defined brightness")
+    if image.mode == "RGBA":
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def resized(photo: Pixels, height: int, width: int) -> Pixels:
+    """Bicubic, low-passed when it shrinks; values may overshoot."""
+    if photo.shape[1:] == (height, width):
+        return photo
+    size = (width, height)
+    channels = [Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC) for channel in photo]
+    return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
+
+
+def how_many_fit(paths: Sequence[Path], channels: int) -> int:
+    """How many of the first files take no more than BYTES together when they are decoded, by their headers; the first
+    one whatever it takes."""
+    taken = 0
+    for i, path in enumerate(paths):
+        try:
+            taken += 4 * channels * count_pixels(path, LARGEST)
+        except SampleError:
+            continue  # it will not be decoded
+        if i and taken > BYTES:
+            return i
+    return len(paths)
+
+
+def read_photos(paths: Iterable[File], channels: int) -> Iterator[Pixels | SampleError]:
+    """Every file's pixels, or the reason why it has none."""
+    for path in paths:
+        try:
+            yield read_photo(path, channels)
+        except SampleError as error:
+            yield error
+
+
+Images = NDArray[np.uint8]
+
+
+def to_unit_range(images: Images) -> NDArray[np.float32]:
+    """Bytes 0..255 -> [-1, 1]."""
+    scaled: NDArray[np.float32] = images.astype(np.float32)
+    scaled /= np.float32(127.5)  # in place: a large photo has hundreds of megabytes
+    scaled -= np.float32(1)
+    return scaled

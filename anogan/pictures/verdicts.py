@@ -1,0 +1,162 @@
+"""What is said of photos, as records, tables and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anogan.detectors import Detector
+from anogan.errors import SampleError
+from anogan.files import no_formula, replacing, without_formulas
+from anogan.pictures.drawing import overlay, png
+from anogan.pictures.files import Pixels
+from anogan.pictures.framing import Framing
+from anogan.runs.scoring import Rows, Samples
+
+Record = dict[str, Any]
+Map = NDArray[np.float32]
+CHUNK = 4096  # rows in memory at once
+
+
+class Region(NamedTuple):
+    """A part of a photo that looks defective: its box and area in pixels of the photo, its peak, which is the highest
+    value of the map in it (1 = the worst place of a good part), and how rare a peak this high is among those of good
+    photos: (1 + how many held-out ones have one as high) / (n + 1)."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    area: int
+    peak: float
+    p_value: float
+
+
+class Inspection(NamedTuple):
+    """What is said of one photo: A(x), p-value among good photos, verdict, terms of the score, the map (height, width)
+    and the reconstruction (channels, height, width) of the part looked at, both of the samples' resolution, and its
+    regions, the worst first."""
+
+    score: float
+    p_value: float
+    anomaly: bool
+    terms: dict[str, float]
+    map: Map
+    reconstruction: Pixels
+    regions: list[Region]
+
+
+class Inspector(Protocol):
+    """What photos are shown to: a `PhotoModel`, or a `SampleModel`."""
+
+    @property
+    def detector(self) -> Detector: ...
+    @property
+    def framing(self) -> Framing: ...
+    def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]: ...
+
+
+OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, the photo, what is said of it
+
+
+def record(file: str, said: Inspection | SampleError) -> Record:
+    """What is said of a photo as JSON: file, score, p_value, verdict and regions; or file, verdict and error."""
+    if isinstance(said, SampleError):
+        return {"file": file, "verdict": "error", "error": str(said)}
+    return {
+        "file": file,
+        "score": short(said.score),
+        "p_value": short(said.p_value),
+        "verdict": "anomaly" if said.anomaly else "normal",
+        "regions": [region._asdict() | {key: short(getattr(region, key)) for key in FLOATS} for region in said.regions],
+    }
+
+
+FLOATS = ("peak", "p_value")  # of a region; the rest are whole pixels
+
+
+def short(value: float) -> float:
+    """As in the tables."""
+    return float(f"{value:.6g}")
+
+
+def inspector(model: Inspector, on_photo: OnPhoto | None = None) -> Rows:
+    """Rows for `score_stream`, with the regions of a photo as JSON in one column, so that no interruption can part a
+    row from its regions; `finish` makes tables of them."""
+    columns = ["file", "score", "p_value", "verdict", *model.detector.terms, "regions", "error"]
+
+    def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
+        found = []
+        for i, (name, photo, said) in enumerate(zip(names, samples, model.inspect(samples), strict=True)):
+            row = record(name, said)
+            if not isinstance(said, SampleError):
+                row |= said.terms | {"regions": json.dumps(row["regions"])}
+                if on_photo and not isinstance(photo, SampleError):
+                    on_photo(begin + i, photo, said)
+            found.append(row)
+        return pd.DataFrame(found).reindex(columns=columns)
+
+    return rows
+
+
+def finish(partial: Path, out: Path) -> None:
+    """Rows by `inspector` -> `out` with the number of regions, and beside it all regions in a table and all photos with
+    their regions as JSON. `out` comes last: when it is there, all three are complete."""
+    with ExitStack() as stack:
+        streams = [stack.enter_context(replacing(path)) for path in (out, *beside(out))]
+        texts = [io.TextIOWrapper(stream, "utf-8", newline="", write_through=True) for stream in streams]
+        scores, table, listed = texts
+        regions = csv.writer(table, lineterminator="\n")
+        regions.writerow(["file", *Region._fields])
+        separator = "[\n"
+        for i, rows in enumerate(_chunks(partial)):
+            photos = list(map(_read_back, rows.to_dict("records")))
+            counts = [str(len(photo["regions"])) if "regions" in photo else "" for photo in photos]
+            shown = without_formulas(rows.assign(regions=counts))
+            shown.to_csv(scores, index=False, header=i == 0, lineterminator="\n")
+            for photo in photos:
+                regions.writerows([no_formula(photo["file"]), *region.values()] for region in photo.get("regions", []))
+                listed.write(separator + json.dumps(photo))
+                separator = ",\n"
+        listed.write("\n]\n")
+        for text in texts:
+            text.detach()
+
+
+def beside(out: Path) -> tuple[Path, Path]:
+    """scores.csv -> scores.regions.csv, scores.regions.json."""
+    return out.with_suffix(".regions.csv"), out.with_suffix(".regions.json")
+
+
+def _chunks(partial: Path) -> Iterator[pd.DataFrame]:
+    with pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=CHUNK) as chunks:
+        yield from chunks
+
+
+def _read_back(row: dict[str, str]) -> Record:
+    if row["verdict"] == "error":
+        return {"file": row["file"], "verdict": "error", "error": row["error"]}
+    numbers = {"score": float(row["score"]), "p_value": float(row["p_value"])}
+    return {"file": row["file"]} | numbers | {"verdict": row["verdict"], "regions": json.loads(row["regions"])}
+
+
+def drawn(framing: Framing, photo: Pixels, said: Inspection) -> bytes:
+    """PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
+    left, top = framing.crop[:2] if framing.crop else (0, 0)
+    boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
+    return png(overlay(framing.cropped(photo), said.map, boxes), level=3)
+
+
+def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
+    """Write the PNG by `drawn`."""
+    with replacing(path) as stream:  # of several processes every one draws its own photos
+        stream.write(drawn(framing, photo, said))

@@ -1,0 +1,1 @@
+"""A model's life on disk: its directory, its bundle, its training, its scores."""

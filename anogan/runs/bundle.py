@@ -1,0 +1,239 @@
+"""What scoring needs, on disk: safetensors and JSON with hashes. Loading executes nothing and trusts nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from anogan.config.detectors import DetectorName
+from anogan.config.gan import GANConfig
+from anogan.config.serialise import from_dict, to_dict
+from anogan.detectors import DETECTORS, Detector
+from anogan.detectors.base import resolve_device
+from anogan.errors import BundleError
+from anogan.files import write_bytes, write_json
+from anogan.gan.networks import GAN
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+NETWORKS = ("generator", "discriminator", "encoder", "locator")
+CALIBRATION = "calibration.safetensors"
+KEYS = {"format", "about", "shape", "gan", "detectors", "files"}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    return _sha256(json.dumps(manifest, sort_keys=True).encode())
+
+
+def _params(detector: Detector) -> dict[str, Any]:
+    """Constructor arguments as JSON; the device belongs to the machine, not to the model."""
+    params = detector.get_params(deep=False)
+    return {
+        k: to_dict(v) if dataclasses.is_dataclass(v) else v for k, v in params.items() if k not in ("device", "gan")
+    }
+
+
+def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], about: dict[str, Any]) -> None:
+    """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on."""
+    parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
+    contents = {file: save_tensors(_cpu(network.state_dict())) for file, network in parts.items()}
+    memories = {name: detector.memory_ for name, detector in detectors.items() if detector.memory_}
+    contents |= {_memory_file(name): save_tensors(_cpu(memory)) for name, memory in memories.items()}
+    contents[CALIBRATION] = save_arrays({name: d.calibration_scores_ for name, d in detectors.items()})
+    manifest = {
+        "format": FORMAT,
+        "about": about,
+        "shape": list(gan.shape),
+        "gan": to_dict(gan.config),
+        "detectors": {
+            name: {"params": _params(d), "threshold": d.threshold_, "map_scale": d.map_scale_}  # threshold: to read
+            for name, d in detectors.items()
+        },
+        "files": {file: _sha256(content) for file, content in contents.items()},
+    }
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    for file, content in contents.items():
+        write_bytes(partial / file, content)
+    write_json(partial / MANIFEST, manifest | {"sha256": _seal(manifest)})
+    old, whole = _old(folder), (folder / MANIFEST).is_file()
+    shutil.rmtree(old if whole else folder, ignore_errors=True)  # where an earlier save was stopped, `old` is the model
+    if whole:
+        folder.rename(old)  # two renames, not a deletion: whatever stops us, `find` finds one of the two whole
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _cpu(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _memory_file(detector: str) -> str:
+    return f"{detector}.memory.safetensors"
+
+
+def _old(folder: Path) -> Path:
+    """Where a bundle is while a new one takes its place."""
+    return folder.with_name(folder.name + ".old")
+
+
+def home(path: Path) -> Path:
+    """The folder that the bundle of a run directory, or of itself, is saved in. Raises `BundleError` where there is
+    none, nor an older one that an interrupted save left behind."""
+    homes = (path, path / "bundle")
+    for there in (lambda folder: folder, _old):
+        for folder in homes:
+            if (there(folder) / MANIFEST).is_file():
+                return folder
+    raise BundleError(
+        f"{path} holds no trained model ({MANIFEST} is missing); train one with: anogan train --out {path}"
+    )
+
+
+def find(path: Path) -> Path:
+    """The bundle folder of a run directory, or of itself; where a save was interrupted, that of the bundle before it.
+    Raises `BundleError`."""
+    folder = home(path)
+    return folder if (folder / MANIFEST).is_file() else _old(folder)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a run directory holds a trained model."""
+    try:
+        return bool(home(path))
+    except BundleError:
+        return False
+
+
+def run_name(path: Path) -> str:
+    """What people call a run: its folder's name, but for a folder called run or bundle that of the one it is in."""
+    whole = Path(os.path.abspath(path))  # a symbolic link keeps its name
+    while whole.name in ("run", "bundle"):
+        whole = whole.parent
+    return whole.name
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The checked contents of bundle.json; raises `BundleError`."""
+    file = find(path) / MANIFEST
+    try:
+        manifest = json.loads(file.read_bytes())
+        seal = manifest.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise BundleError(f"{file} cannot be read: {error!r}") from error
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}")
+    if seal != _seal(manifest) or set(manifest) != KEYS:
+        raise BundleError(f"{file} has been changed since it was written (SHA-256 differs)")
+    return typing.cast(dict[str, Any], manifest)
+
+
+def is_of_signals(path: Path) -> bool:
+    """Whether the model looks at recordings of sensors."""
+    return "signal" in read_manifest(path)["about"]
+
+
+def is_of_photos(path: Path) -> bool:
+    """Whether the model looks at photos of any size, which it frames itself."""
+    return "photo" in read_manifest(path)["about"]
+
+
+def digest(path: Path) -> str:
+    """What tells this bundle from any other: the hash of its manifest, which holds those of its files."""
+    return _seal(read_manifest(path))
+
+
+def _read_file(folder: Path, manifest: dict[str, Any], file: str) -> bytes:
+    try:
+        content = (folder / file).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / file} cannot be read: {error.strerror}") from error
+    if _sha256(content) != manifest["files"].get(file):
+        raise BundleError(f"{folder / file} has been changed since it was written (SHA-256 differs)")
+    return content
+
+
+def load_gan(path: Path | str, device: str = "auto") -> GAN:
+    """The frozen networks of a run or bundle; raises `BundleError` if a key, shape, type or hash is wrong."""
+    folder, manifest = find(Path(path)), read_manifest(Path(path))
+    try:
+        config = from_dict(GANConfig, manifest["gan"], "gan")
+        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+            trained = [f"{name}.safetensors" in manifest["files"] for name in NETWORKS[2:]]
+            gan = GAN(tuple(manifest["shape"]), config, *trained)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{folder / MANIFEST}: {error}") from error
+    for name in NETWORKS:
+        network = getattr(gan, name)
+        if network is not None:
+            _fill(network, folder / f"{name}.safetensors", _read_file(folder, manifest, f"{name}.safetensors"))
+    return gan.arranged().to(resolve_device(device)).frozen()
+
+
+def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError) as error:
+        raise BundleError(f"{file} is no safetensors file: {error}") from error
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+    if {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} != expected:
+        raise BundleError(f"{file} does not fit the architecture that {MANIFEST} describes")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise BundleError(f"{file} holds NaN or infinity")
+    network.load_state_dict(tensors, assign=True)
+
+
+def load(path: Path | str, detector: str | None = None, device: str = "auto") -> Detector:
+    """A fitted detector of a run or bundle, by name or the first one. Raises `BundleError` if the files cannot be
+    trusted and `ValueError` if the bundle has no such detector."""
+    folder, manifest = find(Path(path)), read_manifest(Path(path))
+    names = list(manifest["detectors"])
+    if not names:
+        raise BundleError(f"{path} was trained without a detector; it can only generate samples")
+    name = detector or names[0]
+    if name not in names:
+        raise ValueError(f"no detector {name!r} in {path}; choose from {', '.join(names)}")
+    gan, entry = load_gan(path, device), manifest["detectors"][name]
+    try:
+        fitted = _build(DETECTORS[typing.cast(Any, name)], entry["params"], gan.config, device)
+        scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
+        file = _memory_file(name)
+        memory = load_tensors(_read_file(folder, manifest, file)) if file in manifest["files"] else {}
+        return fitted.restore(gan, scores, float(entry["map_scale"]), memory)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error
+
+
+def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: str) -> Detector:
+    hints = typing.get_type_hints(cls.__init__)
+    expected = set(inspect.signature(cls).parameters) - {"device", "gan"}
+    if set(params) != expected:
+        raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
+    values = {k: _value(hints[k], v, k) for k, v in params.items()}
+    detector: Detector = typing.cast(Any, cls)(**values, gan=gan, device=device)
+    return detector
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(Any, hint), value, name)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,144 @@
+"""The run directory: created once, logged to, resumed exactly, finished by its bundle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from anogan import parallel
+from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.config.serialise import differing_keys, from_dict, to_dict
+from anogan.errors import BundleError, RunError
+from anogan.files import write_bytes, write_json, write_text
+from anogan.gan.training import Training
+from anogan.runs import bundle
+
+PACKAGES = ("anogan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "safetensors")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine, command line, commit and start time."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "commit": commit or None,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+class Run:
+    """A directory: config.json, env.json, metrics.jsonl, samples/, checkpoint/, bundle/, scores.csv, results.json."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing run; raises `RunError` if there is none."""
+        self.path = path
+        try:
+            saved = json.loads((path / "config.json").read_text())
+            kinds = {"signal": SignalRunConfig, "photo": PhotoRunConfig}
+            kind = next((kind for key, kind in kinds.items() if key in list(saved)), RunConfig)
+            self.config: RunConfig = from_dict(kind, saved)
+        except OSError as error:
+            raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path / 'config.json'} cannot be read: {error}") from error
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> Run:
+        """Start a run, or return the one that stands there if its config is the same; else raise `RunError`."""
+        if (path / "config.json").exists():
+            run = cls(path)
+            differing = differing_keys(to_dict(run.config), to_dict(config))
+            if differing:
+                raise RunError(f"{path} was started with other settings ({', '.join(differing)}); choose another --out")
+            return run
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} is there already and is no run directory; choose another --out")
+        write_json(path / "env.json", environment())
+        write_json(path / "config.json", to_dict(config))
+        return cls(path)
+
+    @property
+    def finished(self) -> bool:
+        return bundle.is_there(self.path)
+
+    # Metrics.
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """All log lines; a last line cut short by a crash is dropped."""
+        file = self.path / "metrics.jsonl"
+        lines = []
+        for line in file.read_text().splitlines() if file.exists() else []:
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+        return lines
+
+    def log(self, line: dict[str, Any]) -> None:
+        if parallel.rank():
+            return
+        with (self.path / "metrics.jsonl").open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    def forget_after(self, stage: str, step: int) -> None:
+        """Drop what was logged beyond the checkpoint that training resumes from."""
+        kept = [line for line in self.metrics if line["stage"] != stage or line["step"] <= step]
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+
+    # Checkpoints.
+
+    def save_checkpoint(self, stage: str, training: Training) -> None:
+        state = {name: tensor.cpu().contiguous() for name, tensor in training.state_dict().items()}
+        content = save_tensors(state | {"step": torch.tensor(training.step)})
+        write_bytes(self.path / "checkpoint" / f"{stage}.safetensors", content)
+
+    def load_checkpoint(self, stage: str, training: Training) -> None:
+        """Continue from the last checkpoint of this stage, if there is one."""
+        file = self.path / "checkpoint" / f"{stage}.safetensors"
+        if file.exists():
+            try:
+                state = load_tensors(file.read_bytes())
+                training.load_state_dict(state, int(state.pop("step")))
+            except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+                raise BundleError(f"{file} cannot be used ({error}); delete it to start this stage anew") from error
+        self.forget_after(stage, training.step)
+
+    # Times.
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        file = self.path / "seconds.json"
+        times: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+        return times
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of a stage to seconds.json, an interrupted one's included."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = self.seconds.get(stage, 0.0) + time.monotonic() - start
+            write_json(self.path / "seconds.json", self.seconds | {stage: round(spent, 3)})

@@ -1,0 +1,155 @@
+"""Training the networks of a run from wherever it stands: GAN, encoder, locator, then the detectors."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anogan import parallel
+from anogan.config.detectors import DetectorName
+from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.detectors import DETECTORS, Detector
+from anogan.detectors.base import resolve_device
+from anogan.errors import TrainingWarning
+from anogan.gan.health import HealthMonitor, health_warnings
+from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.networks import GAN
+from anogan.gan.training import EncoderTraining, GANTraining, Training, train_encoder, train_gan
+from anogan.runs.directory import Run
+
+Update = Callable[[int, str], None]  # units done since the last call, what to show beside the bar
+Stage = Callable[[str, int], AbstractContextManager[Update]]  # name, units in all
+OnSamples = Callable[[int, NDArray[np.float32]], None]  # step, samples (n, channels, height, width) in [-1, 1]
+
+HEALTH_EVERY = 250  # steps
+ON_DEVICE = 2**31  # bytes of samples that are copied to the accelerator as a whole
+
+
+@contextmanager
+def silent(name: str, total: int) -> Iterator[Update]:
+    """A progress display that shows nothing."""
+    yield lambda done, note: None
+
+
+def unseen(step: int, x: NDArray[np.float32]) -> None:
+    """Samples of a training that nobody looks at."""
+
+
+@dataclass
+class _Trainer:
+    """Train, log, watch and checkpoint the two stages of one run."""
+
+    run: Run
+    monitor: HealthMonitor
+    stage: Stage
+    checkpoint_seconds: float
+    on_samples: OnSamples
+
+    def __call__(self, name: str, training: Training, x: torch.Tensor) -> GAN:
+        self.run.load_checkpoint(name, training)
+        saved = time.monotonic()
+        with self.run.timed(name), self.stage(f"train {name}", training.config.steps) as update:
+            update(training.step, "")
+            shown = training.step
+
+            def on_log(step: int, metrics: dict[str, float]) -> None:
+                nonlocal saved, shown
+                if parallel.rank():
+                    return
+                update(step - shown, "  ".join(f"{key} {value:.3g}" for key, value in metrics.items()))
+                shown, last = step, step == training.config.steps
+                if step % HEALTH_EVERY == 0 or last:
+                    metrics = metrics | self._watch(name, step, training.result())
+                self.run.log({"stage": name, "step": step} | metrics)
+                if last or time.monotonic() - saved >= self.checkpoint_seconds:
+                    self.run.save_checkpoint(name, training)
+                    saved = time.monotonic()
+
+            augment = self.run.config.photo.augment if isinstance(self.run.config, PhotoRunConfig) else ()
+            if isinstance(training, GANTraining):
+                return train_gan(x, training, on_log, augment)
+            if isinstance(training, LocatorTraining):
+                return train_locator(x, training, on_log, augment)
+            assert isinstance(training, EncoderTraining)
+            return train_encoder(x, training, on_log, augment)
+
+    def _watch(self, name: str, step: int, gan: GAN) -> dict[str, float]:
+        if name == "gan" and len(gan.shape) == 3:
+            self.on_samples(step, self.monitor.samples(gan).cpu().numpy())
+        return self.monitor.measure(gan)
+
+
+def train_networks(
+    run: Run,
+    x: torch.Tensor,
+    x_held_out: torch.Tensor,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
+    on_samples: OnSamples = unseen,
+) -> tuple[GAN, dict[DetectorName, Detector]]:
+    """Train GAN and encoder on x (n, *shape) from wherever the run stands; also the run's detectors, not yet fitted.
+
+    Held-out samples are watched, never trained on. `on_samples` is shown now and then what a generator of images
+    draws. Warns `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
+    """
+    config, resolved = run.config, resolve_device(device)
+    detectors = {name: make_detector(name, config, device) for name in config.detectors}
+    x = x if x.nbytes > ON_DEVICE else x.to(resolved)
+    monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
+    train = _Trainer(run, monitor, stage, checkpoint_seconds, on_samples)
+    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved), x)
+    for sentence in health_warnings(run.metrics):
+        warnings.warn(sentence, TrainingWarning, stacklevel=3)
+    if any(detector.encoder is not None for detector in detectors.values()):
+        gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
+    if isinstance(config, PhotoRunConfig) and any(detector.locator is not None for detector in detectors.values()):
+        gan = train("locator", LocatorTraining(gan, config.locator, config.seed), x)
+    return gan, detectors
+
+
+def row_counter(update: Update) -> Callable[[int], None]:
+    return lambda rows: update(rows, "")
+
+
+def starts(detector: Detector) -> int:
+    """How often a detector reports a row as done."""
+    return detector.search.restarts if detector.search else 1
+
+
+def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
+    """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
+    on such data or a setting cannot be used."""
+    cls: Any = DETECTORS[name]
+    settings: dict[str, Any] = {
+        "encoder": config.encoder,
+        "search": config.hybrid if name == "hybrid" else config.search,
+        "neighbour": config.neighbour,
+    }
+    if isinstance(config, SignalRunConfig):
+        settings["subspace"] = config.subspace
+    if isinstance(config, PhotoRunConfig):
+        settings |= {"locator": config.locator, "places": config.places, "harmless": config.photo.augment}
+    taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
+    detector: Detector = cls(
+        config.gan,
+        **taken,
+        false_alarm_rate=config.false_alarm_rate,
+        holdout=config.holdout,
+        random_state=config.seed,
+        device=device,
+    )
+    detector.check_parameters()
+    if detector.locator is not None and not isinstance(config, PhotoRunConfig):
+        others = ", ".join(other for other, made in DETECTORS.items() if made().locator is None)
+        raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
+    return detector

@@ -1,0 +1,1 @@
+"""Recordings of sensors: trained on healthy operation, followed by alarms."""

@@ -1,0 +1,179 @@
+"""A healthy recording made ready: what is trained on, what is held out, and from where its scores count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anogan.config.runs import AlarmConfig, SignalRunConfig
+from anogan.detectors.base import FEWEST
+from anogan.errors import SampleError
+from anogan.sensors.recordings import Recording
+from anogan.sensors.scaling import Scaling
+from anogan.sensors.scoring import Clock, fill
+from anogan.sensors.windows import cut_scales, lead_in, slow_scale
+
+WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
+PARTS = 5  # stretches of the recording whose ends are held out
+FOLDS = 3  # held-out stretches of a short recording
+BLOCK_WINDOWS = 10
+BLOCK_SPANS = 2  # of the rows that a score looks at, so that what two blocks say is nearly independent
+Rows = NDArray[np.float64]
+
+
+class Part(NamedTuple):
+    """Rows (n, channels) in units of their own, at time (n,) in seconds, that follow one another without a gap. The
+    first `before` of them are not held out: they only stand before those that are."""
+
+    time: Rows
+    values: Rows
+    before: int = 0
+
+    def first(self, warm_up: int, block: int) -> int:
+        """The first row whose score says what scores are like while healthy: one that counts in full, unless no block
+        of such rows is left."""
+        full = max(self.before, warm_up)
+        return full if len(self.time) - full >= block else self.before
+
+
+class Fold(NamedTuple):
+    """A held-out stretch of time: its parts, the samples that calibrate, which look back into the rows before it, and
+    samples of its own rows alone, which may be remembered."""
+
+    parts: list[Part]
+    x: torch.Tensor
+    own: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
+    held-out stretches, disjoint in rows from those and from each other; `slow` as in `data.windows`, `block` as in
+    `AlarmRule`."""
+
+    every: torch.Tensor
+    x: torch.Tensor
+    folds: list[Fold]
+    scaling: Scaling
+    slow: int
+    block: int
+
+    @property
+    def x_held_out(self) -> torch.Tensor:
+        return torch.cat([fold.x for fold in self.folds])
+
+    def without(self, fold: int) -> NDArray[np.float32]:
+        """All samples but those that share rows with one held-out stretch."""
+        held_out = [other.own for i, other in enumerate(self.folds) if i != fold]
+        return torch.cat([self.x, *held_out]).numpy()
+
+
+def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
+    """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
+    channel without numbers in the training rows."""
+    window, n = config.signal.window, len(recording)
+    slow = slow_scale(n, window, config.signal.slow)
+    training, held_out = hold_out_stretches(n, config.holdout, window)
+    values = np.concatenate([recording.values[rows] for rows in training])
+    for i, name in enumerate(recording.channels):
+        if np.isnan(values[:, i]).all():
+            raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
+    scaling = _scaling(recording.channels, values)
+
+    def samples(stretches: Sequence[slice], most: int = WINDOWS) -> torch.Tensor:
+        parts = [part for rows in stretches for part in parts_of(recording, rows)]
+        return _windows(parts, [0] * len(parts), scaling, window, slow, most)
+
+    x, own = samples(training), [samples([rows], WINDOWS // len(held_out)) for rows in held_out]
+    if min(len(x), sum(map(len, own))) < FEWEST:
+        raise SampleError(
+            f"{config.data} has {n} rows, which leave {len(x)} windows of {window} rows to "
+            f"train on and {sum(map(len, own))} to hold out; expected at least {FEWEST} of each"
+        )
+    parts = [parts_of(recording, rows, window * slow + window) for rows in held_out]
+    where = f"can be held out of {config.data}"
+    block = block_of(config.alarm, [part for found in parts for part in found], window, slow, where)
+    warm_up = window * slow if slow > 1 else 0
+    looking_back = [
+        _windows(found, [part.first(warm_up, block) for part in found], scaling, window, slow, WINDOWS // len(held_out))
+        for found in parts
+    ]
+    folds = [Fold(*fold) for fold in zip(parts, looking_back, own, strict=True)]
+    return Healthy(samples([slice(0, n)]), x, folds, scaling, slow, block)
+
+
+def _scaling(channels: tuple[str, ...], values: Rows) -> Scaling:
+    with np.errstate(over="ignore"):
+        scaling = Scaling.fit(values)
+    for name, *figures in zip(channels, scaling.centre, scaling.spread, strict=True):
+        if not np.isfinite(figures).all():
+            raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")
+    return scaling
+
+
+def hold_out_stretches(n: int, share: float, window: int) -> tuple[list[slice], list[slice]]:
+    """Rows to train on and rows to hold out: the last `share` of each of up to PARTS parts of n rows is held out; of a
+    short recording, which is one part, in FOLDS stretches."""
+    parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
+    training, held_out = [], []
+    for begin, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
+        cut = end - round(share * (end - begin))
+        training.append(slice(begin, cut))
+        edges = np.linspace(cut, end, (FOLDS if parts == 1 else 1) + 1).astype(int).tolist()
+        held_out += [slice(*edge) for edge in pairwise(edges)]
+    return training, held_out
+
+
+def segments(time: Rows, step: float) -> list[NDArray[np.intp]]:
+    """Numbers of the rows that follow one another without a gap, without late ones."""
+    if not len(time):
+        return []
+    begins, late = Clock(step).push(time)
+    kept = np.flatnonzero(~late)
+    return np.split(kept, np.flatnonzero(begins[kept])[1:])
+
+
+def parts_of(recording: Recording, rows: slice, before: int = 0) -> list[Part]:
+    """The parts of a stretch of rows, up to `before` rows before it with the first of them."""
+    begin = max(rows.start - before, 0)
+    time, values = recording.time[begin : rows.stop], recording.values[begin : rows.stop]
+    found = [
+        Part(time[part], values[part], int((part < rows.start - begin).sum()))
+        for part in segments(time, recording.step)
+    ]
+    return [part for part in found if part.before < len(part.time)]
+
+
+def _windows(parts: list[Part], first: list[int], scaling: Scaling, window: int, slow: int, most: int) -> torch.Tensor:
+    """Samples of parts, `most` of them, each from its `first` row on."""
+    mean = np.zeros(len(scaling.centre))
+    whole, count = [], 0
+    for part, begin in zip(parts, first, strict=True):
+        if len(part.time) >= window:
+            rows = fill(scaling.apply(part.values), mean)
+            rows = np.concatenate([lead_in(rows, window, slow), rows])[max(begin - window + 1, 0) :]
+            whole.append(scaling.to_unit(rows))
+            count += len(rows) - window * slow + 1
+    if not whole:
+        return torch.empty(0, len(scaling.centre) * (1 + (slow > 1)), window)
+    stride = -(-count // most)
+    return torch.from_numpy(np.concatenate([cut_scales(rows.T, window, slow, stride) for rows in whole]))
+
+
+def block_of(config: AlarmConfig, parts: list[Part], window: int, slow: int, where: str) -> int:
+    """Rows of a block. Raises `SampleError` where none of the parts has as many scored rows."""
+    longest = max((len(part.time) - max(part.before, window - 1) for part in parts), default=0)
+    if longest < 1:
+        raise SampleError(f"no healthy stretch is longer than a window of {window} rows")
+    usual = max(BLOCK_WINDOWS, BLOCK_SPANS * slow) * window
+    block = config.block or max(config.persist, min(usual, longest // 3))
+    if block > longest:
+        option = "block" if config.block else "persist"
+        raise SampleError(f"--{option} {block} is longer than what {where}: {longest} scored rows")
+    return block

@@ -1,0 +1,164 @@
+"""A trained model of sensors, and the recordings it scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anogan.detectors import Detector
+from anogan.detectors.calibration import p_values
+from anogan.errors import BundleError
+from anogan.runs import bundle
+from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker
+from anogan.sensors.recordings import Recording, from_table, read_recording
+from anogan.sensors.scaling import Scaling
+from anogan.sensors.scoring import RowScorer, Usual
+
+# Scoring.
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A recording scored: a table with a row per row, and the alarms in it."""
+
+    table: pd.DataFrame
+    alarms: list[Alarm]
+    scorer: RowScorer
+
+
+def score_recording(
+    model: SignalModel, recording: Recording, on_rows: Callable[[int], None] = lambda n: None
+) -> Watched:
+    """Score every row and follow the alarms, exactly as live monitoring would."""
+    scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
+    stamps = recording.stamps.tolist()
+    scores, shares, active, alarms = [], [], [], []
+    for begin in range(0, len(recording), BATCH):
+        rows = slice(begin, begin + BATCH)
+        found = scorer.push(recording.time[rows], recording.values[rows])
+        before = tracker.current.number if tracker.current else 0
+        changes = tracker.push(stamps[rows], found.score, found.shares)
+        active.append(_active(len(found.score), before, changes))
+        alarms += [alarm for _, alarm in changes if alarm.end is not None]
+        scores.append(found.score)
+        shares.append(found.shares)
+        on_rows(len(found.score))
+    if current := tracker.ongoing():
+        alarms.append(current)
+    score = np.concatenate(scores)
+    table = pd.DataFrame({"time": stamps, "score": score})
+    known = np.isfinite(score)
+    table["p_value"] = np.nan
+    table.loc[known, "p_value"] = p_values(model.detector.calibration_scores_, score[known])
+    table["alarm"] = np.concatenate(active)
+    return Watched(table.join(pd.DataFrame(np.concatenate(shares), columns=list(model.channels))), alarms, scorer)
+
+
+BATCH = 8192  # rows between two looks at the progress bar
+
+
+def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np.int64]:
+    """The number of the alarm that each row belongs to (n,), 0 = none; `before` is that of the row before them."""
+    active = np.full(n, before)
+    for row, alarm in changes:
+        active[row:] = alarm.number if alarm.end is None else 0
+    return active
+
+
+def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:
+    """A row per alarm, its channels in words."""
+    rows = [alarm.to_dict() | {"shares": alarm.named()} for alarm in alarms]
+    return pd.DataFrame(rows, columns=[f.name for f in fields(Alarm)]).rename(columns={"shares": "channels"})
+
+
+OTHER_STEP = 1.5  # times the training's step
+
+
+@dataclass(frozen=True)
+class SignalModel:
+    """A calibrated detector of windows, and what a row must go through before and after it."""
+
+    detector: Detector
+    channels: tuple[str, ...]
+    scaling: Scaling
+    step: float  # seconds between rows
+    slow: int  # rows of a block of the slow scale; 1 = none
+    smoothing: float  # rows
+    usual: Usual
+    rule: AlarmRule
+    time_column: str
+    day_first: bool
+
+    @classmethod
+    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> SignalModel:
+        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
+        manifest = bundle.read_manifest(path)
+        about = manifest["about"].get("signal")
+        if about is None:
+            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a recording of sensors")
+        name = detector or next(iter(manifest["detectors"]))
+        fitted = bundle.load(path, name, device)
+        try:
+            own = about["detectors"][name]
+            return cls(
+                fitted,
+                tuple(about["channels"]),
+                Scaling(tuple(about["centre"]), tuple(about["spread"])),
+                float(about["step"]),
+                int(about["slow"]),
+                float(about["smoothing"]),
+                Usual(float(own["usual_score"]), tuple(own["usual_residual"])),
+                AlarmRule.from_dict(own["rule"]),
+                about["time_column"],
+                about["day_first"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path}: what it says of its signals cannot be used ({error!r})") from error
+
+    def scorer(self) -> RowScorer:
+        return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
+
+    def read(self, path: Path) -> Recording:
+        """A recording with the channels of training; raises `SampleError` where one is missing."""
+        return self._compared(read_recording(path, self.time_column, self.channels, self.day_first))
+
+    def read_table(self, table: pd.DataFrame, name: str) -> Recording:
+        """The same from a table that `name` is the name of in errors."""
+        return self._compared(from_table(table, name, self.time_column, self.channels, self.day_first))
+
+    def _compared(self, found: Recording) -> Recording:
+        if len(found) > 1 and not 1 / OTHER_STEP < found.step / self.step < OTHER_STEP:
+            note = (
+                f"its rows are {found.step:g} s apart, those of training were {self.step:g} s; scores may mean nothing"
+            )
+            found = replace(found, notes=(*found.notes, note))
+        return found
+
+
+def about_signals(models: dict[str, SignalModel]) -> dict[str, Any]:
+    """What the bundle's manifest says of its signals; the inverse of `SignalModel.load`."""
+    first = next(iter(models.values()))
+    return {
+        "channels": list(first.channels),
+        "centre": list(first.scaling.centre),
+        "spread": list(first.scaling.spread),
+        "step": first.step,
+        "slow": first.slow,
+        "smoothing": first.smoothing,
+        "time_column": first.time_column,
+        "day_first": first.day_first,
+        "detectors": {
+            name: {
+                "usual_score": model.usual.score,
+                "usual_residual": list(model.usual.residual),
+                "rule": model.rule.to_dict(),
+            }
+            for name, model in models.items()
+        },
+    }

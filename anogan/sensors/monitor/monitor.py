@@ -1,0 +1,193 @@
+"""The monitor itself: messages -> rows -> scores -> alarm changes, each kept on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anogan.errors import SampleError
+from anogan.files import write_text
+from anogan.runs import bundle
+from anogan.sensors.alarms import AlarmTracker
+from anogan.sensors.model import SignalModel
+from anogan.sensors.monitor.rows import Row, RowReader
+
+STATE = "state.json"
+ALARMS = "alarms.jsonl"
+PER_DECADE = 20  # classes of the latencies' histogram
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a source delivers: text, when it arrived (s, monotonic), where the source stands after it, and whether it
+    may have been delivered before."""
+
+    text: str
+    arrived: float
+    position: Any = None
+    again: bool = False
+
+
+class Latencies:
+    """Times from a row's arrival to its score, in classes, so that any number of rows takes the same memory."""
+
+    def __init__(self) -> None:
+        self.classes = np.zeros(12 * PER_DECADE, dtype=np.int64)  # from 1 microsecond on
+
+    def add(self, seconds: NDArray[np.float64]) -> None:
+        """Times (n,) in seconds."""
+        places = (PER_DECADE * np.log10(np.maximum(seconds, 1e-6) / 1e-6)).astype(int)
+        np.add.at(self.classes, np.minimum(places, len(self.classes) - 1), 1)
+
+    def quantile(self, q: float) -> float:
+        """In seconds, to a ninth of its value; NaN before the first row."""
+        total = int(self.classes.sum())
+        if not total:
+            return math.nan
+        place = int(np.searchsorted(np.cumsum(self.classes), q * total))
+        return float(1e-6 * 10 ** ((place + 0.5) / PER_DECADE))
+
+
+class LiveMonitor:
+    """Follows one stream. Its folder holds state.json, from which it goes on, and alarms.jsonl, a line per change.
+
+    Each change is written exactly once, whenever the process is stopped: a source repeats what was not saved, and the
+    file is cut back to what was. `outbox` holds the changes not yet confirmed by whom they are sent to.
+    """
+
+    def __init__(
+        self, path: Path, folder: Path, source: str, detector: str | None = None, device: str = "auto"
+    ) -> None:
+        self.model = SignalModel.load(path, detector, device)
+        self.name, self.folder, self.source = bundle.run_name(path), folder, source
+        self.digest = bundle.digest(path)
+        self.scorer, self.reader = self.model.scorer(), RowReader(self.model)
+        self.tracker = AlarmTracker(self.model.rule, self.model.channels)
+        self.malformed, self.repeated, self.written = 0, 0, 0
+        self.position: Any = None
+        self.outbox: list[dict[str, Any]] = []
+        self.latencies, self.score = Latencies(), math.nan
+        self.saved, self.unsaved = -math.inf, False  # when (s, monotonic); whether rows have come since
+        self.complaints: list[str] = []  # of the last messages
+        folder.mkdir(parents=True, exist_ok=True)
+        self.notice = self._restore()
+
+    def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[dict[str, Any]]:
+        """Score the rows of these messages and return the alarm changes. Saves if there are any, or if the last time
+        was `patience` seconds ago."""
+        rows: list[Row] = []
+        newest = self.scorer.clock.last
+        for message in messages:
+            fresh = self._rows(message, newest)
+            newest = max([newest, *(row.time for row in fresh)])
+            rows += fresh
+        changes = self._score(rows)
+        self._append(changes)
+        self.outbox += changes
+        self.position, self.unsaved = messages[-1].position, True
+        if changes or time.monotonic() - self.saved >= patience:
+            self.save()
+        self.latencies.add(time.monotonic() - np.array([message.arrived for message in messages]))
+        return changes
+
+    def _rows(self, message: Message, newest: float) -> list[Row]:
+        """Those of a message that have not been scored; what may have come before is told by its time."""
+        try:
+            rows = self.reader.parse(message.text)
+        except SampleError as error:
+            self.malformed += 1
+            self.complaints.append(str(error))
+            return []
+        fresh = [row for row in rows if not message.again or row.time > newest]
+        self.repeated += len(rows) - len(fresh)
+        return fresh
+
+    def _score(self, rows: list[Row]) -> list[dict[str, Any]]:
+        if not rows:
+            return []
+        times, values = np.array([row.time for row in rows]), np.array([row.values for row in rows])
+        found = self.scorer.push(times, values)
+        known = found.score[np.isfinite(found.score)]
+        self.score = float(known[-1]) if len(known) else self.score
+        changes = self.tracker.push([row.stamp for row in rows], found.score, found.shares)
+        return [alarm.change(self.name) for _, alarm in changes]
+
+    # What is on disk.
+
+    def _append(self, changes: list[dict[str, Any]]) -> None:
+        if changes:
+            with (self.folder / ALARMS).open("a") as stream:
+                stream.writelines(json.dumps(change) + "\n" for change in changes)
+                stream.flush()
+                os.fsync(stream.fileno())
+                self.written = stream.tell()
+
+    def confirm(self, identities: Sequence[str]) -> None:
+        """These changes have arrived and need not be sent again."""
+        if identities:
+            self.outbox = [change for change in self.outbox if change["id"] not in identities]
+            self.save()
+
+    def save(self) -> None:
+        state = {
+            "model": self.digest,
+            "source": self.source,
+            "position": self.position,
+            "columns": self.reader.columns,
+            "delimiter": self.reader.delimiter,
+            "read": self.reader.read,
+            "malformed": self.malformed,
+            "repeated": self.repeated,
+            "written": self.written,
+            "outbox": self.outbox,
+            "scorer": self.scorer.state(),
+            "tracker": self.tracker.state(),
+        }
+        write_text(self.folder / STATE, json.dumps(state, allow_nan=False))
+        self.saved, self.unsaved = time.monotonic(), False
+
+    def _restore(self) -> str:
+        """Go on from state.json; says so, or why not, or nothing where there is none."""
+        file = self.folder / STATE
+        if not file.exists():
+            return ""
+        try:
+            state = json.loads(file.read_text())
+            self.position = state["position"] if state["source"] == self.source else None
+            self.written, self.outbox = int(state["written"]), state["outbox"]
+            self.tracker.alarms = int(state["tracker"]["alarms"])
+            if state["columns"] and set(self.model.channels) <= set(state["columns"]):
+                self.reader.header(state["columns"], state["delimiter"])
+            self.reader.read = int(state["read"])
+            if state["model"] == self.digest:
+                self.scorer.restore(state["scorer"])
+                self.tracker.restore(state["tracker"])
+                self.malformed, self.repeated = int(state["malformed"]), int(state["repeated"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SampleError(f"{file} cannot be read ({error!r}); delete it to start anew") from None
+        if (self.folder / ALARMS).exists():
+            os.truncate(self.folder / ALARMS, self.written)
+        if state["model"] != self.digest:
+            return "the model has changed since the monitor last ran; its window fills anew"
+        return f"going on after {self.scorer.seen:,} rows"
+
+    def status(self) -> str:
+        """One line of counts."""
+        clock, rule = self.scorer.clock, self.model.rule
+        alarm = f"ALARM {self.tracker.current.number}" if self.tracker.current else "healthy"
+        p50, p99 = (1000 * self.latencies.quantile(q) for q in (0.5, 0.99))
+        odd = {"malformed": self.malformed, "late": clock.late, "repeated": self.repeated, "gaps": clock.gaps}
+        counts = "".join(f", {count} {name}" for name, count in odd.items() if count)
+        return (
+            f"{alarm}  score {self.score:.4g} of {rule.threshold:.4g}  {self.scorer.seen:,} rows{counts}  "
+            f"latency {p50:.3g} ms, 99 % {p99:.3g} ms"
+        )

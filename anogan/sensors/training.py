@@ -1,0 +1,138 @@
+"""The main job on a recording of sensors: train on healthy operation, score another one, adapt to a new day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anogan import parallel
+from anogan.config.runs import AlarmConfig, SignalRunConfig
+from anogan.detectors import Detector, SubspaceGAN
+from anogan.detectors.calibration import Floats
+from anogan.errors import SampleError
+from anogan.gan.inversion import OnRows
+from anogan.gan.networks import GAN
+from anogan.runs import bundle
+from anogan.runs.directory import Run
+from anogan.runs.training import Stage, row_counter, silent, starts, train_networks
+from anogan.sensors.alarms import AlarmRule
+from anogan.sensors.healthy import Healthy, Part, block_of, parts_of
+from anogan.sensors.model import SignalModel, about_signals
+from anogan.sensors.recordings import Recording
+from anogan.sensors.scoring import RowScorer, Usual, channel_residuals
+
+
+def train_recording(
+    run: Run,
+    recording: Recording,
+    healthy: Healthy,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
+) -> dict[str, SignalModel]:
+    """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
+
+    Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `pipeline.train_networks`.
+    """
+    config = run.config
+    assert isinstance(config, SignalRunConfig)
+    gan, detectors = train_networks(
+        run, healthy.x, healthy.x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
+    )
+    if parallel.rank():
+        return {}
+    models = {}
+    for name, detector in detectors.items():
+        total = starts(detector) * len(healthy.x_held_out)
+        with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
+            models[str(name)] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
+    about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
+    bundle.save(run.path / "bundle", gan, detectors, about | {"signal": about_signals(models)})
+    return models
+
+
+def calibrated(
+    detector: Detector,
+    gan: GAN,
+    healthy: Healthy,
+    recording: Recording,
+    config: SignalRunConfig,
+    on_rows: OnRows | None = None,
+) -> SignalModel:
+    """A detector with the trained networks, and alarms.
+
+    What a detector remembers comes from all healthy rows, for a machine changes slowly and the last rows are the most
+    like tomorrow's. Scores for the thresholds come from held-out stretches, each scored while the detector remembers
+    all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
+    """
+    x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
+    if isinstance(detector, SubspaceGAN):
+        detector.slow = healthy.slow > 1
+    detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
+    usual = usual_of(detector, x_held_out)
+    scores = []
+    for i, fold in enumerate(healthy.folds):
+        if detector.remembered:
+            detector.remember(healthy.without(i))
+
+        def scorer() -> RowScorer:
+            return RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
+
+        scores += scores_of(scorer, fold.parts, healthy.block)
+    if detector.remembered:
+        detector.remember(healthy.every.numpy())
+    return SignalModel(
+        detector,
+        recording.channels,
+        healthy.scaling,
+        recording.step,
+        healthy.slow,
+        smoothing,
+        usual,
+        calibrate(detector, scores, healthy.block, recording.step, config.alarm),
+        config.signal.time_column,
+        config.signal.day_first,
+    )
+
+
+def usual_of(detector: Detector, x: NDArray[np.float32]) -> Usual:
+    """From windows x (n, channels, window) of healthy operation that the networks were not trained on."""
+    found = detector.explain(x)
+    residual = channel_residuals(found.anomaly_map).mean(0)
+    return Usual(float(found.score.mean()), tuple(map(float, np.maximum(residual, 1e-12))))
+
+
+def scores_of(scorer: Callable[[], RowScorer], parts: list[Part], block: int) -> list[Floats]:
+    """The scores that calibrate, of each part by a scorer of its own."""
+    scores = []
+    for part in parts:
+        scoring = scorer()
+        score = scoring.push(part.time, part.values).score[part.first(scoring.warm_up, block) :]
+        scores.append(score[np.isfinite(score)])
+    return scores
+
+
+def calibrate(detector: Detector, scores: list[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
+    """Thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
+    detector.restore(detector.gan_, np.concatenate(scores), detector.map_scale_, detector.memory_)
+    return AlarmRule.calibrate(scores, block, step, config)
+
+
+def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> SignalModel:
+    """The same networks with thresholds from another healthy recording: the machine, its load or its surroundings have
+    changed for good. An empty `budget` keeps the model's."""
+    for i, name in enumerate(recording.channels):
+        if np.isnan(recording.values[:, i]).all():
+            raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
+    window, rule = model.detector.gan_.shape[1], model.rule
+    config = AlarmConfig(budget or rule.budget, rule.persist)
+    parts = parts_of(replace(recording, step=model.step), slice(0, len(recording)))
+    block = block_of(config, parts, window, model.slow, "the recording holds")
+    if max(len(part.time) for part in parts) - window + 1 >= rule.block:
+        block = rule.block
+    scores = scores_of(model.scorer, parts, block)
+    return replace(model, rule=calibrate(model.detector, scores, block, model.step, config))

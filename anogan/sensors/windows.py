@@ -1,0 +1,38 @@
+"""Cutting long series and large photos into samples of one size."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anogan.windows import cut_windows
+
+Rows = NDArray[np.float64]
+ENOUGH = 8  # slow windows, one after another, that tell what is usual
+
+
+def slow_scale(n_rows: int, window: int, slow: int) -> int:
+    """Rows of a block of the slow scale: `slow`, or 1 = none where not even ENOUGH slow windows fit into `n_rows`."""
+    return slow if n_rows >= ENOUGH * window * slow else 1
+
+
+def lead_in(rows: Rows, window: int, slow: int) -> Rows:
+    """What stands before the first rows (at least `window`, channels) of a segment: their mean, until there are enough
+    for the slow scale."""
+    return np.repeat(rows[:window].mean(0, keepdims=True), window * (slow - 1), axis=0)
+
+
+def cut_scales(x: NDArray[np.float32], window: int, slow: int, stride: int = 1) -> NDArray[np.float32]:
+    """x (channels, length) -> every `stride`-th sample (n, channels or 2 channels, window) of window * slow rows.
+
+    Beside the sample's last `window` rows stand the means of its blocks of `slow` rows; slow = 1: they do not.
+    """
+    fast = cut_windows(x[:, window * (slow - 1) :], window, stride)
+    if slow == 1:
+        return fast
+    ends = x.shape[1] - slow + 1
+    means = reduce(np.add, (x[:, i : ends + i] for i in range(slow))) / np.float32(slow)
+    blocks = cut_windows(means, (window - 1) * slow + 1, stride)[:, :, ::slow]
+    return np.concatenate([fast, blocks], axis=1)

@@ -1,0 +1,171 @@
+"""The machine that a model of signals watches: rows in, scores and alarms out to everyone who listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from anogan.detectors.calibration import p_values
+from anogan.errors import SampleError
+from anogan.sensors.alarms import AlarmTracker
+from anogan.sensors.model import SignalModel
+from anogan.sensors.scoring import RowScorer
+from anogan.serve.limits import Refusal
+from anogan.serve.loaded import Loaded
+from anogan.serve.tables import Table, Unanswered, alarm_as_json, known, read, rows
+
+HISTORY = 1000  # rows told to a new listener
+BEHIND = 256  # events that a listener may be behind before it is let go
+HEARTBEAT = 15.0  # seconds
+ENDED = ""
+NOTHING: dict[str, Any] = {"rows": [], "shares": {}, "alarm": None}
+
+
+def event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+
+
+class Feed:
+    """Scores rows in the worker's thread and tells of them in the event loop's."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded, self.lock = loaded, threading.Lock()
+        self.scorer, self.tracker = _fresh(loaded.signals)
+        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+        self.last = NOTHING  # that was told of rows: them, the shares of the last one, and the alarm after it
+        self.begun: dict[str, Any] | None = None  # the alarm that goes on, as it was told when it began
+        self.listeners: set[asyncio.Queue[str]] = set()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
+
+    # In the worker's thread.
+
+    def push(self, asked: Sequence[Table]) -> list[dict[str, Any] | Unanswered]:
+        """How many rows each request had, and the alarm after them."""
+        with self.lock:
+            return [self._push(table) for table in asked]
+
+    def _push(self, table: Table) -> dict[str, Any] | Unanswered:
+        model = self.loaded.signals
+        try:
+            recording = read(model, table)
+        except (SampleError, Refusal) as error:
+            return error
+        time, stamps = recording.time, recording.stamps.tolist()
+        if not model.time_column:  # rows are counted from the first request on
+            time = time + self.scorer.seen
+            stamps = time.astype(int).tolist()
+        found = self.scorer.push(time, recording.values)
+        changed = self.tracker.push(stamps, found.score, found.shares)
+        changes = [alarm_as_json(alarm.change(self.loaded.name)) for _, alarm in changed]
+        p_value = np.full(len(time), np.nan)
+        scored = np.isfinite(found.score)
+        p_value[scored] = p_values(model.detector.calibration_scores_, found.score[scored])
+        last = slice(-HISTORY, None)
+        shares = dict(zip(model.channels, map(known, found.shares[-1].tolist()), strict=True)) if scored[-1] else {}
+        current = self.tracker.ongoing()
+        alarm = alarm_as_json(current.to_dict()) if current else None
+        new = {"rows": rows(stamps[last], found.score[last], p_value[last]), "shares": shares, "alarm": alarm}
+        self._tell(self._spread, new, changes)
+        return {"rows": len(time), "alarm": alarm, "changes": changes}
+
+    def renew(self, loaded: Loaded) -> None:
+        """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
+        with self.lock:
+            scorer, tracker = _fresh(loaded.signals)
+            kept = _same_rows(self.loaded.signals, loaded.signals)
+            if kept:
+                scorer.restore(_carried(self.scorer, self.loaded.signals, loaded.signals))
+                tracker.restore(self.tracker.state())
+            tracker.alarms = self.tracker.alarms
+            self.loaded, self.scorer, self.tracker = loaded, scorer, tracker
+        self._tell(self._spread_model, loaded.describe(), kept)
+
+    def _tell(self, action: Any, *arguments: Any) -> None:
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(action, *arguments)
+
+    # In the event loop's thread.
+
+    def _spread(self, new: dict[str, Any], changes: list[dict[str, Any]]) -> None:
+        self.history.extend(new["rows"])
+        self.last = new
+        self._send(event("rows", new))
+        for change in changes:
+            self.begun = change if change["change"] == "begin" else None
+            self._send(event("alarm", change))
+
+    def _spread_model(self, described: dict[str, Any], kept: bool) -> None:
+        if not kept:
+            self.history.clear()
+            self.last, self.begun = NOTHING, None
+        self._send(event("model", described | {"kept": kept}))
+
+    def _send(self, text: str) -> None:
+        for listener in list(self.listeners):
+            if listener.full():  # it does not read; what it missed would be missing in its chart
+                self.listeners.discard(listener)
+                _end(listener)
+            else:
+                listener.put_nowait(text)
+
+    async def events(self) -> AsyncIterator[str]:
+        """What has been, then what comes, until the server or the listener goes."""
+        listener: asyncio.Queue[str] = asyncio.Queue(BEHIND)
+        past = event("rows", self.last | {"rows": list(self.history)})
+        past += event("alarm", self.begun) if self.begun else ""
+        self.listeners.add(listener)
+        if self.closed:
+            _end(listener)
+        try:
+            yield past
+            while True:
+                try:
+                    text = await asyncio.wait_for(listener.get(), HEARTBEAT)
+                except TimeoutError:
+                    text = ": still here\n\n"
+                if text == ENDED:
+                    return
+                yield text
+        finally:
+            self.listeners.discard(listener)
+
+    def close(self) -> None:
+        """End all streams of events."""
+        self.closed = True
+        for listener in list(self.listeners):
+            _end(listener)
+
+
+def _end(listener: asyncio.Queue[str]) -> None:
+    if listener.full():
+        listener.get_nowait()
+    listener.put_nowait(ENDED)
+
+
+def _fresh(model: SignalModel) -> tuple[RowScorer, AlarmTracker]:
+    return model.scorer(), AlarmTracker(model.rule, model.channels)
+
+
+def _same_rows(old: SignalModel, new: SignalModel) -> bool:
+    def looks_at(model: SignalModel) -> tuple[Any, ...]:
+        return model.channels, model.step, model.detector.gan_.shape, model.slow, model.time_column
+
+    return looks_at(old) == looks_at(new)
+
+
+def _carried(scorer: RowScorer, old: SignalModel, new: SignalModel) -> dict[str, Any]:
+    """The old scorer's state in the new model's units."""
+    state = scorer.state()
+    values = scorer.rows * np.array(old.scaling.spread) + np.array(old.scaling.centre)
+    if old.scaling != new.scaling:
+        state["rows"] = new.scaling.apply(values).tolist()
+    if old.usual != new.usual:
+        state["average"] = new.usual.score
+    return state

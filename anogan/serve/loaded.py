@@ -1,0 +1,189 @@
+"""Models as they are served: loaded, described, and asked about photos and tables."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+import anogan
+from anogan.detectors.calibration import Floats
+from anogan.digits.model import SampleModel
+from anogan.errors import BundleError, SampleError
+from anogan.photos.model import PhotoModel
+from anogan.pictures.files import Pixels, read_photo
+from anogan.pictures.framing import Framing
+from anogan.pictures.verdicts import Inspection, Inspector
+from anogan.runs import bundle
+from anogan.sensors.model import SignalModel, score_recording
+from anogan.serve.limits import Refusal
+from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
+
+Kind = Literal["photos", "samples", "signals"]
+MOST = 1000  # calibration scores told
+Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, what is said -> the answer
+
+
+class Upload(NamedTuple):
+    """One photo of a request: its name, to be echoed, its contents or why they are not looked at, its pixels."""
+
+    name: str
+    content: bytes | SampleError
+    pixels: int
+
+
+class Photos(NamedTuple):
+    """What is asked about photos, and in which form it is answered."""
+
+    uploads: Sequence[Upload]
+    tell: Tell
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model in memory, and which one it is."""
+
+    name: str
+    kind: Kind
+    sha256: str
+    trained_on: str
+    since: datetime
+    model: PhotoModel | SampleModel | SignalModel
+    detector_name: str
+
+    @classmethod
+    def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
+        """From a run or bundle. Raises `BundleError` where it cannot be trusted, or is replaced meanwhile."""
+        sha256, manifest = bundle.digest(path), bundle.read_manifest(path)
+        about = manifest["about"]
+        kind: Kind = "photos" if "photo" in about else "signals" if "signal" in about else "samples"
+        model: PhotoModel | SampleModel | SignalModel
+        if kind == "photos":
+            model = PhotoModel.load(path, device=device)
+        elif kind == "signals":
+            model = SignalModel.load(path, device=device)
+        else:
+            detector = bundle.load(path, device=device)
+            shape = detector.gan_.shape
+            if len(shape) != 3 or shape[0] not in (1, 3):
+                raise BundleError(f"{path} scores samples of shape {shape}, which no image has")
+            model = SampleModel(detector, Framing(shape, resize=False))
+        if bundle.digest(path) != sha256:
+            raise BundleError(f"{path} has been replaced while it was read")
+        trained_on = Path(str(about.get("data", ""))).name  # the folder is no client's business
+        return cls(name, kind, sha256, trained_on, datetime.now(UTC), model, next(iter(manifest["detectors"])))
+
+    @property
+    def inspector(self) -> Inspector:
+        assert not isinstance(self.model, SignalModel)
+        return self.model
+
+    @property
+    def signals(self) -> SignalModel:
+        assert isinstance(self.model, SignalModel)
+        return self.model
+
+    def describe(self) -> dict[str, Any]:
+        """What a client is told of it, as JSON."""
+        detector = self.model.detector
+        about: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "detector": self.detector_name,
+            "terms": list(detector.terms),
+            "shape": list(detector.gan_.shape),
+            "threshold": detector.threshold_,
+            "false_alarm_rate": detector.false_alarm_rate,
+            "sha256": self.sha256,
+            "trained on": self.trained_on,
+            "versions": {
+                "anogan": anogan.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "loaded": self.since.isoformat(timespec="seconds"),
+            "calibration": thinned(detector.calibration_scores_),
+            "n_calibration": len(detector.calibration_scores_),
+        }
+        return about | (self._of_signals() if self.kind == "signals" else self._of_photos())
+
+    def _of_photos(self) -> dict[str, Any]:
+        framing = self.inspector.framing
+        return {"crop": list(framing.crop), "tiles": framing.overlap is not None}
+
+    def _of_signals(self) -> dict[str, Any]:
+        model = self.signals
+        rule = {key: value for key, value in model.rule.to_dict().items() if key != "peaks"}
+        return {
+            "channels": list(model.channels),
+            "step": model.step,
+            "window": model.detector.gan_.shape[1],
+            "threshold": model.rule.threshold,  # what a row's score is compared with
+            "alarm": rule,
+        }
+
+    # Work: what is asked in several requests -> an answer or error for each.
+
+    def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
+        """Answers for each request's photos, decoded one after another and forgotten."""
+        uploads = [(upload, photos.tell) for photos in asked for upload in photos.uploads]
+        answers = iter([answer for part in portions(uploads) for answer in self._look(part)])
+        return [[next(answers) for _ in photos.uploads] for photos in asked]
+
+    def _look(self, uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[Any]:
+        photos = [_read(upload, self.inspector.detector.gan_.shape[0]) for upload, _ in uploads]
+        for (upload, tell), photo, said in zip(uploads, photos, self.inspector.inspect(photos), strict=True):
+            yield tell(upload.name, photo, said)
+
+    def score(self, asked: Sequence[Table]) -> list[Scored | Unanswered]:
+        """Rows and alarms of each table, from a fresh state."""
+        return [self._score(table) for table in asked]
+
+    def _score(self, table: Table) -> Scored | Unanswered:
+        try:
+            recording = read(self.signals, table)
+        except (SampleError, Refusal) as error:
+            return error
+        watched = score_recording(self.signals, recording)
+        about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes)}
+        return Scored.of(
+            about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table
+        )
+
+
+TOGETHER = 1 << 24  # pixels in memory at once, unless a single photo has more
+
+
+def portions(uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[list[tuple[Upload, Tell]]]:
+    """In order, as many at once as memory allows."""
+    part: list[tuple[Upload, Tell]] = []
+    for upload in uploads:
+        if part and sum(other.pixels for other, _ in [*part, upload]) > TOGETHER:
+            yield part
+            part = []
+        part.append(upload)
+    if part:
+        yield part
+
+
+def _read(upload: Upload, channels: int) -> Pixels | SampleError:
+    if isinstance(upload.content, SampleError):
+        return upload.content
+    try:
+        return read_photo(io.BytesIO(upload.content), channels)
+    except SampleError as error:
+        return error
+
+
+def thinned(scores: Floats) -> list[float]:
+    """At most MOST of sorted scores, evenly spaced, the first and the last among them."""
+    places = np.unique(np.linspace(0, len(scores) - 1, min(MOST, len(scores))).round().astype(int))
+    return [float(score) for score in scores[places]]

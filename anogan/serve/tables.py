@@ -1,0 +1,110 @@
+"""Tables of signals as they come from a client, and their scores as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from anogan.detectors.calibration import Floats
+from anogan.errors import SampleError
+from anogan.pictures.verdicts import short
+from anogan.sensors.dialect import with_points
+from anogan.sensors.model import SignalModel
+from anogan.sensors.recordings import MOST_COLUMNS, Recording, read_text
+from anogan.serve.limits import Refusal
+
+NAME = "the table"  # what a client sent, in errors
+MOST = 1_000_000  # rows of a request
+PORTION = 1000  # rows made into JSON at once, so that other threads get their turn
+Unanswered = SampleError | Refusal
+
+
+class Table(NamedTuple):
+    """What a client sent: delimited text, or JSON."""
+
+    content: bytes
+    is_json: bool
+
+
+class Rows(BaseModel):
+    """A table as JSON."""
+
+    model_config = ConfigDict(strict=True)
+
+    columns: list[str]
+    rows: list[list[float | str | None]]
+
+
+def read(model: SignalModel, table: Table) -> Recording:
+    """Raises `SampleError` where it cannot be used, `Refusal` where it is too long."""
+    if not table.is_json and table.content.count(b"\n") > MOST + 1:
+        raise Refusal(413, f"more than {MOST:,} rows")
+    content = _from_json(table.content) if table.is_json else read_text(table.content, NAME)
+    return model.read_table(content, NAME)
+
+
+def _from_json(content: bytes) -> pd.DataFrame:
+    try:
+        sent = Rows.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SampleError(f"{place + ': ' if place else ''}{first['msg']}") from None
+    if len(sent.columns) > MOST_COLUMNS:
+        raise SampleError(f"{len(sent.columns):,} columns, more than {MOST_COLUMNS:,}")
+    if len(sent.rows) > MOST:
+        raise Refusal(413, f"more than {MOST:,} rows")
+    lengths = {len(row) for row in sent.rows} - {len(sent.columns)}
+    if lengths:
+        raise SampleError(f"a row has {lengths.pop()} values, expected {len(sent.columns)}")
+    return with_points(pd.DataFrame(sent.rows, columns=sent.columns))
+
+
+class Scored(NamedTuple):
+    """How many rows a table had, how many alarms, and all that is said of it as JSON."""
+
+    rows: int
+    alarms: int
+    content: bytes
+
+    @classmethod
+    def of(cls, about: dict[str, Any], table: pd.DataFrame) -> Scored:
+        """A table with time, score, p_value and alarm, and what else is said."""
+        head = json.dumps(about, allow_nan=False)[:-1]
+        text = ", ".join(json.dumps(part, allow_nan=False)[1:-1] for part in _parts(table))
+        return cls(len(table), len(about["alarms"]), f'{head}, "rows": [{text}]}}'.encode())
+
+
+def _parts(table: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
+    for begin in range(0, len(table), PORTION):
+        part = table.iloc[begin : begin + PORTION]
+        found = rows(part["time"].tolist(), part["score"].to_numpy(), part["p_value"].to_numpy())
+        yield [row | {"alarm": alarm} for row, alarm in zip(found, part["alarm"].tolist(), strict=True)]
+
+
+def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[dict[str, Any]]:
+    """Rows as JSON, null where there is no score yet."""
+    return [
+        {"time": finite(time), "score": known(s), "p_value": known(p)}
+        for time, s, p in zip(stamps, score.tolist(), p_value.tolist(), strict=True)
+    ]
+
+
+def alarm_as_json(alarm: dict[str, Any]) -> dict[str, Any]:
+    """Its times may be what no number could be read from."""
+    return alarm | {name: finite(alarm[name]) for name in ("start", "end")}
+
+
+def known(value: float) -> float | None:
+    """As in the tables, None for NaN."""
+    return short(value) if math.isfinite(value) else None
+
+
+def finite(value: Any) -> Any:
+    """None for NaN and infinity, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

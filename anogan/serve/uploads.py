@@ -1,0 +1,99 @@
+"""From a request to what is asked of a model, within the limits; client's names are only echoed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from anogan.errors import SampleError
+from anogan.pictures.files import count_pixels
+from anogan.serve.limits import Limits, Refusal
+from anogan.serve.loaded import Upload
+from anogan.serve.tables import Table
+
+FILES = 1000  # photos in a request
+HEADERS = 2  # requests whose photos' headers are read at once
+REQUEST = 10  # times the pixels of a photo: those of a request
+GONE = 499  # told to nobody, but counted
+NAME = 200  # characters of a file's name
+T = TypeVar("T")
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_uploads(request: Request, limits: Limits, headers: asyncio.Semaphore) -> list[Upload]:
+    """The photos of a request, with their pixels counted; so many requests at once as `headers` lets pass, so that
+    threads remain for everything else that is asked."""
+    kind = media_type(request)
+    if kind == "multipart/form-data":
+        files = await _parts(request)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        files = [("image", await request.body())]
+    else:
+        raise Refusal(415, "expected image/*, application/octet-stream or multipart/form-data with parts named 'files'")
+    async with headers:
+        uploads = await run_in_threadpool(lambda: [_upload(name, content, limits) for name, content in files])
+    if len(uploads) == 1 and isinstance(uploads[0].content, SampleError):
+        raise uploads[0].content
+    if sum(upload.pixels for upload in uploads) > REQUEST * limits.max_pixels:
+        raise Refusal(413, f"more than {REQUEST * limits.max_pixels / 1e6:g} megapixels in one request")
+    return uploads
+
+
+async def _parts(request: Request) -> list[tuple[str, bytes]]:
+    try:
+        async with request.form(max_files=FILES, max_fields=FILES) as form:
+            parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+            files = [(_shown(part.filename or ""), await part.read()) for part in parts]
+    except HTTPException as error:
+        raise Refusal(422, " ".join(str(error.detail).split())) from None
+    if not files:
+        raise Refusal(422, "no file in parts named 'files'")
+    return files
+
+
+def _shown(name: str) -> str:
+    return "".join(c for c in name if c.isprintable())[:NAME]
+
+
+def _upload(name: str, content: bytes, limits: Limits) -> Upload:
+    try:
+        return Upload(name, content, count_pixels(io.BytesIO(content), limits.max_pixels))
+    except SampleError as error:
+        return Upload(name, error, 0)
+
+
+async def read_table(request: Request) -> Table:
+    """Rows of signals as CSV or JSON. Other types are refused, so that no foreign page can send them."""
+    kind = media_type(request)
+    if kind not in ("text/csv", "application/json"):
+        raise Refusal(415, 'expected text/csv, or application/json {"columns": [...], "rows": [[...], ...]}')
+    return Table(await request.body(), kind == "application/json")
+
+
+async def unless_gone(request: Request, answer: Awaitable[T]) -> T:
+    """The answer, or `Refusal` when the client goes before it is there: it is then not waited for."""
+    task, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Refusal(GONE, "the client has gone")
+    finally:
+        for each in (task, gone):
+            each.cancel()
+
+
+async def _gone(request: Request) -> None:
+    message: Any = {}
+    while message.get("type") != "http.disconnect":
+        message = await request.receive()

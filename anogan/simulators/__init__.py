@@ -1,0 +1,1 @@
+"""Built-in data for demos and tests: a pump and circuit boards."""
