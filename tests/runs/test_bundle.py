@@ -265,3 +265,24 @@ def test_saving_leaves_nothing_beside_the_bundle_and_replaces_what_lay_there(tmp
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
         assert bundle.read_manifest(tmp_path)["about"] == {"seed": seed}
         assert not (tmp_path / "bundle/stray.txt").exists()
+
+
+def test_the_seal_does_not_hang_on_the_order_of_keys(copy: Path) -> None:
+    manifest = json.loads((copy / "bundle.json").read_text())
+    turned = {name: manifest[name] for name in reversed(manifest)}
+    (copy / "bundle.json").write_text(json.dumps(turned))
+    assert bundle.load(copy).threshold_
+
+
+def test_people_can_read_the_threshold(saved: Path) -> None:
+    entries = bundle.read_manifest(saved)["detectors"]
+    assert {name: entries[name]["threshold"] for name in NAMES} == {
+        name: bundle.load(saved, name).threshold_ for name in NAMES
+    }
+
+
+def test_a_bundle_of_another_format_says_which_one_it_has(copy: Path) -> None:
+    manifest = json.loads((copy / "bundle.json").read_text())
+    (copy / "bundle.json").write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(BundleError, match="has format 99; this version reads format"):
+        bundle.load(copy)

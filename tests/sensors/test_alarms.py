@@ -19,14 +19,19 @@ RULE = AlarmRule(2.0, 1.0, 0.5, 3, 50, 1.0, "1/day", (0.5, 1.0, 1.5, 2.0))
 
 
 def tracked(score: list[float], rule: AlarmRule = RULE, parts: int = 1) -> list[tuple[int, object, object]]:
-    """Row, start and end of every change, the rows given in `parts` to trackers that inherit each other's state."""
+    """Row, start and end of every change."""
+    return [(row, alarm.start, alarm.end) for row, alarm in followed(score, rule, parts)]
+
+
+def followed(score: list[float], rule: AlarmRule = RULE, parts: int = 1) -> list[tuple[int, Alarm]]:
+    """Row and alarm of every change, the rows given in `parts` to trackers that inherit each other's state."""
     changes, tracker, rows = [], AlarmTracker(rule, ("a", "b")), np.arange(len(score))
     for part in np.array_split(rows, parts):
         successor = AlarmTracker(rule, ("a", "b"))
         successor.restore(json.loads(json.dumps(tracker.state())))
         tracker = successor
         found = tracker.push(part.tolist(), np.array(score)[part], np.tile([0.25, 0.75], (len(part), 1)))
-        changes += [(int(part[row]), alarm.start, alarm.end) for row, alarm in found]
+        changes += [(int(part[row]), alarm) for row, alarm in found]
     return changes
 
 
@@ -65,7 +70,7 @@ def test_an_alarm_needs_rows_in_a_row_to_begin_and_to_end() -> None:
 @pytest.mark.parametrize("parts", [2, 5, 11])
 def test_what_is_remembered_across_parts_is_enough(parts: int) -> None:
     score = [0, 3, 3, 3, 1.5, 0, 0, 1.5, 0, 0, 0, 3, 3, 3, 3.0]
-    assert tracked(score, parts=parts) == tracked(score)
+    assert followed(score, parts=parts) == followed(score)
 
 
 def test_an_alarm_tells_its_peak_its_rarity_and_its_channels() -> None:
@@ -276,3 +281,85 @@ def test_an_ongoing_alarm_is_a_copy_of_how_it_stands() -> None:
     assert (before.peak, list(before.shares)) == (3.0, ["a", "b"])
     assert (after.peak, list(after.shares)) == (5.0, ["b", "a"])
     assert after.shares == pytest.approx({"b": 10 / 13, "a": 3 / 13}, abs=1e-4)
+
+
+def test_alarms_are_counted_from_one_and_each_needs_its_rows_anew() -> None:
+    """A row above the threshold right after an alarm is the first, and so is one below the release level in it."""
+    changes = followed([3, 3, 3, 0, 0, 0, 3, 3, 0, 3, 3, 3, 0, 0, 1.5, 0, 0, 0])
+    assert [(row, alarm.number, alarm.end is None) for row, alarm in changes] == [
+        (2, 1, True),
+        (5, 1, False),
+        (11, 2, True),
+        (17, 2, False),
+    ]
+
+
+def test_a_score_at_a_level_is_not_beyond_it() -> None:
+    at = RULE.threshold, RULE.release, RULE.usual
+    assert tracked([at[0]] * 9) == []
+    assert len(tracked([3, 3, 3, *[at[1]] * 9])) == 1
+    (_, alarm), *_ = followed([*[at[2]] * 20, 3, 3, 3])
+    assert alarm.rise == 23, "never below what is usual"
+
+
+def test_a_rise_of_half_a_block_is_slow() -> None:
+    quiet = [0.0] * 5
+    (_, slow), *_ = followed([*quiet, *[1.0] * 22, 3, 3, 3])
+    (_, sudden), *_ = followed([*quiet, *[1.0] * 21, 3, 3, 3])
+    assert (slow.rise, slow.kind) == (25, "slow")
+    assert (sudden.rise, sudden.kind) == (24, "sudden")
+
+
+def test_after_an_alarm_a_rise_counts_from_its_end() -> None:
+    *_, (_, second) = followed([3, 3, 3, 0, 0, 0, 1, 1, 3, 3, 3])
+    assert (second.number, second.rise) == (2, 5)
+
+
+def test_seconds_are_rows_times_the_step() -> None:
+    """The same rows ten seconds apart, and a tenth of the budget, ask for the same threshold."""
+    score = np.random.default_rng(0).standard_normal(5000)
+    apart = AlarmRule.calibrate([score], 100, 10.0, AlarmConfig("2/hour", persist=1))
+    close = AlarmRule.calibrate([score], 100, 1.0, AlarmConfig("20/hour", persist=1))
+    assert (apart.threshold, apart.budget) == (close.threshold, "2/hour")
+    assert apart.promised == pytest.approx(close.promised / 10)
+    assert apart.at_most == pytest.approx(close.at_most / 10)
+    (_, alarm), *_ = followed([0, 0, 0, 1, 1, 3, 3, 3], replace(RULE, step=10.0))
+    assert alarm.rise == 50
+    with pytest.warns(CalibrationWarning) as warned:
+        rule = AlarmRule.calibrate([score[:1000]], 100, 10.0, AlarmConfig())
+    (warning,) = warned
+    assert str(warning.message) == (
+        "2.78 hours of held-out healthy rows cannot support 1/week by themselves: they promise one false alarm in "
+        f"{in_words(1 / rule.promised)}; the threshold is extrapolated beyond what they promise; "
+        "hold out at least 1 week"
+    )
+    assert warning.filename == __file__
+
+
+def test_the_first_block_of_an_alarm_is_as_many_rows_as_a_block() -> None:
+    """What lasts for three rows in it decides how rare the alarm is, what has lasted one row later does not."""
+    rule = replace(RULE, threshold=0.7, release=0.1, usual=0.1, block=4)
+    for rows, rarest in ((1, 9.0), (2, 0.9)):  # of .9 from the beginning on, before three of 9
+        *_, (_, alarm) = followed([0.9] * (2 + rows) + [9.0] * 3 + [0.0] * 3, rule)
+        assert alarm.p_value == rule.p_value(rarest)
+
+
+def test_channels_share_what_is_above_zero_alone() -> None:
+    rule = replace(RULE, threshold=0.2, release=-1.0, usual=-2.0)
+    tracker = AlarmTracker(rule, ("a", "b"))
+    score = np.array([0.5, 0.5, 0.25, -0.5, 0.25])
+    shares = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    tracker.push([0, 1, 2, 3, 4], score, shares)
+    alarm = tracker.ongoing()
+    assert alarm is not None
+    assert alarm.shares == {"a": 0.5, "b": 0.5}, "of .25 each"
+
+
+def test_channels_of_equal_share_keep_their_order() -> None:
+    names = tuple("abcdefghijklmnopqrstuvwxyz")
+    tracker = AlarmTracker(RULE, names)
+    tracker.push([0, 1, 2], np.full(3, 3.0), np.full((3, 26), 1 / 26))
+    alarm = tracker.ongoing()
+    assert alarm is not None
+    assert tuple(alarm.shares) == names
+    assert set(alarm.shares.values()) == {0.0385}, "a hundredth of a per cent is enough"
