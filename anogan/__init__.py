@@ -16,20 +16,20 @@ __version__ = "0.1.0"
 # Imported at first use: `anogan --help` must not wait for torch.
 _HOME = {
     "load": "anogan.runs.bundle",
-    "EncoderConfig": "anogan.config.runs",
-    "GANConfig": "anogan.config.runs",
-    "LocatorConfig": "anogan.config.runs",
+    "EncoderConfig": "anogan.config.gan",
+    "GANConfig": "anogan.config.gan",
+    "LocatorConfig": "anogan.config.gan",
     "LocatorGAN": "anogan.detectors",
-    "NeighbourConfig": "anogan.config.runs",
-    "SearchConfig": "anogan.config.runs",
+    "NeighbourConfig": "anogan.config.detectors",
+    "SearchConfig": "anogan.config.gan",
     "DETECTORS": "anogan.detectors",
     "AnoGAN": "anogan.detectors",
     "Detector": "anogan.detectors",
     "FAnoGAN": "anogan.detectors",
     "Hybrid": "anogan.detectors",
     "NeighbourGAN": "anogan.detectors",
-    "PlacesConfig": "anogan.config.runs",
-    "SubspaceConfig": "anogan.config.runs",
+    "PlacesConfig": "anogan.config.detectors",
+    "SubspaceConfig": "anogan.config.detectors",
     "SubspaceGAN": "anogan.detectors",
 }
 

@@ -30,7 +30,7 @@ from anogan.files import write_text
 from anogan.runs.directory import Run
 from anogan.sensors.alarms import AlarmRule, AlarmTracker, persistent
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.sensors.monitor.monitor import LiveMonitor, Message
 from anogan.sensors.recordings import Recording, from_table, read_recording
 from anogan.sensors.training import train_recording
@@ -69,7 +69,7 @@ def trained(seed: int) -> Path:
         SENSORS,
         data=str(data),
         seed=seed,
-        signal=replace(SENSORS.signal, time_column="time", channels=tuple(CHANNELS)),
+        sensors=replace(SENSORS.sensors, time_column="time", channels=tuple(CHANNELS)),
         alarm=replace(SENSORS.alarm, budget=BUDGET),
     )
     started = Run.create(run, config)
@@ -81,8 +81,8 @@ def trained(seed: int) -> Path:
 
 
 @cache
-def model_of(seed: int) -> SignalModel:
-    return SignalModel.load(trained(seed), device="cpu")
+def model_of(seed: int) -> SensorModel:
+    return SensorModel.load(trained(seed), device="cpu")
 
 
 # One trial.
@@ -124,7 +124,7 @@ def recording_of(table: pd.DataFrame) -> Recording:
 class Watch:
     """The monitor's scorer and alarm rule, brought up to the onset of a day's faults, which all of them share."""
 
-    def __init__(self, model: SignalModel, day: int) -> None:
+    def __init__(self, model: SensorModel, day: int) -> None:
         self.model, self.begin = model, ONSETS[day] * HOUR // EVERY
         before = recording_of(Trial(None, 0.0, "sudden", day).simulate()).rows(slice(self.begin))
         scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
@@ -242,7 +242,7 @@ def rules(rule: AlarmRule) -> dict[str, AlarmRule]:
     }
 
 
-def trips(model: SignalModel, rule: AlarmRule, scored: pd.DataFrame) -> int:
+def trips(model: SensorModel, rule: AlarmRule, scored: pd.DataFrame) -> int:
     tracker = AlarmTracker(rule, model.channels)
     tracker.push(scored["time"].tolist(), scored["score"].to_numpy(), scored[list(model.channels)].to_numpy())
     return tracker.alarms

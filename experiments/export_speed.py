@@ -56,7 +56,7 @@ def trained(folder: Path) -> Iterator[tuple[str, Path, str]]:
     )
     for detector in digits.detectors:
         yield "digits, 28x28", folder / "digits", detector
-    photos = short(replace(PHOTOS, photo=replace(PHOTOS.photo, size=64)))
+    photos = short(replace(PHOTOS, photos=replace(PHOTOS.photos, size=64)))
     write_folder(folder / "boards", 120, 0, 0, PHOTO, 0)
     for name in ("whole", "tiles"):
         framing = replace(photos.photo, tiles=name == "tiles")
@@ -69,7 +69,7 @@ def trained(folder: Path) -> Iterator[tuple[str, Path, str]]:
         kind = "as 25 tiles of 64x64" if name == "tiles" else "shrunk to 64x64"
         yield f"photos, {PHOTO}x{PHOTO} in colour, {kind}", folder / name, "locatorgan"
     simulate(DAYS, 0, (), 10).to_csv(folder / "pump.csv", index=False)
-    signal = replace(SENSORS.signal, time_column="time", channels=tuple(CHANNELS))
+    signal = replace(SENSORS.sensors, time_column="time", channels=tuple(CHANNELS))
     sensors = replace(short(SENSORS), data=str(folder / "pump.csv"), signal=signal)
     recording = read_recording(folder / "pump.csv", "time", CHANNELS)
     run = Run.create(folder / "pump", sensors)

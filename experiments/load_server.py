@@ -27,7 +27,7 @@ from PIL import Image
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo
 from anogan.pictures.verdicts import Inspection, record, short
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.simulators import boards
 from anogan.simulators.pump import CHANNELS, simulate
 
@@ -122,7 +122,7 @@ def form(contents: Sequence[bytes]) -> bytes:
 
 
 def table_requests(name: str, path: Path) -> list[Sent]:
-    model = SignalModel.load(path, device="cpu")
+    model = SensorModel.load(path, device="cpu")
     found = []
     for i in range(PHOTOS):
         table = simulate(ROWS * EVERY, 100 + i, (), EVERY)[list(CHANNELS)].iloc[:ROWS]

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from anogan.budgets import per_second
 from anogan.config.presets import SENSORS
-from anogan.config.runs import SignalRunConfig
+from anogan.config.runs import SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
 from anogan.detectors.subspacegan import Subspace
@@ -35,7 +35,7 @@ from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 from anogan.runs.training import make_detector
 from anogan.sensors.healthy import Healthy, prepare
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.sensors.recordings import Recording, from_table
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.training import calibrated
@@ -57,12 +57,12 @@ Predict = Callable[[LabelledRecording, int], Iterator[tuple[str, Floats, NDArray
 BUDGET = "6/hour"  # for experiments of twenty minutes; chosen on injected faults (LOG.md)
 OWN = replace(SENSORS, alarm=replace(SENSORS.alarm, budget=BUDGET))
 # Our detector and what is left of it without each of its parts; the others take the same windows.
-OURS: dict[str, SignalRunConfig] = {
+OURS: dict[str, SensorRunConfig] = {
     "subspacegan": OWN,
     "without the GAN": replace(OWN, subspace=replace(OWN.subspace, residual_weight=0.0)),
     "windows in place of the GAN's residual": OWN,
     "without the components": replace(OWN, subspace=replace(OWN.subspace, residual_weight=1e6)),
-    "without smoothing": replace(OWN, signal=replace(OWN.signal, smoothing=1.0)),
+    "without smoothing": replace(OWN, sensors=replace(OWN.sensors, smoothing=1.0)),
     "fanogan": replace(OWN, detectors=("fanogan",)),
 }
 
@@ -80,17 +80,17 @@ class WithoutReconstruction(SubspaceGAN):
         return SubspaceGAN._unexplained(x, torch.zeros_like(x))
 
 
-def make(name: str, config: SignalRunConfig) -> Detector:
+def make(name: str, config: SensorRunConfig) -> Detector:
     detector = make_detector(config.detectors[0], config, "cpu")
     return WithoutReconstruction(**detector.get_params()) if name.startswith("windows") else detector
 
 
-def train(config: SignalRunConfig, healthy: Healthy, seed: int) -> GAN:
+def train(config: SensorRunConfig, healthy: Healthy, seed: int) -> GAN:
     gan = train_gan(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), config.gan, seed))
     return train_encoder(healthy.x, EncoderTraining(gan, config.encoder, seed))
 
 
-def fit(name: str, config: SignalRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SignalModel:
+def fit(name: str, config: SensorRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SensorModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)  # the promise is in the table
         return calibrated(make(name, config), gan, healthy, recording, config)
@@ -190,7 +190,7 @@ def run_cells(data: str, cases: list[LabelledRecording]) -> None:
 
 
 def false_alarms(
-    config: SignalRunConfig, seed: int, healthy_rows: Recording, watched: Recording, counted: NDArray[np.bool_]
+    config: SensorRunConfig, seed: int, healthy_rows: Recording, watched: Recording, counted: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Alarms that begin in the `counted` rows of `watched` beside what was promised for as many."""
     config = replace(config, seed=seed)

@@ -188,7 +188,7 @@ def fitted(folder: Path) -> FAnoGAN:
     detector = FAnoGAN(gan=gan.config, encoder=DEFAULT.encoder, device="cpu").adopt(
         gan, x[:500].numpy(), x[500:].numpy()
     )
-    bundle.save(folder, gan, {"fanogan": detector}, {"data": "random"})
+    bundle.save(folder, gan, {"fanogan": detector}, "digits", {"data": "random"})
     return detector
 
 

@@ -75,14 +75,14 @@ def refuse(path: Path, error: SampleError) -> None:
 def trained(config: PhotoRunConfig, folder: PhotoFolder) -> tuple[Run, Any]:
     """The run, finished, and its good parts."""
     run = Run.create(RUNS / f"{Path(config.data).name}-{config.seed}", config)
-    framing, good = frame(config.photo, folder.good, refuse)
+    framing, good = frame(config.photos, folder.good, refuse)
     if not run.finished:
         train_photos(run, prepare(run, framing, good, on_error=refuse), device="cpu")
     return run, prepare(run, framing, good, on_error=refuse)
 
 
 def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Found]]:
-    config = replace(PHOTOS, data=str(data), seed=seed, photo=replace(PHOTOS.photo, augment=HARMLESS))
+    config = replace(PHOTOS, data=str(data), seed=seed, photos=replace(PHOTOS.photos, augment=HARMLESS))
     run, parts = trained(config, folder)
     gan = bundle.load_gan(run.path, "cpu")
     for name, places in OURS.items():

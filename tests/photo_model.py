@@ -20,8 +20,8 @@ def save_model(folder: Path) -> Path:
     maps = detector.anomaly_map(stripes(40, SHAPE, seed=1))
     model = PhotoModel(detector, Framing(SHAPE), tail_levels(maps), maps.max((1, 2, 3)).astype(np.float64))
     about = {"data": "photos", "normal": "all", "seed": 0, "value_range": [-1, 1]}
-    about["photo"] = about_photos({"neighbourgan": model})
-    bundle.save(folder / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    about["photos"] = about_photos({"neighbourgan": model})
+    bundle.save(folder / "bundle", detector.gan_, {"neighbourgan": detector}, "photos", about)
     return folder
 
 

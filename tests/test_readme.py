@@ -32,7 +32,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = re.findall(r"```python\n(import anogan.*?)```", README, re.S)
     digits = one_vs_rest(load_dataset("digits"), "3")
     detector = quick("neighbourgan").fit(digits.x_train)
-    bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"neighbourgan": detector}, {})
+    bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"neighbourgan": detector}, "digits", {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(DATASETS, "mnist", DATASETS["digits"])
     small = {"gan": QUICK_GAN, "encoder": QUICK_ENCODER, "holdout": 0.5}

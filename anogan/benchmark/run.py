@@ -138,7 +138,7 @@ class Networks:
         if not path.exists():
             begin = time.monotonic()
             networks = train()
-            bundle.save(path, networks, {}, about | {"seconds": time.monotonic() - begin})
+            bundle.save(path, networks, {}, "digits", about | {"seconds": time.monotonic() - begin})
         return bundle.load_gan(path, str(self.x.device)), bundle.read_manifest(path)["about"]["seconds"]
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import tyro
 
-from anogan.cli.options import COMMANDS, run_path, vars_of
+from anogan.cli.options import COMMANDS, TRAIN, run_path, vars_of
 from anogan.cli.options.helping import explained
-from anogan.cli.options.training import Train, TrainPhotos, TrainSignals
-from anogan.config.presets import DEFAULT, PHOTOS, PRESETS, SENSORS
-from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig, is_folder, is_recording
+from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.config.presets import DEFAULT, PRESETS, STARTS
+from anogan.config.runs import RunConfig, kind_of
 from anogan.errors import AnoganError
 from anogan.threads import adapting
 
@@ -53,28 +53,25 @@ def one_line(message: str) -> str:
     return " ".join(first.split()) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
 
 
-def parse_train(args: list[str]) -> Train | TrainSignals | TrainPhotos:
+def parse_train(args: list[str]) -> Train | TrainSensors | TrainPhotos:
     """Options on top of the preset's settings or, with --resume, on top of the run's own."""
     preset = PRESETS.get(named(args, "--preset", "default"), DEFAULT)  # the parser will complain of a wrong one
-    options: Train | TrainSignals | TrainPhotos = parse(
+    options: Train | TrainSensors | TrainPhotos = parse(
         "train", args, _train_default(named(args, "--data", preset.data), preset)
     )
     path = run_path(options)
     if options.resume and (path / "config.json").exists():
         from anogan.runs.directory import Run
 
-        saved = Run(path).config
+        saved: RunConfig = Run[RunConfig](path).config
         options = parse("train", args, _train_default(saved.data, saved))
     return replace(options, out=path)
 
 
-def _train_default(data: str, config: RunConfig) -> Train | TrainSignals | TrainPhotos:
+def _train_default(data: str, config: RunConfig) -> Train | TrainSensors | TrainPhotos:
     """The options of a run on a data set, a recording of sensors or a folder of photos, with a config's settings."""
-    if is_recording(data):
-        return TrainSignals(**vars_of(config if isinstance(config, SignalRunConfig) else replace(SENSORS, data=data)))
-    if isinstance(config, PhotoRunConfig) or is_folder(data):
-        return TrainPhotos(**vars_of(config if isinstance(config, PhotoRunConfig) else replace(PHOTOS, data=data)))
-    return Train(**vars_of(config))
+    kind = kind_of(data) if config.kind == "digits" else config.kind
+    return TRAIN[kind](**vars_of(config if config.kind == kind else replace(STARTS[kind], data=data)))
 
 
 def named(args: list[str], option: str, otherwise: str) -> str:

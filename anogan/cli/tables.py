@@ -14,7 +14,7 @@ from anogan.runs.directory import Run
 PIXELS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 
 
-def evaluate(run: Run, split: Split, subset: int, device: str, notice: str = "") -> None:
+def evaluate(run: Run[Any], split: Split, subset: int, device: str, notice: str = "") -> None:
     show(evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice))
 
 

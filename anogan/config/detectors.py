@@ -32,7 +32,7 @@ class NeighbourConfig:
 
 @dataclass(frozen=True)
 class SubspaceConfig:
-    """SubspaceGAN: its views of a window of signals (chosen on injected faults and on a series of NAB: LOG.md)."""
+    """SubspaceGAN: its views of a window of sensor rows (chosen on injected faults and on a series of NAB: LOG.md)."""
 
     variance: float = 0.9
     """Share of the variance of training windows that the principal components hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from anogan.budgets import per_second
 from anogan.config.detectors import DetectorName, NeighbourConfig, PlacesConfig, SubspaceConfig
@@ -18,15 +18,17 @@ from anogan.config.gan import (
     _require,
 )
 
+Kind = Literal["digits", "sensors", "photos"]
+
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run: the data, the split, the networks and the detectors made from them."""
+    """What the training runs of every kind can be told: the data, the networks, the detectors made from them."""
 
-    data: str = "mnist"
-    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
-    normal: str = "3"
-    """Normal class of a data set, several separated by commas, or 'all'."""
+    kind: ClassVar[Kind]
+
+    data: str = ""
+    """A data set (mnist, fashion-mnist, digits), a recording of sensors (.csv, .parquet, ...) or a folder of photos."""
     seed: int = 0
     """Decides weights, batches, latents and the held-out rows."""
     holdout: float = 0.1
@@ -48,9 +50,44 @@ class RunConfig:
         _require(lowest_ok and 0 <= self.holdout < 1, "holdout", self.holdout, "in (0, 1) to calibrate a detector")
         _require(self.seed >= 0, "seed", self.seed, ">= 0")
 
+    @property
+    def augment(self) -> tuple[AugmentName, ...]:
+        """Changes that leave a normal sample normal, made at random while training."""
+        return ()
+
+    @property
+    def about(self) -> dict[str, str | int | list[int]]:
+        """What a bundle says of the data it was trained on."""
+        return {"data": self.data, "seed": self.seed, "value_range": [-1, 1]}
+
+    @property
+    def run_name(self) -> str:
+        """The name of its folder in runs/."""
+        return f"{Path(self.data).resolve().name}-seed{self.seed}"
+
 
 @dataclass(frozen=True)
-class SignalConfig:
+class DigitRunConfig(RunConfig):
+    """One training run on a data set of images; `data` is its name."""
+
+    kind: ClassVar[Kind] = "digits"
+
+    data: str = "mnist"
+    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
+    normal: str = "3"
+    """Normal class of a data set, several separated by commas, or 'all'."""
+
+    @property
+    def about(self) -> dict[str, str | int | list[int]]:
+        return super().about | {"normal": self.normal}
+
+    @property
+    def run_name(self) -> str:
+        return f"{self.data}-{self.normal}-seed{self.seed}".replace(",", "+")
+
+
+@dataclass(frozen=True)
+class SensorConfig:
     """How a recording of sensors becomes samples (chosen on healthy rows with injected faults: experiments/LOG.md)."""
 
     time_column: str = ""
@@ -91,12 +128,18 @@ class AlarmConfig:
 
 
 @dataclass(frozen=True)
-class SignalRunConfig(RunConfig):
+class SensorRunConfig(RunConfig):
     """One training run on a recording of healthy operation; `data` is its file."""
 
-    signal: SignalConfig = field(default_factory=SignalConfig)
+    kind: ClassVar[Kind] = "sensors"
+
+    sensors: SensorConfig = field(default_factory=SensorConfig)
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     subspace: SubspaceConfig = field(default_factory=SubspaceConfig)
+
+    @property
+    def run_name(self) -> str:
+        return f"{recording_name(self.data)}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -127,12 +170,29 @@ class PhotoConfig:
 class PhotoRunConfig(RunConfig):
     """One training run on photos of good parts; `data` is their folder."""
 
-    photo: PhotoConfig = field(default_factory=PhotoConfig)
+    kind: ClassVar[Kind] = "photos"
+
+    photos: PhotoConfig = field(default_factory=PhotoConfig)
     locator: LocatorConfig = field(default_factory=LocatorConfig)
     places: PlacesConfig = field(default_factory=PlacesConfig)
 
+    @property
+    def augment(self) -> tuple[AugmentName, ...]:
+        return self.photos.augment
 
+
+KINDS: dict[Kind, type[RunConfig]] = {"digits": DigitRunConfig, "sensors": SensorRunConfig, "photos": PhotoRunConfig}
 RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
+
+
+def recording_name(file: str) -> str:
+    """pump.csv.gz -> pump."""
+    return Path(file).name.split(".")[0]
+
+
+def kind_of(data: str) -> Kind:
+    """What a run on `data` looks at: a table of sensor rows, a folder of photos, or else a data set."""
+    return "sensors" if is_recording(data) else "photos" if is_folder(data) else "digits"
 
 
 def is_recording(name: str) -> bool:

@@ -22,7 +22,8 @@ def _items(config: Any) -> typing.Iterator[tuple[str, Any]]:
 
 def from_dict(cls: type[T], values: object, where: str = "config") -> T:
     """Rebuild a config saved by `to_dict`; a missing or unknown key or a value of another type is a `ValueError`."""
-    hints = typing.get_type_hints(cls)
+    of_class = typing.get_type_hints(cls)
+    hints = {f.name: of_class[f.name] for f in dataclasses.fields(typing.cast(Any, cls))}
     if not isinstance(values, dict) or set(values) != set(hints):
         got = sorted(set(values) ^ set(hints)) if isinstance(values, dict) else values
         raise ValueError(f"{where}: keys missing or unknown: {got}")

@@ -126,12 +126,12 @@ class Detector(OutlierEstimator):
         """Train on normal samples X (n, channels, *size) in [-1, 1] and set the threshold on those held out.
 
         Raises `ValueError` on bad X or a bad parameter, `TrainingDivergedError` when the training fails. Warns where X
-        looks like images without an axis of channels, which would be taken for signals.
+        looks like images without an axis of channels, which would be taken for windows of sensors.
         """
         self.check_parameters()
         x = check_samples(X)
         if x.dim() == 3 and x.shape[1] == x.shape[2]:
-            said = f"X {tuple(x.shape)} is taken for signals of {x.shape[1]} channels; images are (n, 1, height, width)"
+            said = f"X {tuple(x.shape)} is taken for windows of {x.shape[1]} sensors; images are (n, 1, height, width)"
             warnings.warn(said, stacklevel=3)
         training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
         if len(training_rows) < FEWEST or not len(held_out):

@@ -1,4 +1,4 @@
-"""SubspaceGAN: how far a window of signals leaves what is usual, by a linear model and by what the GAN cannot draw."""
+"""SubspaceGAN: how far a window of sensor rows is from usual ones, by a linear model and what the GAN cannot draw."""
 
 from __future__ import annotations
 

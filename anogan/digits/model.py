@@ -1,26 +1,40 @@
-"""A trained model of samples of one size: image data sets and arrays."""
+"""A trained model of images of one size: data sets and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from anogan.detectors import Detector
 from anogan.detectors.calibration import p_values
-from anogan.errors import SampleError
+from anogan.errors import BundleError, SampleError
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection
+from anogan.runs import bundle
 
 
 @dataclass(frozen=True)
-class SampleModel:
+class DigitModel:
     """A detector of images of one size."""
 
     detector: Detector
     framing: Framing
+
+    @classmethod
+    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> DigitModel:
+        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on images."""
+        manifest = bundle.read_manifest(path)
+        if manifest["kind"] != "digits":
+            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a data set of images")
+        fitted = bundle.load(path, detector, device)
+        shape = fitted.gan_.shape
+        if len(shape) != 3 or shape[0] not in (1, 3):
+            raise BundleError(f"{path} scores samples of shape {shape}, which no image has")
+        return cls(fitted, Framing(shape, resize=False))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """As `PhotoModel.inspect`; no regions, as what its maps usually show is not known."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anogan import parallel
 from anogan.config.detectors import DetectorName
-from anogan.config.runs import RunConfig
+from anogan.config.runs import DigitRunConfig
 from anogan.detectors import Detector, Explanation
 from anogan.detectors.base import FEWEST
 from anogan.detectors.calibration import hold_out, p_values
@@ -27,7 +27,7 @@ from anogan.runs.directory import Run
 from anogan.runs.training import Stage, row_counter, silent, starts, train_networks
 
 
-def normal_rows(config: RunConfig, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+def normal_rows(config: DigitRunConfig, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     """Training and held-out normal samples; raises `ValueError` when the class is too small."""
     training, held_out = hold_out(len(split.x_train), config.holdout, config.seed)
     if len(training) < FEWEST or (config.detectors and not len(held_out)):
@@ -40,7 +40,12 @@ def normal_rows(config: RunConfig, split: Split) -> tuple[torch.Tensor, torch.Te
 
 
 def train_run(
-    run: Run, split: Split, *, device: str = "auto", checkpoint_seconds: float = 20.0, stage: Stage = silent
+    run: Run[DigitRunConfig],
+    split: Split,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
 ) -> Mapping[DetectorName, Detector]:
     """Train GAN and encoder from wherever the run stands, calibrate its detectors, write the bundle.
 
@@ -62,8 +67,7 @@ def train_run(
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", starts(detector) * len(x_held_out)) as update:
             detector.adopt(gan, x.numpy(), x_held_out.numpy(), row_counter(update))
-    about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
-    bundle.save(run.path / "bundle", gan, detectors, about)
+    bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about)
     return detectors
 
 
@@ -71,7 +75,7 @@ def train_run(
 
 
 def evaluate_run(
-    run: Run,
+    run: Run[DigitRunConfig],
     split: Split,
     *,
     subset: int = 306,

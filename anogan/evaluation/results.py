@@ -18,13 +18,12 @@ from anogan.runs.directory import Run
 GALLERY = 8  # samples of each kind kept for the report
 
 
-def write_results(run: Run, results: Mapping[Any, dict[str, Any]], notice: str = "") -> dict[str, Any]:
+def write_results(run: Run[Any], results: Mapping[Any, dict[str, Any]], notice: str = "") -> dict[str, Any]:
     """results.json, whose presence means that the run has been evaluated."""
     first = next(iter(results.values()))
     summary = {
-        "dataset": run.config.data,
-        "normal": run.config.normal,
-        "seed": run.config.seed,
+        "kind": run.config.kind,
+        **{name: value for name, value in run.config.about.items() if name != "value_range"},
         "notice": notice,
         "detectors": results,
         "seconds": run.seconds,
@@ -61,7 +60,7 @@ def summarise(detector: Detector, table: pd.DataFrame, classes: Sequence[str], s
 Shown = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # input, reconstruction, anomaly map
 
 
-def save_gallery(run: Run, name: str, shown: Callable[[int], Shown], table: pd.DataFrame) -> None:
+def save_gallery(run: Run[Any], name: str, shown: Callable[[int], Shown], table: pd.DataFrame) -> None:
     """Inputs, reconstructions and maps of the rows that a reader wants to see, as one npz file."""
     order = np.argsort(-table["score"].to_numpy(), kind="stable")  # highest first
     y, flagged = (table["anomalous"] == 1).to_numpy()[order], (table["verdict"] == "anomaly").to_numpy()[order]

@@ -22,7 +22,7 @@ from anogan.detectors.calibration import Floats
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_json
-from anogan.runs.directory import Run
+from anogan.runs.directory import C, Run
 
 CAUGHT = 0.9  # share of the trials from which on a severity counts as caught
 NOTHING = "nothing"  # the kind of a cell without a fault: what chance alone gives
@@ -132,11 +132,11 @@ def separation(good: Sequence[Floats], faulty: Sequence[Floats]) -> float:
     return auroc(y[known], both[known])
 
 
-def config_of(run: Path) -> Any:
-    """The run's settings, which tell what it held out."""
+def config_of(run: Path, config: type[C]) -> C:
+    """The settings of a run of one kind, which tell what it held out."""
     if not (run / "config.json").exists():
         raise RunError(f"{run} has no config.json that tells what was held out; give good data with --data")
-    return Run(run).config
+    return Run.of(run, config).config
 
 
 def still_there(data: str) -> Path:

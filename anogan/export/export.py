@@ -23,11 +23,11 @@ from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Graph, SampleGraph
 from anogan.export.parity import COMPARED, TOLERANCE, Parity, Speed, compare, inputs_of, speeds
 from anogan.export.photos import PhotoGraph, usual_size
-from anogan.export.sensors import SignalGraph
+from anogan.export.sensors import SensorGraph
 from anogan.files import write_bytes
 from anogan.photos.model import PhotoModel
 from anogan.runs import bundle
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 
 __all__ = ["TOLERANCE", "Exported", "Graph", "export", "graph_of", "inputs_of"]
 
@@ -60,11 +60,12 @@ def graph_of(path: Path, detector: str | None = None, photo_size: tuple[int, int
     width and height of the camera's photos, those of training unless given. Raises `ValueError` where no graph can
     hold it."""
     name = _exportable(path, detector)
-    if photo_size and not bundle.is_of_photos(path):
+    kind = bundle.kind_of(path)
+    if photo_size and kind != "photos":
         raise ValueError(f"--photo-size is for models of photos; {path} is none")
-    if bundle.is_of_signals(path):
-        return SignalGraph(SignalModel.load(path, name, "cpu"))
-    if bundle.is_of_photos(path):
+    if kind == "sensors":
+        return SensorGraph(SensorModel.load(path, name, "cpu"))
+    if kind == "photos":
         size = (photo_size[1], photo_size[0]) if photo_size else usual_size(path)
         return PhotoGraph(PhotoModel.load(path, name, "cpu"), size)
     return SampleGraph(bundle.load(path, name, "cpu"))

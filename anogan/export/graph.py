@@ -90,7 +90,7 @@ class Graph(nn.Module):
 class SampleGraph(Graph):
     """Samples x (n, *shape): images as bytes 0-255, anything else as float32 in [-1, 1]."""
 
-    kind, inputs = "samples", ("x",)
+    kind, inputs = "digits", ("x",)
 
     def __init__(self, detector: Detector) -> None:
         super().__init__(detector, detector.threshold_)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from anogan.export.graph import Found, Graph, Input, disturbed
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.scaling import REACH
 from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales
@@ -18,14 +18,14 @@ FARTHEST = 0.999  # drawn values are not nearer to the ends of (-1, 1), which no
 MISSING = 0.05  # share of the values that are missing in some drawn rows
 
 
-class SignalGraph(Graph):
+class SensorGraph(Graph):
     """The last `length` rows (n, length, channels), NaN where missing, and the score before them, `average` (n,) ->
     the score of the last row, smoothed: the next row's `average`. That is what `RowScorer` does with a row when its
     segment has `length` rows or more."""
 
-    kind, inputs = "signals", ("rows", "average")
+    kind, inputs = "sensors", ("rows", "average")
 
-    def __init__(self, model: SignalModel) -> None:
+    def __init__(self, model: SensorModel) -> None:
         super().__init__(model.detector, model.rule.threshold)
         self.model, self.window = model, self.gan.shape[1]
         self.length = self.window * model.slow

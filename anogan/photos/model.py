@@ -36,12 +36,12 @@ class PhotoModel:
     def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> PhotoModel:
         """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on photos."""
         manifest = bundle.read_manifest(path)
-        about = manifest["about"].get("photo")
-        if about is None:
+        if manifest["kind"] != "photos":
             raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a folder of photos")
         name = detector or next(iter(manifest["detectors"]))
         fitted = bundle.load(path, name, device)
         try:
+            about = manifest["about"]["photos"]
             levels, peaks = (np.array(about["detectors"][name][key], dtype=np.float64) for key in ("levels", "peaks"))
             framing = Framing(fitted.gan_.shape, tuple(about["crop"]), about["overlap"])
             if levels.shape != TAIL.shape:

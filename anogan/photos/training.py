@@ -76,7 +76,7 @@ def frame(config: PhotoConfig, paths: Sequence[Path], on_error: OnError) -> tupl
 
 
 def prepare(
-    run: Run,
+    run: Run[PhotoRunConfig],
     framing: Framing,
     paths: Sequence[Path],
     on_photos: OnPhotos = lambda n: None,
@@ -121,14 +121,18 @@ def framed(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDAr
 
 
 def train_photos(
-    run: Run, parts: GoodParts, *, device: str = "auto", checkpoint_seconds: float = 20.0, stage: Stage = silent
+    run: Run[PhotoRunConfig],
+    parts: GoodParts,
+    *,
+    device: str = "auto",
+    checkpoint_seconds: float = 20.0,
+    stage: Stage = silent,
 ) -> dict[str, PhotoModel]:
     """Train on photos of good parts from wherever the run stands, calibrate its detectors, write the bundle.
 
     Warnings and errors as in `pipeline.train_networks`.
     """
     config = run.config
-    assert isinstance(config, PhotoRunConfig)
     gan, detectors = train_networks(
         run,
         parts.x,
@@ -144,8 +148,7 @@ def train_photos(
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", len(parts.held_out)) as update:
             models[str(name)] = calibrated(detector, gan, parts, lambda n: update(n, ""))
-    about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
-    bundle.save(run.path / "bundle", gan, detectors, about | {"photo": about_photos(models)})
+    bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about | {"photos": about_photos(models)})
     (run.path / SAMPLES).unlink(missing_ok=True)
     return models
 
@@ -192,7 +195,7 @@ def inspected(
 
 
 def evaluate_photos(
-    run: Run, photos: Sequence[LabelledPhoto], *, device: str = "auto", stage: Stage = silent
+    run: Run[PhotoRunConfig], photos: Sequence[LabelledPhoto], *, device: str = "auto", stage: Stage = silent
 ) -> dict[str, Any]:
     """Score labelled photos with every detector of the run; write scores.csv, gallery/ and, last, results.json, with
     figures of pixels where there are masks. Photos that cannot be used are left out. Raises `SampleError` unless good
@@ -253,7 +256,7 @@ def _photo_table(name: str, pairs: Pairs) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _photo_gallery(run: Run, name: str, model: PhotoModel, pairs: Pairs, table: pd.DataFrame) -> None:
+def _photo_gallery(run: Run[PhotoRunConfig], name: str, model: PhotoModel, pairs: Pairs, table: pd.DataFrame) -> None:
     """As thumbnails of one size, for photos may differ in theirs."""
     height, width = common_shape([(said.map.shape[0], said.map.shape[1]) for _, said in pairs], THUMBNAIL)
     channels = model.framing.shape[0]

@@ -56,7 +56,7 @@ class Inspection(NamedTuple):
 
 
 class Inspector(Protocol):
-    """What photos are shown to: a `PhotoModel`, or a `SampleModel`."""
+    """What photos are shown to: a `PhotoModel`, or a `DigitModel`."""
 
     @property
     def detector(self) -> Detector: ...

@@ -11,7 +11,7 @@ import pandas as pd
 from anogan.budgets import in_words
 from anogan.report.page import Section
 from anogan.sensors.alarms import Alarm
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
 
 LEAST = 120  # rows before a fault and after its alarm that are drawn from near
@@ -62,7 +62,7 @@ def names(found: Sequence[Found], alarms: Sequence[Alarm]) -> list[str]:
 
 
 def compare(
-    found: Sequence[Found], recording: Recording, model: SignalModel, table: pd.DataFrame, alarms: Sequence[Alarm]
+    found: Sequence[Found], recording: Recording, model: SensorModel, table: pd.DataFrame, alarms: Sequence[Alarm]
 ) -> Section:
     """What the alarms are worth, in words and as a table of faults."""
     healthy = np.ones(len(recording), bool)

@@ -21,7 +21,7 @@ from anogan.report.figures import ANOMALOUS, COLOURS, NORMAL, QUIET, Drawing
 from anogan.report.known_faults import Found, Truth, compare, find, names
 from anogan.report.page import Section, write_tables
 from anogan.sensors.alarms import Alarm
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
 
 Times = NDArray[np.float64] | NDArray[np.datetime64]
@@ -34,7 +34,7 @@ def write_recording_page(
     out: Path,
     title: str,
     recording: Recording,
-    model: SignalModel,
+    model: SensorModel,
     table: pd.DataFrame,
     alarms: list[Alarm],
     truth: Sequence[Truth] = (),
@@ -71,7 +71,7 @@ def write_recording_page(
     return write_tables(out, "recording", title, intro, sections)
 
 
-def _looks_back(model: SignalModel) -> str:
+def _looks_back(model: SensorModel) -> str:
     """What a score sees."""
     window, slow = model.detector.gan_.shape[1], model.slow
     blocks = f", and at the means of the last {window} blocks of {slow} rows" if slow > 1 else ""
@@ -104,7 +104,7 @@ def around(table: pd.DataFrame, alarm: Alarm) -> slice:
 
 def timeline(
     recording: Recording,
-    model: SignalModel,
+    model: SensorModel,
     table: pd.DataFrame,
     alarms: Sequence[Alarm],
     rows: slice,

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from anogan.config.runs import PhotoRunConfig, SignalRunConfig
 from anogan.config.serialise import to_dict
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_text
@@ -58,7 +57,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def training_figures(run: Run) -> list[Captioned]:
+def training_figures(run: Run[Any]) -> list[Captioned]:
     gan = [line for line in run.metrics if line["stage"] == "gan"]
     encoder = [line for line in run.metrics if line["stage"] == "encoder"]
     locator = [line for line in run.metrics if line["stage"] == "locator"]
@@ -162,7 +161,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def write_report(run: Run, out: Path) -> Path:
+def write_report(run: Run[Any], out: Path) -> Path:
     """Write index.html, figures/ (SVG, PNG) and tables (CSV) into `out`; returns the page's path."""
     summary = _read_json(run.path / "results.json")
     drawings = training_figures(run)
@@ -183,8 +182,8 @@ def write_report(run: Run, out: Path) -> Path:
         out,
         "report.html.j2",
         run=run,
-        photos=isinstance(run.config, PhotoRunConfig),
-        sensors=isinstance(run.config, SignalRunConfig),
+        photos=run.config.kind == "photos",
+        sensors=run.config.kind == "sensors",
         summary=summary,
         titles=TITLES,
         kinds=KINDS,

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 
 from anogan.config.detectors import DetectorName
 from anogan.config.gan import GANConfig
+from anogan.config.runs import Kind
 from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
@@ -29,11 +30,11 @@ from anogan.errors import BundleError
 from anogan.files import write_bytes, write_json
 from anogan.gan.networks import GAN
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
 NETWORKS = ("generator", "discriminator", "encoder", "locator")
 CALIBRATION = "calibration.safetensors"
-KEYS = {"format", "about", "shape", "gan", "detectors", "files"}
+KEYS = {"format", "kind", "about", "shape", "gan", "detectors", "files"}
 
 
 def _sha256(content: bytes) -> str:
@@ -52,8 +53,11 @@ def _params(detector: Detector) -> dict[str, Any]:
     }
 
 
-def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], about: dict[str, Any]) -> None:
-    """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on."""
+def save(
+    folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], kind: Kind, about: Mapping[str, Any]
+) -> None:
+    """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on, and what
+    a model of its kind needs besides the detectors."""
     parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
     contents = {file: save_tensors(_cpu(network.state_dict())) for file, network in parts.items()}
     memories = {name: detector.memory_ for name, detector in detectors.items() if detector.memory_}
@@ -61,7 +65,8 @@ def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], abo
     contents[CALIBRATION] = save_arrays({name: d.calibration_scores_ for name, d in detectors.items()})
     manifest = {
         "format": FORMAT,
-        "about": about,
+        "kind": kind,
+        "about": dict(about),
         "shape": list(gan.shape),
         "gan": to_dict(gan.config),
         "detectors": {
@@ -74,7 +79,7 @@ def save(folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], abo
     shutil.rmtree(partial, ignore_errors=True)
     for file, content in contents.items():
         write_bytes(partial / file, content)
-    write_json(partial / MANIFEST, manifest | {"sha256": _seal(manifest)})
+    write_manifest(partial / MANIFEST, manifest)
     old, whole = _old(folder), (folder / MANIFEST).is_file()
     shutil.rmtree(old if whole else folder, ignore_errors=True)  # where an earlier save was stopped, `old` is the model
     if whole:
@@ -135,26 +140,39 @@ def run_name(path: Path) -> str:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The checked contents of bundle.json; raises `BundleError`."""
     file = find(path) / MANIFEST
+    manifest = unsealed(file, FORMAT, f"convert it with: anogan convert {path}")
+    if set(manifest) != KEYS:
+        raise BundleError(f"{file} holds {', '.join(sorted(map(str, manifest)))}; expected {', '.join(sorted(KEYS))}")
+    if manifest["kind"] not in typing.get_args(Kind):
+        raise BundleError(f"{file} is of kind {manifest['kind']!r}; expected {', '.join(typing.get_args(Kind))}")
+    return manifest
+
+
+def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
+    """The contents of a manifest of one format, if nobody has changed them; raises `BundleError`. `older` says what to
+    do about one of an earlier format."""
     try:
         manifest = json.loads(file.read_bytes())
-        seal = manifest.pop("sha256")
+        seal, found = manifest.pop("sha256"), manifest.get("format")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error!r}") from error
-    if manifest.get("format") != FORMAT:
-        raise BundleError(f"{file} has format {manifest.get('format')!r}; this version reads format {FORMAT}")
-    if seal != _seal(manifest) or set(manifest) != KEYS:
+    if found != expected:
+        advice = f"; {older}" if older and found in range(expected) else ""
+        raise BundleError(f"{file} has format {found!r}; this version reads format {expected}{advice}")
+    if seal != _seal(manifest):
         raise BundleError(f"{file} has been changed since it was written (SHA-256 differs)")
     return typing.cast(dict[str, Any], manifest)
 
 
-def is_of_signals(path: Path) -> bool:
-    """Whether the model looks at recordings of sensors."""
-    return "signal" in read_manifest(path)["about"]
+def write_manifest(file: Path, manifest: dict[str, Any]) -> None:
+    """Write it with the seal that tells whether anybody has changed it."""
+    write_json(file, manifest | {"sha256": _seal(manifest)})
 
 
-def is_of_photos(path: Path) -> bool:
-    """Whether the model looks at photos of any size, which it frames itself."""
-    return "photo" in read_manifest(path)["about"]
+def kind_of(path: Path) -> Kind:
+    """What the model of a run or bundle looks at."""
+    kind: Kind = read_manifest(path)["kind"]
+    return kind
 
 
 def digest(path: Path) -> str:

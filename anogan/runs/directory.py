@@ -8,10 +8,11 @@ import platform
 import subprocess
 import sys
 import time
+import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from anogan import parallel
-from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.config.runs import KINDS, RunConfig
 from anogan.config.serialise import differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json, write_text
@@ -47,7 +48,15 @@ def environment() -> dict[str, Any]:
     }
 
 
-class Run:
+C = TypeVar("C", bound=RunConfig)
+
+
+def as_saved(config: RunConfig) -> dict[str, Any]:
+    """The contents of config.json."""
+    return {"kind": config.kind} | to_dict(config)
+
+
+class Run(Generic[C]):
     """A directory: config.json, env.json, metrics.jsonl, samples/, checkpoint/, bundle/, scores.csv, results.json."""
 
     def __init__(self, path: Path) -> None:
@@ -55,27 +64,35 @@ class Run:
         self.path = path
         try:
             saved = json.loads((path / "config.json").read_text())
-            kinds = {"signal": SignalRunConfig, "photo": PhotoRunConfig}
-            kind = next((kind for key, kind in kinds.items() if key in list(saved)), RunConfig)
-            self.config: RunConfig = from_dict(kind, saved)
+            if isinstance(saved, dict) and "kind" not in saved:
+                raise RunError(f"{path} was made by an earlier version; convert it with: anogan convert {path}")
+            self.config: C = typing.cast(C, from_dict(KINDS[saved.pop("kind")], saved))
         except OSError as error:
             raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{path / 'config.json'} cannot be read: {error}") from error
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig) -> Run:
+    def of(cls, path: Path, config: type[C]) -> Run[C]:
+        """Open an existing run of one kind; raises `RunError` if it is of another."""
+        run: Run[C] = cls(path)
+        if run.config.kind != config.kind:
+            raise RunError(f"{path} is a run on {run.config.data}, of kind {run.config.kind}, not {config.kind}")
+        return run
+
+    @classmethod
+    def create(cls, path: Path, config: C) -> Run[C]:
         """Start a run, or return the one that stands there if its config is the same; else raise `RunError`."""
         if (path / "config.json").exists():
             run = cls(path)
-            differing = differing_keys(to_dict(run.config), to_dict(config))
+            differing = differing_keys(as_saved(run.config), as_saved(config))
             if differing:
                 raise RunError(f"{path} was started with other settings ({', '.join(differing)}); choose another --out")
             return run
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path} is there already and is no run directory; choose another --out")
         write_json(path / "env.json", environment())
-        write_json(path / "config.json", to_dict(config))
+        write_json(path / "config.json", as_saved(config))
         return cls(path)
 
     @property

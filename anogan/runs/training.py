@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anogan import parallel
 from anogan.config.detectors import DetectorName
-from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.config.runs import RunConfig
 from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
 from anogan.errors import TrainingWarning
@@ -47,7 +47,7 @@ def unseen(step: int, x: NDArray[np.float32]) -> None:
 class _Trainer:
     """Train, log, watch and checkpoint the two stages of one run."""
 
-    run: Run
+    run: Run[Any]
     monitor: HealthMonitor
     stage: Stage
     checkpoint_seconds: float
@@ -73,7 +73,7 @@ class _Trainer:
                     self.run.save_checkpoint(name, training)
                     saved = time.monotonic()
 
-            augment = self.run.config.photo.augment if isinstance(self.run.config, PhotoRunConfig) else ()
+            augment = self.run.config.augment
             if isinstance(training, GANTraining):
                 return train_gan(x, training, on_log, augment)
             if isinstance(training, LocatorTraining):
@@ -88,7 +88,7 @@ class _Trainer:
 
 
 def train_networks(
-    run: Run,
+    run: Run[Any],
     x: torch.Tensor,
     x_held_out: torch.Tensor,
     *,
@@ -112,8 +112,8 @@ def train_networks(
         warnings.warn(sentence, TrainingWarning, stacklevel=3)
     if any(detector.encoder is not None for detector in detectors.values()):
         gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
-    if isinstance(config, PhotoRunConfig) and any(detector.locator is not None for detector in detectors.values()):
-        gan = train("locator", LocatorTraining(gan, config.locator, config.seed), x)
+    if locators := [detector.locator for detector in detectors.values() if detector.locator is not None]:
+        gan = train("locator", LocatorTraining(gan, locators[0], config.seed), x)
     return gan, detectors
 
 
@@ -130,26 +130,12 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
     """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
     on such data or a setting cannot be used."""
     cls: Any = DETECTORS[name]
-    settings: dict[str, Any] = {
-        "encoder": config.encoder,
-        "search": config.hybrid if name == "hybrid" else config.search,
-        "neighbour": config.neighbour,
-    }
-    if isinstance(config, SignalRunConfig):
-        settings["subspace"] = config.subspace
-    if isinstance(config, PhotoRunConfig):
-        settings |= {"locator": config.locator, "places": config.places, "harmless": config.photo.augment}
-    taken = {key: value for key, value in settings.items() if key in cls().get_params(deep=False)}
-    detector: Detector = cls(
-        config.gan,
-        **taken,
-        false_alarm_rate=config.false_alarm_rate,
-        holdout=config.holdout,
-        random_state=config.seed,
-        device=device,
-    )
+    settings = vars(config) | {"harmless": config.augment, "random_state": config.seed, "device": device}
+    if name == "hybrid":
+        settings["search"] = config.hybrid
+    detector: Detector = cls(**{key: settings[key] for key in cls().get_params(deep=False) if key in settings})
     detector.check_parameters()
-    if detector.locator is not None and not isinstance(config, PhotoRunConfig):
+    if detector.locator is not None and config.kind != "photos":
         others = ", ".join(other for other, made in DETECTORS.items() if made().locator is None)
         raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector

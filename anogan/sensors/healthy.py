@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anogan.config.runs import AlarmConfig, SignalRunConfig
+from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
 from anogan.sensors.recordings import Recording
@@ -74,11 +74,11 @@ class Healthy:
         return torch.cat([self.x, *held_out]).numpy()
 
 
-def prepare(config: SignalRunConfig, recording: Recording) -> Healthy:
+def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
     """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
     channel without numbers in the training rows."""
-    window, n = config.signal.window, len(recording)
-    slow = slow_scale(n, window, config.signal.slow)
+    window, n = config.sensors.window, len(recording)
+    slow = slow_scale(n, window, config.sensors.slow)
     training, held_out = hold_out_stretches(n, config.holdout, window)
     values = np.concatenate([recording.values[rows] for rows in training])
     for i, name in enumerate(recording.channels):

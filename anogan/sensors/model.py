@@ -33,7 +33,7 @@ class Watched:
 
 
 def score_recording(
-    model: SignalModel, recording: Recording, on_rows: Callable[[int], None] = lambda n: None
+    model: SensorModel, recording: Recording, on_rows: Callable[[int], None] = lambda n: None
 ) -> Watched:
     """Score every row and follow the alarms, exactly as live monitoring would."""
     scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
@@ -81,7 +81,7 @@ OTHER_STEP = 1.5  # times the training's step
 
 
 @dataclass(frozen=True)
-class SignalModel:
+class SensorModel:
     """A calibrated detector of windows, and what a row must go through before and after it."""
 
     detector: Detector
@@ -96,15 +96,15 @@ class SignalModel:
     day_first: bool
 
     @classmethod
-    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> SignalModel:
+    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> SensorModel:
         """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
         manifest = bundle.read_manifest(path)
-        about = manifest["about"].get("signal")
-        if about is None:
+        if manifest["kind"] != "sensors":
             raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a recording of sensors")
         name = detector or next(iter(manifest["detectors"]))
         fitted = bundle.load(path, name, device)
         try:
+            about = manifest["about"]["sensors"]
             own = about["detectors"][name]
             return cls(
                 fitted,
@@ -119,7 +119,7 @@ class SignalModel:
                 about["day_first"],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{path}: what it says of its signals cannot be used ({error!r})") from error
+            raise BundleError(f"{path}: what it says of its sensors cannot be used ({error!r})") from error
 
     def scorer(self) -> RowScorer:
         return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
@@ -141,8 +141,8 @@ class SignalModel:
         return found
 
 
-def about_signals(models: dict[str, SignalModel]) -> dict[str, Any]:
-    """What the bundle's manifest says of its signals; the inverse of `SignalModel.load`."""
+def about_sensors(models: dict[str, SensorModel]) -> dict[str, Any]:
+    """What the bundle's manifest says of its sensors; the inverse of `SensorModel.load`."""
     first = next(iter(models.values()))
     return {
         "channels": list(first.channels),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from anogan.config.runs import SignalRunConfig
+from anogan.config.runs import SensorRunConfig
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.evaluation.trials import NOTHING, Cell, OnTrials, config_of, random_stream, separation, still_there
@@ -20,7 +20,7 @@ from anogan.runs import bundle
 from anogan.sensors import faults
 from anogan.sensors.alarms import AlarmTracker
 from anogan.sensors.healthy import Healthy, Rows, prepare, segments
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
 
 Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
@@ -32,7 +32,7 @@ HISTORY = 100_000  # healthy rows that tell a channel's spread
 class Part(NamedTuple):
     """Healthy rows that the model has not seen."""
 
-    model: SignalModel
+    model: SensorModel
     rows: Stretch
 
 
@@ -41,7 +41,7 @@ class Begun(NamedTuple):
     give while nothing is wrong: their scores and, where an alarm begins in them, the row where the first one does."""
 
     number: int
-    model: SignalModel
+    model: SensorModel
     rows: Recording
     state: tuple[dict[str, Any], dict[str, Any]]
     score: Floats
@@ -87,7 +87,7 @@ class SensorTrials:
         order = np.concatenate([rng.permutation(len(self.usable)) for _ in range(rounds)])[: self.count]
         self.turns = [(self.usable[n], self.channels[i % len(self.channels)]) for i, n in enumerate(order)]
 
-    def _begin(self, number: int, model: SignalModel, rows: Recording) -> Begun | None:
+    def _begin(self, number: int, model: SensorModel, rows: Recording) -> Begun | None:
         scorer, tracker = model.scorer(), AlarmTracker(model.rule, self.names)
         found = scorer.push(rows.time[: self.lead], rows.values[: self.lead])
         tracker.push(rows.stamps[: self.lead].tolist(), found.score, found.shares)
@@ -155,7 +155,7 @@ def _segments(part: Stretch, step: float) -> list[Stretch]:
     return [(time[rows], values[rows]) for rows in segments(time, step)]
 
 
-def healthy_parts(run: Path, model: SignalModel, data: Path | None) -> list[Part]:
+def healthy_parts(run: Path, model: SensorModel, data: Path | None) -> list[Part]:
     """A recording or, without one, the stretches that the run held out of its own.
 
     What a detector remembers comes from all rows of the run's recording. Here it remembers all but the stretch that is
@@ -164,8 +164,7 @@ def healthy_parts(run: Path, model: SignalModel, data: Path | None) -> list[Part
     if data:
         recording = model.read(data)
         return [Part(model, (recording.time, recording.values))]
-    config = config_of(run)
-    assert isinstance(config, SignalRunConfig)
+    config = config_of(run, SensorRunConfig)
     recording = model.read(still_there(config.data))
     healthy = prepare(config, recording)
     window, warm_up = model.detector.gan_.shape[1], model.scorer().warm_up
@@ -179,7 +178,7 @@ def healthy_parts(run: Path, model: SignalModel, data: Path | None) -> list[Part
     return [Part(models[fold], (part.time[part.before :], part.values[part.before :])) for fold, part in parts]
 
 
-def _without(model: SignalModel, healthy: Healthy, fold: int) -> SignalModel:
+def _without(model: SensorModel, healthy: Healthy, fold: int) -> SensorModel:
     detector = copy.copy(model.detector)
     detector.memory_ = dict(detector.memory_)
     if detector.remembered:

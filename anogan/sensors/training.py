@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan import parallel
-from anogan.config.runs import AlarmConfig, SignalRunConfig
+from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
@@ -20,26 +20,25 @@ from anogan.runs.directory import Run
 from anogan.runs.training import Stage, row_counter, silent, starts, train_networks
 from anogan.sensors.alarms import AlarmRule
 from anogan.sensors.healthy import Healthy, Part, block_of, parts_of
-from anogan.sensors.model import SignalModel, about_signals
+from anogan.sensors.model import SensorModel, about_sensors
 from anogan.sensors.recordings import Recording
 from anogan.sensors.scoring import RowScorer, Usual, channel_residuals
 
 
 def train_recording(
-    run: Run,
+    run: Run[SensorRunConfig],
     recording: Recording,
     healthy: Healthy,
     *,
     device: str = "auto",
     checkpoint_seconds: float = 20.0,
     stage: Stage = silent,
-) -> dict[str, SignalModel]:
+) -> dict[str, SensorModel]:
     """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
 
     Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `pipeline.train_networks`.
     """
     config = run.config
-    assert isinstance(config, SignalRunConfig)
     gan, detectors = train_networks(
         run, healthy.x, healthy.x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
     )
@@ -50,8 +49,7 @@ def train_recording(
         total = starts(detector) * len(healthy.x_held_out)
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
             models[str(name)] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
-    about = {"data": config.data, "normal": config.normal, "seed": config.seed, "value_range": [-1, 1]}
-    bundle.save(run.path / "bundle", gan, detectors, about | {"signal": about_signals(models)})
+    bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about | {"sensors": about_sensors(models)})
     return models
 
 
@@ -60,16 +58,16 @@ def calibrated(
     gan: GAN,
     healthy: Healthy,
     recording: Recording,
-    config: SignalRunConfig,
+    config: SensorRunConfig,
     on_rows: OnRows | None = None,
-) -> SignalModel:
+) -> SensorModel:
     """A detector with the trained networks, and alarms.
 
     What a detector remembers comes from all healthy rows, for a machine changes slowly and the last rows are the most
     like tomorrow's. Scores for the thresholds come from held-out stretches, each scored while the detector remembers
     all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
     """
-    x_held_out, smoothing = healthy.x_held_out.numpy(), config.signal.smoothing
+    x_held_out, smoothing = healthy.x_held_out.numpy(), config.sensors.smoothing
     if isinstance(detector, SubspaceGAN):
         detector.slow = healthy.slow > 1
     detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
@@ -85,7 +83,7 @@ def calibrated(
         scores += scores_of(scorer, fold.parts, healthy.block)
     if detector.remembered:
         detector.remember(healthy.every.numpy())
-    return SignalModel(
+    return SensorModel(
         detector,
         recording.channels,
         healthy.scaling,
@@ -94,8 +92,8 @@ def calibrated(
         smoothing,
         usual,
         calibrate(detector, scores, healthy.block, recording.step, config.alarm),
-        config.signal.time_column,
-        config.signal.day_first,
+        config.sensors.time_column,
+        config.sensors.day_first,
     )
 
 
@@ -122,7 +120,7 @@ def calibrate(detector: Detector, scores: list[Floats], block: int, step: float,
     return AlarmRule.calibrate(scores, block, step, config)
 
 
-def recalibrate(model: SignalModel, recording: Recording, budget: str = "") -> SignalModel:
+def recalibrate(model: SensorModel, recording: Recording, budget: str = "") -> SensorModel:
     """The same networks with thresholds from another healthy recording: the machine, its load or its surroundings have
     changed for good. An empty `budget` keeps the model's."""
     for i, name in enumerate(recording.channels):

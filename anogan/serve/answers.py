@@ -54,7 +54,7 @@ def mapped(loaded: Loaded) -> Tell:
             return photo
         if isinstance(said, SampleError):
             return said
-        if loaded.kind == "samples":
+        if loaded.kind == "digits":
             return png(heatmap(said.map[None]), zoom=ZOOM)
         return drawn(loaded.inspector.framing, photo, said)
 

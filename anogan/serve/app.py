@@ -26,7 +26,7 @@ from anogan.serve.batching import Work
 from anogan.serve.limits import Guard, Limits, Refusal
 from anogan.serve.loaded import Loaded, Photos, Tell
 from anogan.serve.metrics import Metrics
-from anogan.serve.openapi import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SIGNALS, PHOTOS, ROWS, gives, takes
+from anogan.serve.openapi import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SENSORS, PHOTOS, ROWS, gives, takes
 from anogan.serve.served import Reloader, Served
 from anogan.serve.tables import Scored, Table
 from anogan.serve.uploads import GONE, HEADERS, read_table, read_uploads, unless_gone
@@ -92,9 +92,9 @@ class Desk:
             raise Refusal(404, f"no model {name[:200]!r}; choose from {', '.join(self.models)}")
         return self.models[name]
 
-    def find_for(self, name: str, signals: bool) -> Served:
+    def find_for(self, name: str, sensors: bool) -> Served:
         model = self.find(name)
-        if (model.loaded.kind == "signals") != signals:
+        if (model.loaded.kind == "sensors") != sensors:
             raise Refusal(409, f"{name} is a model of {model.loaded.kind}")
         return model
 
@@ -151,16 +151,16 @@ def _add_general(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_scoring(app: FastAPI, desk: Desk) -> None:
-    answers = {"photos": OF_PHOTOS, "signals": OF_SIGNALS}
+    answers = {"photos": OF_PHOTOS, "sensors": OF_SENSORS}
     refusals = (401, 404, 408, 413, 415, 422, 503)
 
     @app.post("/models/{name}/score", openapi_extra=takes(PHOTOS, ROWS), responses=gives(*refusals, json=answers))
     async def score(name: str, request: Request, pictures: bool = False) -> Response:
-        """Score one photo or several, or a table of signals from a fresh state."""
+        """Score one photo or several, or a table of sensor rows from a fresh state."""
         model = desk.find(name)
         with desk.counted(model):
             loaded = model.loaded
-            if loaded.kind == "signals":
+            if loaded.kind == "sensors":
                 table = await read_table(request)
                 scored: Scored = await desk.read(request, model, loaded.score, table)
                 desk.metrics.rows.labels(name).inc(scored.rows)
@@ -176,7 +176,7 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
     @app.post("/models/{name}/map", openapi_extra=takes(PHOTOS), response_class=Response, responses=drawn)
     async def draw(name: str, request: Request) -> Response:
         """PNG of one photo with heat and boxes where it looks defective."""
-        model = desk.find_for(name, signals=False)
+        model = desk.find_for(name, sensors=False)
         with desk.counted(model):
             loaded = model.loaded
             answers = await desk.look(request, model, loaded, mapped(loaded))
@@ -193,7 +193,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
     @app.post("/models/{name}/rows", openapi_extra=takes(ROWS), responses=gives(*refusals, json={"rows": OF_ROWS}))
     async def rows(name: str, request: Request) -> JSONResponse:
         """The next rows, in order of time, of the machine that this model watches; what is said goes to /events."""
-        model = desk.find_for(name, signals=True)
+        model = desk.find_for(name, sensors=True)
         assert model.feed is not None
         with desk.counted(model):
             table = await read_table(request)
@@ -208,7 +208,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
     @app.get("/models/{name}/events", response_class=StreamingResponse, responses=stream)
     async def events(name: str) -> StreamingResponse:
         """Server-sent events: `rows` scored, `alarm` begun or ended, `model` replaced."""
-        feed = desk.find_for(name, signals=True).feed
+        feed = desk.find_for(name, sensors=True).feed
         assert feed is not None
         return StreamingResponse(feed.events(), media_type="text/event-stream")
 

@@ -1,4 +1,4 @@
-"""The machine that a model of signals watches: rows in, scores and alarms out to everyone who listens."""
+"""The machine that a model of sensors watches: rows in, scores and alarms out to everyone who listens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from anogan.detectors.calibration import p_values
 from anogan.errors import SampleError
 from anogan.sensors.alarms import AlarmTracker
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import RowScorer
 from anogan.serve.limits import Refusal
 from anogan.serve.loaded import Loaded
@@ -36,7 +36,7 @@ class Feed:
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded, self.lock = loaded, threading.Lock()
-        self.scorer, self.tracker = _fresh(loaded.signals)
+        self.scorer, self.tracker = _fresh(loaded.sensors)
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self.last = NOTHING  # that was told of rows: them, the shares of the last one, and the alarm after it
         self.begun: dict[str, Any] | None = None  # the alarm that goes on, as it was told when it began
@@ -52,7 +52,7 @@ class Feed:
             return [self._push(table) for table in asked]
 
     def _push(self, table: Table) -> dict[str, Any] | Unanswered:
-        model = self.loaded.signals
+        model = self.loaded.sensors
         try:
             recording = read(model, table)
         except (SampleError, Refusal) as error:
@@ -78,10 +78,10 @@ class Feed:
     def renew(self, loaded: Loaded) -> None:
         """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
         with self.lock:
-            scorer, tracker = _fresh(loaded.signals)
-            kept = _same_rows(self.loaded.signals, loaded.signals)
+            scorer, tracker = _fresh(loaded.sensors)
+            kept = _same_rows(self.loaded.sensors, loaded.sensors)
             if kept:
-                scorer.restore(_carried(self.scorer, self.loaded.signals, loaded.signals))
+                scorer.restore(_carried(self.scorer, self.loaded.sensors, loaded.sensors))
                 tracker.restore(self.tracker.state())
             tracker.alarms = self.tracker.alarms
             self.loaded, self.scorer, self.tracker = loaded, scorer, tracker
@@ -149,18 +149,18 @@ def _end(listener: asyncio.Queue[str]) -> None:
     listener.put_nowait(ENDED)
 
 
-def _fresh(model: SignalModel) -> tuple[RowScorer, AlarmTracker]:
+def _fresh(model: SensorModel) -> tuple[RowScorer, AlarmTracker]:
     return model.scorer(), AlarmTracker(model.rule, model.channels)
 
 
-def _same_rows(old: SignalModel, new: SignalModel) -> bool:
-    def looks_at(model: SignalModel) -> tuple[Any, ...]:
+def _same_rows(old: SensorModel, new: SensorModel) -> bool:
+    def looks_at(model: SensorModel) -> tuple[Any, ...]:
         return model.channels, model.step, model.detector.gan_.shape, model.slow, model.time_column
 
     return looks_at(old) == looks_at(new)
 
 
-def _carried(scorer: RowScorer, old: SignalModel, new: SignalModel) -> dict[str, Any]:
+def _carried(scorer: RowScorer, old: SensorModel, new: SensorModel) -> dict[str, Any]:
     """The old scorer's state in the new model's units."""
     state = scorer.state()
     values = scorer.rows * np.array(old.scaling.spread) + np.array(old.scaling.centre)

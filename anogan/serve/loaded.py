@@ -8,25 +8,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 import anogan
+from anogan.config.runs import Kind
 from anogan.detectors.calibration import Floats
-from anogan.digits.model import SampleModel
+from anogan.digits.model import DigitModel
 from anogan.errors import BundleError, SampleError
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import Pixels, read_photo
-from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection, Inspector
 from anogan.runs import bundle
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.serve.limits import Refusal
 from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
 
-Kind = Literal["photos", "samples", "signals"]
+MODELS: dict[Kind, type[DigitModel | SensorModel | PhotoModel]] = {
+    "digits": DigitModel,
+    "sensors": SensorModel,
+    "photos": PhotoModel,
+}
 MOST = 1000  # calibration scores told
 Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, what is said -> the answer
 
@@ -55,39 +59,28 @@ class Loaded:
     sha256: str
     trained_on: str
     since: datetime
-    model: PhotoModel | SampleModel | SignalModel
+    model: PhotoModel | DigitModel | SensorModel
     detector_name: str
 
     @classmethod
     def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
         """From a run or bundle. Raises `BundleError` where it cannot be trusted, or is replaced meanwhile."""
         sha256, manifest = bundle.digest(path), bundle.read_manifest(path)
-        about = manifest["about"]
-        kind: Kind = "photos" if "photo" in about else "signals" if "signal" in about else "samples"
-        model: PhotoModel | SampleModel | SignalModel
-        if kind == "photos":
-            model = PhotoModel.load(path, device=device)
-        elif kind == "signals":
-            model = SignalModel.load(path, device=device)
-        else:
-            detector = bundle.load(path, device=device)
-            shape = detector.gan_.shape
-            if len(shape) != 3 or shape[0] not in (1, 3):
-                raise BundleError(f"{path} scores samples of shape {shape}, which no image has")
-            model = SampleModel(detector, Framing(shape, resize=False))
+        kind: Kind = manifest["kind"]
+        model = MODELS[kind].load(path, device=device)
         if bundle.digest(path) != sha256:
             raise BundleError(f"{path} has been replaced while it was read")
-        trained_on = Path(str(about.get("data", ""))).name  # the folder is no client's business
+        trained_on = Path(str(manifest["about"].get("data", ""))).name  # the folder is no client's business
         return cls(name, kind, sha256, trained_on, datetime.now(UTC), model, next(iter(manifest["detectors"])))
 
     @property
     def inspector(self) -> Inspector:
-        assert not isinstance(self.model, SignalModel)
+        assert not isinstance(self.model, SensorModel)
         return self.model
 
     @property
-    def signals(self) -> SignalModel:
-        assert isinstance(self.model, SignalModel)
+    def sensors(self) -> SensorModel:
+        assert isinstance(self.model, SensorModel)
         return self.model
 
     def describe(self) -> dict[str, Any]:
@@ -113,14 +106,14 @@ class Loaded:
             "calibration": thinned(detector.calibration_scores_),
             "n_calibration": len(detector.calibration_scores_),
         }
-        return about | (self._of_signals() if self.kind == "signals" else self._of_photos())
+        return about | (self._of_sensors() if self.kind == "sensors" else self._of_photos())
 
     def _of_photos(self) -> dict[str, Any]:
         framing = self.inspector.framing
         return {"crop": list(framing.crop), "tiles": framing.overlap is not None}
 
-    def _of_signals(self) -> dict[str, Any]:
-        model = self.signals
+    def _of_sensors(self) -> dict[str, Any]:
+        model = self.sensors
         rule = {key: value for key, value in model.rule.to_dict().items() if key != "peaks"}
         return {
             "channels": list(model.channels),
@@ -149,10 +142,10 @@ class Loaded:
 
     def _score(self, table: Table) -> Scored | Unanswered:
         try:
-            recording = read(self.signals, table)
+            recording = read(self.sensors, table)
         except (SampleError, Refusal) as error:
             return error
-        watched = score_recording(self.signals, recording)
+        watched = score_recording(self.sensors, recording)
         about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes)}
         return Scored.of(
             about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table

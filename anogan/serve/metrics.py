@@ -18,7 +18,7 @@ class Metrics:
         self.waiting = Gauge("anogan_queue_requests", "Requests that wait", ["model"], registry=r)
         self.batches = Histogram("anogan_batch_requests", "Scored at once", ["model"], buckets=JOBS, registry=r)
         self.verdicts = Counter("anogan_verdicts", "Photos judged, and alarms", ["model", "verdict"], registry=r)
-        self.rows = Counter("anogan_rows", "Rows of signals scored", ["model"], registry=r)
+        self.rows = Counter("anogan_rows", "Rows of sensors scored", ["model"], registry=r)
         self.info = Gauge("anogan_model_info", "Which model is served", ["model", "kind", "sha256"], registry=r)
 
     def watch(self, model: str, waiting: Callable[[], int]) -> None:

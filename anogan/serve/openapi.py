@@ -33,7 +33,7 @@ ALARM = {
 }
 SCORED = {"time": 120, "score": 7.5, "p_value": 0.01, "alarm": 1}
 OF_PHOTOS = {"model": "boards", "sha256": "5af4...", "results": [PHOTO]}
-OF_SIGNALS = {"model": "pump", "sha256": "c038...", "notes": [], "alarms": [ALARM], "rows": [SCORED]}
+OF_SENSORS = {"model": "pump", "sha256": "c038...", "notes": [], "alarms": [ALARM], "rows": [SCORED]}
 OF_ROWS = {"rows": 1, "alarm": ALARM}
 EVENTS = """event: rows
 data: {"rows": [{"time": 120, "score": 7.5, "p_value": 0.01}], "shares": {"flow": 0.8, "pressure": 0.2}}

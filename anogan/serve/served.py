@@ -29,7 +29,7 @@ class Served:
         self.name, self.path, self.device, self.metrics = name, path, device, metrics
         self.stamp = _stamp(path)
         self.loaded = Loaded.load(name, path, device)
-        self.feed = Feed(self.loaded) if self.loaded.kind == "signals" else None
+        self.feed = Feed(self.loaded) if self.loaded.kind == "sensors" else None
         self.worker = Worker(limits.queue, limits.max_pixels, metrics.batches.labels(name).observe)
         metrics.watch(name, self.worker.__len__)
         metrics.serves(name, self.loaded.kind, self.loaded.sha256)

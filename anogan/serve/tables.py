@@ -1,4 +1,4 @@
-"""Tables of signals as they come from a client, and their scores as JSON."""
+"""Tables of sensor rows as they come from a client, and their scores as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.pictures.verdicts import short
 from anogan.sensors.dialect import with_points
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import MOST_COLUMNS, Recording, read_text
 from anogan.serve.limits import Refusal
 
@@ -40,7 +40,7 @@ class Rows(BaseModel):
     rows: list[list[float | str | None]]
 
 
-def read(model: SignalModel, table: Table) -> Recording:
+def read(model: SensorModel, table: Table) -> Recording:
     """Raises `SampleError` where it cannot be used, `Refusal` where it is too long."""
     if not table.is_json and table.content.count(b"\n") > MOST + 1:
         raise Refusal(413, f"more than {MOST:,} rows")

@@ -73,7 +73,7 @@ def _upload(name: str, content: bytes, limits: Limits) -> Upload:
 
 
 async def read_table(request: Request) -> Table:
-    """Rows of signals as CSV or JSON. Other types are refused, so that no foreign page can send them."""
+    """Rows of sensors as CSV or JSON. Other types are refused, so that no foreign page can send them."""
     kind = media_type(request)
     if kind not in ("text/csv", "application/json"):
         raise Refusal(415, 'expected text/csv, or application/json {"columns": [...], "rows": [[...], ...]}')

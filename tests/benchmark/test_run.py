@@ -18,14 +18,14 @@ from anogan.benchmark.run import METHODS, Method, choose_methods, run_benchmark
 from anogan.cli.main import run_command
 from anogan.config.detectors import NeighbourConfig
 from anogan.config.gan import SearchConfig
-from anogan.config.runs import RunConfig
+from anogan.config.runs import DigitRunConfig
 from anogan.detectors import FAnoGAN, NeighbourGAN
 from anogan.detectors.calibration import hold_out
 from anogan.digits.datasets import load_dataset
 from anogan.digits.splits import leave_one_out, one_vs_rest
 from anogan.errors import RunError
 
-QUICK = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits")
+QUICK = DigitRunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits")
 PROMISED = ["data", "protocol", "class", "detector", "seed", "auroc", "auprc", "fpr95", "false_alarm_promised"]
 PROMISED += ["false_alarm_achieved", "train_seconds", "score_seconds"]
 
@@ -95,7 +95,7 @@ def test_a_method_added_later_shares_the_networks_trained_before(
 
 def test_results_of_other_settings_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, ["default"])
-    other = RunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits", false_alarm_rate=0.2)
+    other = DigitRunConfig(gan=QUICK_GAN, encoder=QUICK_ENCODER, data="digits", false_alarm_rate=0.2)
     monkeypatch.setitem(METHODS, "default", Method("neighbourgan", other))
     with pytest.raises(RunError, match=r"default\.false_alarm_rate"):
         run(tmp_path, ["default"])

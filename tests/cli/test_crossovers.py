@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pump_run: Path) -> Path:
     """Models of digits, sensors and photos; photos, a recording and arrays."""
     folder = tmp_path_factory.mktemp("uses")
     detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
-    bundle.save(folder / "digits" / "bundle", detector.gan_, {"fanogan": detector}, {"data": "digits"})
+    bundle.save(folder / "digits" / "bundle", detector.gan_, {"fanogan": detector}, "digits", {"data": "digits"})
     (folder / "sensors").symlink_to(pump_run)
     save_model(folder / "photos")
     for i in range(3):

@@ -10,7 +10,7 @@ import sys
 import time
 import typing
 from collections.abc import Iterator
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from anogan.cli.commands import data, demo
 from anogan.cli.options import vars_of
 from anogan.cli.options.helping import explained
 from anogan.cli.options.others import Data, Demo
-from anogan.cli.options.training import TrainPhotos, TrainSignals
-from anogan.config.runs import RunConfig
+from anogan.cli.options.training import TrainPhotos, TrainSensors
+from anogan.config.runs import DigitRunConfig
 from anogan.detectors import NeighbourGAN
 from anogan.digits import idx
 from anogan.digits.datasets import DATASETS, load_dataset
@@ -113,7 +113,7 @@ def test_a_class_that_is_too_small_is_refused_before_anything_is_written(tmp_pat
 
 def test_results_and_scores_have_the_promised_form(trained: Path) -> None:
     results = json.loads((trained / "results.json").read_text())
-    assert (results["dataset"], results["normal"]) == ("digits", "3")
+    assert (results["data"], results["normal"]) == ("digits", "3")
     assert list(results["detectors"]) == ["neighbourgan", "fanogan", "anogan", "hybrid"]
     for name, result in results["detectors"].items():
         low, high = result["auroc_ci"]
@@ -285,7 +285,7 @@ def test_a_diverging_training_is_one_line(tmp_path: Path) -> None:
 
 def small_demo(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     options = main.parse_train(SMALL)
-    config = RunConfig(**vars_of(options))
+    config = DigitRunConfig(**vars_of(options))
     monkeypatch.setattr(demo, "PRESETS", {"default": demo.PRESETS["default"], "digits": config})
     monkeypatch.chdir(folder)
 
@@ -305,7 +305,7 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
     assert captured.out.splitlines()[-1] == "reports/demo/index.html"
     assert "scikit-learn's 1,797 small digits instead" in captured.err
     results = json.loads((tmp_path / "runs/demo/results.json").read_text())
-    assert (results["dataset"], results["normal"]) == ("digits", "5")
+    assert (results["data"], results["normal"]) == ("digits", "5")
     assert "small digits instead" in (tmp_path / "reports/demo/index.html").read_text().split("<h2>")[0]
 
     # Again: nothing is trained or scored anew. With another digit: the demo's own folder is replaced.
@@ -372,14 +372,14 @@ def test_help_tells_of_every_option_in_one_piece(command: str, capsys: pytest.Ca
         assert text in shown, option
 
 
-TRAINED_ON = {"pump.csv": TrainSignals, ".": TrainPhotos}
+TRAINED_ON = {"pump.csv": TrainSensors, ".": TrainPhotos}
 
 
 def texts(cls: type) -> Iterator[tuple[str, str]]:
     """What the source says of every option."""
-    bare = typing.get_type_hints(explained(cls))
-    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+    bare, whole = typing.get_type_hints(explained(cls)), typing.get_type_hints(cls, include_extras=True)
+    for name in (f.name for f in fields(cls)):
         if is_dataclass(bare[name]):
             yield from texts(bare[name])
         else:
-            yield name, hint.__metadata__[-1].help
+            yield name, whole[name].__metadata__[-1].help

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from anogan.config.presets import PRESETS
-from anogan.config.runs import RunConfig
+from anogan.config.runs import DigitRunConfig
 from anogan.config.serialise import differing_keys, from_dict, to_dict
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_saved_config_is_read_back_as_it_was(name: str) -> None:
     saved = json.loads(json.dumps(to_dict(PRESETS[name])))
-    assert from_dict(RunConfig, saved) == PRESETS[name]
+    assert from_dict(DigitRunConfig, saved) == PRESETS[name]
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ def test_a_saved_config_is_read_back_as_it_was(name: str) -> None:
     ],
 )
 def test_an_unknown_key_or_a_wrong_type_is_an_error_that_names_it(change, message: str) -> None:
-    saved = json.loads(json.dumps(to_dict(RunConfig())))
+    saved = json.loads(json.dumps(to_dict(DigitRunConfig())))
     change(saved)
     with pytest.raises(ValueError, match=message):
-        from_dict(RunConfig, saved)
+        from_dict(DigitRunConfig, saved)
 
 
 def test_differing_settings_are_named() -> None:
-    one, other = to_dict(RunConfig()), to_dict(RunConfig(seed=3))
+    one, other = to_dict(DigitRunConfig()), to_dict(DigitRunConfig(seed=3))
     other["gan"]["width"] = 5
     assert differing_keys(one, other) == ["gan.width", "seed"]
 
@@ -50,7 +50,7 @@ def test_the_notebook_preset_is_fifty_epochs_of_all_digits() -> None:
 
 def test_a_detector_needs_held_out_samples() -> None:
     with pytest.raises(ValueError, match=r"holdout must be in \(0, 1\) to calibrate a detector, got 0"):
-        RunConfig(holdout=0)
+        DigitRunConfig(holdout=0)
 
 
 def test_the_papers_preset_is_the_papers() -> None:

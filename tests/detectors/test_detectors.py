@@ -294,7 +294,7 @@ def test_images_whose_channels_come_last_are_refused(channels: int) -> None:
 
 
 def test_images_without_an_axis_of_channels_are_told() -> None:
-    with pytest.warns(UserWarning, match="taken for signals of 12 channels; images are"):
+    with pytest.warns(UserWarning, match="taken for windows of 12 sensors; images are"):
         quick("anogan").fit(stripes(40, (12, 12)))
 
 

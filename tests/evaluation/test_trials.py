@@ -14,7 +14,7 @@ import pytest
 from conftest import quick, recording, stripes
 
 from anogan.cli import main
-from anogan.config.runs import PhotoRunConfig, SignalRunConfig
+from anogan.config.runs import PhotoRunConfig, SensorRunConfig
 from anogan.errors import DataUnavailableError, RunError, SampleError, TrainingWarning
 from anogan.evaluation.trials import NOTHING, cells_of, fill, parse_kinds, parse_severities, smallest_caught, summarise
 from anogan.photos.model import PhotoModel
@@ -23,7 +23,7 @@ from anogan.pictures.verdicts import Region
 from anogan.runs import bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.sensors.sensitivity import KINDS as SENSOR_KINDS
 from anogan.sensors.sensitivity import SensorTrials, amount, healthy_parts, in_spreads
 from anogan.sensors.training import scores_of
@@ -32,7 +32,7 @@ from anogan.simulators.boards import write_folder
 
 @pytest.fixture(scope="module")
 def trials(pump_run: Path) -> SensorTrials:
-    return SensorTrials(healthy_parts(pump_run, SignalModel.load(pump_run, device="cpu"), None), repeats=2)
+    return SensorTrials(healthy_parts(pump_run, SensorModel.load(pump_run, device="cpu"), None), repeats=2)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def test_every_channel_takes_its_turn(trials: SensorTrials) -> None:
 
 
 def test_the_detector_has_not_seen_the_rows_it_scores(pump_run: Path) -> None:
-    model = SignalModel.load(pump_run, device="cpu")
+    model = SensorModel.load(pump_run, device="cpu")
     config = Run(pump_run).config
-    assert isinstance(config, SignalRunConfig)
+    assert isinstance(config, SensorRunConfig)
     healthy, score = prepare(config, model.read(Path(config.data))), []
     models = [part.model for part in healthy_parts(pump_run, model, None)]
     for fitted, fold in zip(models, healthy.folds, strict=True):
@@ -114,7 +114,7 @@ def test_a_spread_is_the_channels_own_and_a_severity_is_told_in_its_unit(trials:
 
 
 def test_too_few_healthy_rows_or_an_alarm_in_all_of_them_is_one_clear_line(pump_run: Path, tmp_path: Path) -> None:
-    model = SignalModel.load(pump_run, device="cpu")
+    model = SensorModel.load(pump_run, device="cpu")
     recording(250).to_csv(tmp_path / "few.csv", index=False)
     with pytest.raises(SampleError, match=r"expected 300 healthy rows without a gap.*got 250"):
         SensorTrials(healthy_parts(pump_run, model, tmp_path / "few.csv"))
@@ -125,7 +125,7 @@ def test_too_few_healthy_rows_or_an_alarm_in_all_of_them_is_one_clear_line(pump_
 
 
 def test_a_gap_is_in_no_stretch(pump_run: Path, tmp_path: Path) -> None:
-    model = SignalModel.load(pump_run, device="cpu")
+    model = SensorModel.load(pump_run, device="cpu")
     table = recording(900, 8).astype({"t": float})
     table.loc[450:, "t"] += 500
     found = SensorTrials(healthy_parts(pump_run, model, _written(table, tmp_path / "gap.csv")), repeats=1)
@@ -215,14 +215,14 @@ def test_what_cannot_be_meant_is_told_in_one_line(pump_run: Path, photos: Path, 
     with pytest.raises(RunError, match=r"no config.json that tells what was held out; give good data with --data"):
         _sensitivity(photos)
     digits = quick("fanogan").fit(stripes(80, (1, 28, 28)))
-    bundle.save(tmp_path / "bundle", digits.gan_, {"fanogan": digits}, {"data": "digits"})
+    bundle.save(tmp_path / "bundle", digits.gan_, {"fanogan": digits}, "digits", {"data": "digits"})
     with pytest.raises(ValueError, match="was trained on digits; there are faults for recordings and photos of parts"):
         _sensitivity(tmp_path)
 
 
 def test_a_recording_that_is_gone_or_has_changed_is_told(pump_run: Path, tmp_path: Path) -> None:
     data = Path(Run(pump_run).config.data)
-    model, before = SignalModel.load(pump_run, device="cpu"), data.read_bytes()
+    model, before = SensorModel.load(pump_run, device="cpu"), data.read_bytes()
     try:
         recording(3300).to_csv(data, index=False)
         with pytest.raises(SampleError, match="is not what it was in training; give healthy rows with --data"):

@@ -25,7 +25,7 @@ from anogan.pictures.files import read_photo, to_unit_range
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection
 from anogan.runs import bundle
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import fill
 
 needed = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -39,7 +39,7 @@ if not needed:
     from anogan.export.graph import OUTPUTS, SampleGraph
     from anogan.export.parity import inputs_of
     from anogan.export.photos import LUMINANCE, PhotoGraph, usual_size
-    from anogan.export.sensors import SignalGraph
+    from anogan.export.sensors import SensorGraph
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
 SAMPLES = 0 if needed else parity.SAMPLES
@@ -67,7 +67,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def save_samples(folder: Path, name: str, shape: tuple[int, ...] = (1, 28, 28)) -> Path:
     detector = quick(name).fit(stripes(64, shape))
-    bundle.save(folder / "bundle", detector.gan_, {name: detector}, {"data": "stripes"})  # type: ignore[dict-item]
+    bundle.save(folder / "bundle", detector.gan_, {name: detector}, "digits", {"data": "stripes"})  # type: ignore[dict-item]
     return folder
 
 
@@ -78,8 +78,8 @@ def locator(channels: int, **changes: Any) -> LocatorGAN:
 def save_photos(folder: Path, detector: LocatorGAN, framing: Framing, data: str = "photos") -> Path:
     maps = detector.anomaly_map(stripes(20, framing.shape, seed=1))
     model = PhotoModel(detector, framing, tail_levels(maps), maps.max((1, 2, 3)).astype(np.float64))
-    about = {"data": data, "photo": about_photos({"locatorgan": model})}
-    bundle.save(folder / "bundle", detector.gan_, {"locatorgan": detector}, about)
+    about = {"data": data, "photos": about_photos({"locatorgan": model})}
+    bundle.save(folder / "bundle", detector.gan_, {"locatorgan": detector}, "photos", about)
     return folder
 
 
@@ -156,7 +156,7 @@ def test_photos_get_pythons_verdicts_maps_and_reconstructions(framing: tuple[Any
 @pytest.mark.slow
 def test_a_live_stream_gets_the_scores_of_the_monitor(pump_run: Path, tmp_path: Path) -> None:
     session = exported(pump_run, tmp_path / "model.onnx")
-    model = SignalModel.load(pump_run, device="cpu")
+    model = SensorModel.load(pump_run, device="cpu")
     table = recording(300, seed=4)
     table.loc[250:, "pressure"] += 2
     table.loc[160:190, "flow"] = np.nan
@@ -175,7 +175,7 @@ def test_a_live_stream_gets_the_scores_of_the_monitor(pump_run: Path, tmp_path: 
 
 def test_missing_rows_are_filled_as_in_python(pump_run: Path) -> None:
     graph = graph_of(pump_run)
-    assert isinstance(graph, SignalGraph)
+    assert isinstance(graph, SensorGraph)
     stream = np.random.default_rng(0)
     rows = stream.standard_normal((5, graph.length, 3))
     rows[stream.random(rows.shape) < 0.7] = np.nan
@@ -217,7 +217,7 @@ def test_the_file_tells_what_made_it_and_how_close_it_is_but_not_where(images: P
     about = onnxruntime.InferenceSession(images / "model.onnx").get_modelmeta().custom_metadata_map
     assert about["bundle_sha256"] == bundle.digest(images / "run")
     assert float(about["max_difference_score"]) <= float(about["tolerance"])
-    assert (about["kind"], about["detector"], about["compared"]) == ("samples", "fanogan", "72")
+    assert (about["kind"], about["detector"], about["compared"]) == ("digits", "fanogan", "72")
     assert about["input"] == "x: uint8 0-255, (n, 1, 28, 28)"
     content = (images / "model.onnx").read_bytes()
     assert b"graph.py" not in content
@@ -274,15 +274,17 @@ def test_a_thousand_samples_are_compared(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_detector_that_searches_is_refused_by_naming_one_that_does_not(tmp_path: Path) -> None:
     searching, encoding = quick("anogan").fit(stripes(64, (1, 28, 28))), quick("fanogan").fit(stripes(64, (1, 28, 28)))
-    bundle.save(tmp_path / "bundle", encoding.gan_, {"anogan": searching, "fanogan": encoding}, {"data": "stripes"})
+    bundle.save(
+        tmp_path / "bundle", encoding.gan_, {"anogan": searching, "fanogan": encoding}, "digits", {"data": "stripes"}
+    )
     with pytest.raises(ValueError, match=r"anogan searches z for every sample, .*; take --detector fanogan"):
         graph_of(tmp_path)
-    assert graph_of(tmp_path, "fanogan").kind == "samples"
+    assert graph_of(tmp_path, "fanogan").kind == "digits"
     with pytest.raises(ValueError, match=r"no detector 'hybrid' in .*; choose from anogan, fanogan"):
         graph_of(tmp_path, "hybrid")
     with pytest.raises(ValueError, match="--photo-size is for models of photos"):
         graph_of(tmp_path, "fanogan", (64, 64))
-    bundle.save(tmp_path / "bundle", searching.gan_, {"anogan": searching}, {"data": "stripes"})
+    bundle.save(tmp_path / "bundle", searching.gan_, {"anogan": searching}, "digits", {"data": "stripes"})
     with pytest.raises(ValueError, match="train with --detectors fanogan"):
         graph_of(tmp_path)
 

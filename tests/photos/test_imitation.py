@@ -186,6 +186,6 @@ def test_good_photos_that_are_gone_are_told(run: Path, tmp_path: Path) -> None:
 def test_a_model_of_other_images_imitates_no_defect(tmp_path: Path) -> None:
     detector = quick("neighbourgan").fit(stripes(80, (1, 16, 16)))
     about = {"data": "digits", "normal": "3", "seed": 0, "value_range": [-1, 1]}
-    bundle.save(tmp_path / "run" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    bundle.save(tmp_path / "run" / "bundle", detector.gan_, {"neighbourgan": detector}, "digits", about)
     with pytest.raises(ValueError, match="for models of sensors and of photos"):
         simulate(tmp_path / "run", f"-n 2 --faults {tmp_path}")

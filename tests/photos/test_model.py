@@ -141,7 +141,13 @@ def test_a_bundle_that_does_not_tell_the_peaks_of_good_photos_is_refused_in_one_
         told["peaks"] = peaks
         if peaks is None:
             told.pop("peaks")
-        bundle.save(tmp_path / "bundle", detector.gan_, {"neighbourgan": detector}, {"data": "photos", "photo": about})
+        bundle.save(
+            tmp_path / "bundle",
+            detector.gan_,
+            {"neighbourgan": detector},
+            "photos",
+            {"data": "photos", "photos": about},
+        )
         with pytest.raises(BundleError, match="train it anew") as refused:
             PhotoModel.load(tmp_path, device="cpu")
         assert "\n" not in str(refused.value)

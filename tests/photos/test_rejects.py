@@ -151,7 +151,7 @@ def test_rejects_are_moved_under_their_own_names_and_errors_stay(run: Path, tmp_
 
 def test_a_plain_model_of_images_moves_rejects_too(tmp_path: Path) -> None:
     detector = quick("neighbourgan").fit(stripes(80, (1, 32, 32)))
-    bundle.save(tmp_path / "run" / "bundle", detector.gan_, {"neighbourgan": detector}, {})
+    bundle.save(tmp_path / "run" / "bundle", detector.gan_, {"neighbourgan": detector}, "digits", {})
     photos = line(tmp_path / "line", bad=2)
     anogan("score", tmp_path / "run", photos, "--move-rejects", tmp_path / "rejects", "--fail-on-anomaly")
     table = pd.read_csv(tmp_path / "run" / "scores-files.csv")

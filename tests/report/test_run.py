@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anogan.config.runs import RunConfig
+from anogan.config.runs import DigitRunConfig
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.pictures.drawing import heatmap, picture, png, tile
@@ -26,7 +26,7 @@ CLASSES = ("a", "b", "c")
 def canned(folder: Path) -> Run:
     """A run of class a with two detectors, scores from a random generator."""
     rng = np.random.default_rng(0)
-    run = Run.create(folder / "canned", RunConfig(data="letters", normal="a"))
+    run = Run.create(folder / "canned", DigitRunConfig(data="letters", normal="a"))
     for step in range(50, 301, 50):
         line = {"stage": "gan", "step": step, "loss_d": 1.0, "loss_g": 1.0 + step / 100, "d_real": 0.6, "d_fake": 0.4}
         run.log(line | ({"diversity": 0.8, "reconstruction": 0.05} if step % 100 == 0 else {}))

@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from conftest import QUICK_GAN, quick, stripes
 from safetensors.torch import load, save_file
 
+from anogan.config.runs import Kind
 from anogan.errors import BundleError
 from anogan.gan.networks import GAN
 from anogan.runs import bundle
@@ -27,7 +29,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "bundle"
     hybrid = quick("hybrid").fit(X)
     detectors = {name: quick(name).adopt(hybrid.gan_, X[20:], X[:20]) for name in NAMES}
-    bundle.save(folder, hybrid.gan_, detectors, {"data": "stripes"})
+    bundle.save(folder, hybrid.gan_, detectors, "digits", {"data": "stripes"})
     return folder
 
 
@@ -190,7 +192,7 @@ def test_wherever_saving_is_stopped_twice_a_whole_model_is_found(
         for number, step in enumerate((99, first, second, 99)):
             with pytest.MonkeyPatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
                 stopping_at(patched, step)
-                bundle.save(run / "bundle", gan, {}, {"number": number})
+                bundle.save(run / "bundle", gan, {}, "digits", {"number": number})
             found.append(bundle.read_manifest(run)["about"]["number"])
             assert {file.name for file in bundle.find(run).iterdir()} == files
             assert found[-1] <= number
@@ -214,7 +216,7 @@ def test_a_folder_without_a_model_says_how_to_train_one(tmp_path: Path) -> None:
 
 def test_a_bundle_without_detectors_still_generates(tmp_path: Path) -> None:
     gan = quick("anogan").fit(X).gan_
-    bundle.save(tmp_path / "bundle", gan, {}, {})
+    bundle.save(tmp_path / "bundle", gan, {}, "digits", {})
     assert bundle.load_gan(tmp_path).generator(torch.zeros(2, QUICK_GAN.latent_dim)).shape == (2, 1, 12, 12)
     with pytest.raises(BundleError, match="can only generate"):
         bundle.load(tmp_path)
@@ -229,17 +231,15 @@ def test_a_run_is_called_what_its_folder_is_called(tmp_path: Path) -> None:
 
 def test_what_a_model_looks_at_is_what_it_was_saved_with(tmp_path: Path) -> None:
     gan = GAN((1, 12, 12), QUICK_GAN)
-    kinds = {}
-    for name, about in {"digits": {}, "sensors": {"signal": {}}, "photos": {"photo": {}}}.items():
-        bundle.save(tmp_path / name, gan, {}, about)
-        kinds[name] = (bundle.is_of_signals(tmp_path / name), bundle.is_of_photos(tmp_path / name))
-    assert kinds == {"digits": (False, False), "sensors": (True, False), "photos": (False, True)}
+    for kind in get_args(Kind):
+        bundle.save(tmp_path / kind, gan, {}, kind, {})
+        assert bundle.kind_of(tmp_path / kind) == kind
 
 
 def test_a_digest_tells_bundles_apart_and_stays(saved: Path, tmp_path: Path) -> None:
     gan = GAN((1, 12, 12), QUICK_GAN)
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
-        bundle.save(tmp_path / name, gan, {}, {"seed": seed})
+        bundle.save(tmp_path / name, gan, {}, "digits", {"seed": seed})
     one, same, other = (bundle.digest(tmp_path / name) for name in ("one", "same", "other"))
     assert one == same != other
     assert one == bundle.digest(tmp_path / "one")
@@ -261,7 +261,7 @@ def test_saving_leaves_nothing_beside_the_bundle_and_replaces_what_lay_there(tmp
     for file in ("bundle/stray.txt", "bundle.part/stray.txt"):
         (tmp_path / file).write_text("left over")
     for seed in (1, 2):
-        bundle.save(tmp_path / "bundle", gan, {}, {"seed": seed})
+        bundle.save(tmp_path / "bundle", gan, {}, "digits", {"seed": seed})
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
         assert bundle.read_manifest(tmp_path)["about"] == {"seed": seed}
         assert not (tmp_path / "bundle/stray.txt").exists()

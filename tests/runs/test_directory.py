@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 
-from anogan.config.runs import RunConfig
+from anogan.config.runs import DigitRunConfig
 from anogan.detectors.calibration import hold_out
 from anogan.digits.splits import Split
 from anogan.digits.training import train_run
@@ -25,37 +25,37 @@ from anogan.runs.directory import Run
 
 
 def test_a_run_writes_its_config_and_environment_first(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "r", RunConfig(seed=4))
-    assert Run(tmp_path / "r").config == RunConfig(seed=4)
+    run = Run.create(tmp_path / "r", DigitRunConfig(seed=4))
+    assert Run(tmp_path / "r").config == DigitRunConfig(seed=4)
     env = json.loads((run.path / "env.json").read_text())
     assert {"torch", "anogan"} <= set(env["versions"])
     assert not run.finished
 
 
 def test_other_settings_are_refused_by_name_and_the_same_ones_accepted(tmp_path: Path) -> None:
-    Run.create(tmp_path / "r", RunConfig())
-    Run.create(tmp_path / "r", RunConfig())
+    Run.create(tmp_path / "r", DigitRunConfig())
+    Run.create(tmp_path / "r", DigitRunConfig())
     with pytest.raises(RunError, match=r"other settings \(holdout, seed\)"):
-        Run.create(tmp_path / "r", RunConfig(seed=1, holdout=0.2))
+        Run.create(tmp_path / "r", DigitRunConfig(seed=1, holdout=0.2))
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(RunError, match="is no run directory"):
-        Run.create(tmp_path, RunConfig())
+        Run.create(tmp_path, DigitRunConfig())
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"config\.json: No such file"):
         Run(tmp_path)
-    (tmp_path / "config.json").write_text('{"data": 3}')
+    (tmp_path / "config.json").write_text('{"kind": "digits", "data": 3}')
     with pytest.raises(RunError, match="cannot be read"):
         Run(tmp_path)
 
 
 def test_lines_beyond_the_checkpoint_and_half_lines_are_forgotten(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "r", RunConfig())
+    run = Run.create(tmp_path / "r", DigitRunConfig())
     for step in (50, 100, 150):
         run.log({"stage": "gan", "step": step})
     with (run.path / "metrics.jsonl").open("a") as stream:
@@ -65,7 +65,7 @@ def test_lines_beyond_the_checkpoint_and_half_lines_are_forgotten(tmp_path: Path
 
 
 def test_what_was_logged_after_the_checkpoint_is_forgotten_when_training_goes_on_from_it(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "r", RunConfig())
+    run = Run.create(tmp_path / "r", DigitRunConfig())
     run.log({"stage": "encoder", "step": 900})
     training = GANTraining((1, 12, 12), run.config.gan, 0)
     training.step = 100
@@ -91,7 +91,7 @@ def test_networks_learn_from_the_training_rows_and_detectors_are_calibrated_on_t
             return train(rows, *args)
 
         monkeypatch.setattr(run_training, stage, watched)
-    config = RunConfig(
+    config = DigitRunConfig(
         holdout=0.5,
         seed=3,
         false_alarm_rate=0.1,
@@ -116,14 +116,14 @@ def test_networks_learn_from_the_training_rows_and_detectors_are_calibrated_on_t
 
 @pytest.mark.parametrize("content", [b"garbage", b""])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
-    run = Run.create(tmp_path / "r", RunConfig())
+    run = Run.create(tmp_path / "r", DigitRunConfig())
     write_bytes(run.path / "checkpoint" / "gan.safetensors", content)
     with pytest.raises(BundleError, match=r"gan\.safetensors cannot be used .* delete it"):
         run.load_checkpoint("gan", GANTraining((1, 12, 12), run.config.gan, 0))
 
 
 def test_times_of_a_stage_add_up_over_interruptions(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "r", RunConfig())
+    run = Run.create(tmp_path / "r", DigitRunConfig())
     with pytest.raises(KeyboardInterrupt), run.timed("gan"):
         raise KeyboardInterrupt
     write_json(run.path / "seconds.json", {"gan": 100.0})

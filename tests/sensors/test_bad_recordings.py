@@ -238,7 +238,7 @@ def test_a_model_of_images_is_told(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
-    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, {"data": "stripes"})
+    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, "digits", {"data": "stripes"})
     recording(100).to_csv(tmp_path / "rows.csv", index=False)
     status, error = told([command, str(tmp_path / "bundle"), str(tmp_path / "rows.csv")], capsys, monkeypatch)
     assert status == 2

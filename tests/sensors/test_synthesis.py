@@ -13,20 +13,20 @@ from conftest import recording
 from photo_model import save_model
 
 from anogan.cli import main
-from anogan.config.runs import SignalRunConfig
+from anogan.config.runs import SensorRunConfig
 from anogan.errors import AnoganError, SampleError
 from anogan.gan.sampling import draw
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, real_windows
 
 FLOW, PRESSURE, NOISE, STILL = range(4)
 
 
 @pytest.fixture(scope="module")
-def model(pump_run: Path) -> SignalModel:
-    return SignalModel.load(pump_run)
+def model(pump_run: Path) -> SensorModel:
+    return SensorModel.load(pump_run)
 
 
 def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
@@ -36,12 +36,12 @@ def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
     return table
 
 
-def imitated(model: SignalModel, n: int = 200, seed: int = 0) -> Windows:
+def imitated(model: SensorModel, n: int = 200, seed: int = 0) -> Windows:
     rows = fault().drop(columns="t").to_numpy()
     return imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, n, seed)
 
 
-def test_the_seed_decides_what_is_made(model: SignalModel) -> None:
+def test_the_seed_decides_what_is_made(model: SensorModel) -> None:
     gan, scaling = model.detector.gan_, model.scaling
     for make in (
         lambda seed: normal_windows(gan, scaling, 20, seed).x,
@@ -53,7 +53,7 @@ def test_the_seed_decides_what_is_made(model: SignalModel) -> None:
 
 
 def test_at_the_recorded_operating_point_and_severity_a_fault_is_as_recorded(
-    model: SignalModel, monkeypatch: pytest.MonkeyPatch
+    model: SensorModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anogan.sensors.synthesis.FURTHEST", 0.0)
     monkeypatch.setattr("anogan.sensors.synthesis.SEVERITIES", (1.0, 1.0))
@@ -63,7 +63,7 @@ def test_at_the_recorded_operating_point_and_severity_a_fault_is_as_recorded(
     assert max(nearest) < 1e-3
 
 
-def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severity(model: SignalModel) -> None:
+def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severity(model: SensorModel) -> None:
     made = imitated(model, 400)
     normal = normal_windows(model.detector.gan_, model.scaling, 400, 0).x
     shift = (made.x.mean((0, 2)) - normal.mean((0, 2))) / normal.std((0, 2))
@@ -74,20 +74,20 @@ def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severi
     assert made.severity.max() <= 2
 
 
-def test_operating_points_vary_more_than_in_the_recorded_event(model: SignalModel) -> None:
+def test_operating_points_vary_more_than_in_the_recorded_event(model: SensorModel) -> None:
     assert imitated(model, 400).x[:, FLOW].mean(1).std() > 0
     rows = fault(rows=12).drop(columns="t").to_numpy()  # a single window: copies of it would not vary at all
     one = imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, 400, 0).x
     assert one[:, FLOW].mean(1).std() > 1
 
 
-def test_fewer_rows_than_a_window_are_refused(model: SignalModel) -> None:
+def test_fewer_rows_than_a_window_are_refused(model: SensorModel) -> None:
     rows = fault(rows=5).drop(columns="t").to_numpy()
     with pytest.raises(SampleError, match="got 5 rows of the fault, expected at least 12"):
         imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, 10, 0)
 
 
-def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SignalModel) -> None:
+def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SensorModel) -> None:
     gan, scaling = model.detector.gan_, model.scaling
     rows = long_recording(gan, scaling, 2000, 0)
     windows = normal_windows(gan, scaling, 1000, 1).x
@@ -102,7 +102,7 @@ def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SignalM
     assert sum(told) == 200
 
 
-def test_a_window_that_is_joined_anywhere_would_be_seen(model: SignalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_that_is_joined_anywhere_would_be_seen(model: SensorModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: where there is nothing to choose from, rows jump at the seams."""
     matched = long_recording(model.detector.gan_, model.scaling, 1000, 0)
     monkeypatch.setattr("anogan.sensors.synthesis.CANDIDATES", 1)
@@ -110,9 +110,9 @@ def test_a_window_that_is_joined_anywhere_would_be_seen(model: SignalModel, monk
     assert np.abs(np.diff(joined[:, FLOW])).mean() > 1.15 * np.abs(np.diff(matched[:, FLOW])).mean()
 
 
-def coloured(run: Path) -> tuple[SignalModel, Colouring]:
-    model, config = SignalModel.load(run), Run(run).config
-    assert isinstance(config, SignalRunConfig)
+def coloured(run: Path) -> tuple[SensorModel, Colouring]:
+    model, config = SensorModel.load(run), Run(run).config
+    assert isinstance(config, SensorRunConfig)
     healthy = prepare(config, model.read(Path(config.data)))
     found = Colouring.fit(model.detector.gan_, healthy.x)
     assert found
@@ -122,7 +122,7 @@ def coloured(run: Path) -> tuple[SignalModel, Colouring]:
 def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run: Path) -> None:
     model, colouring = coloured(pump_run)
     config = Run(pump_run).config
-    assert isinstance(config, SignalRunConfig)
+    assert isinstance(config, SensorRunConfig)
     x = prepare(config, model.read(Path(config.data))).x
     real = real_windows(x, model.scaling)[:, :3].reshape(len(x), -1)
     gan, scaling = model.detector.gan_, model.scaling
@@ -139,7 +139,7 @@ def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run
     assert apart(corrected) < 0.3 * apart(plain)
 
 
-def test_too_few_windows_tell_no_covariance(model: SignalModel) -> None:
+def test_too_few_windows_tell_no_covariance(model: SensorModel) -> None:
     gan = model.detector.gan_
     assert Colouring.fit(gan, draw(gan, 50, 0)) is None
 
@@ -172,7 +172,7 @@ def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(p
     assert "torch" in manifest["environment"]["versions"]
 
 
-def test_a_made_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: Path, model: SignalModel) -> None:
+def test_a_made_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: Path, model: SensorModel) -> None:
     assert simulate(pump_run, f"-n 0 --rows 400 --out {tmp_path / 'out'}") == 0
     frame = pd.read_csv(tmp_path / "out" / "recording.csv").rename(columns={"time": "t"})
     frame.to_csv(tmp_path / "made.csv", index=False)

@@ -17,19 +17,19 @@ from conftest import faulty, quick, recording, stripes
 
 from anogan.cli import main
 from anogan.config.presets import SENSORS
-from anogan.config.runs import AlarmConfig, SignalConfig, SignalRunConfig
+from anogan.config.runs import AlarmConfig, SensorConfig, SensorRunConfig
 from anogan.errors import BundleError, CalibrationWarning, SampleError
 from anogan.runs import bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import Healthy, Part, block_of, hold_out_stretches, parts_of, prepare
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.sensors.recordings import GAP, Recording, read_recording
 from anogan.sensors.scoring import Clock, fill
 from anogan.sensors.training import recalibrate, scores_of, usual_of
 
 CONFIG = replace(
     SENSORS,
-    signal=SignalConfig(time_column="t", window=12, smoothing=8),
+    sensors=SensorConfig(time_column="t", window=12, smoothing=8),
     alarm=AlarmConfig(budget="1/hour", block=60),
 )
 
@@ -46,14 +46,14 @@ def trained(pump_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(pump_run: Path) -> SignalModel:
-    return SignalModel.load(pump_run)
+def model(pump_run: Path) -> SensorModel:
+    return SensorModel.load(pump_run)
 
 
-def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, model: SignalModel) -> None:
+def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, model: SensorModel) -> None:
     config = Run(trained).config
-    assert isinstance(config, SignalRunConfig)
-    assert (config.gan, config.signal, config.alarm) == (CONFIG.gan, CONFIG.signal, CONFIG.alarm)
+    assert isinstance(config, SensorRunConfig)
+    assert (config.gan, config.sensors, config.alarm) == (CONFIG.gan, CONFIG.sensors, CONFIG.alarm)
     assert model.channels == ("flow", "pressure", "noise", "still")
     assert (model.step, model.slow, model.smoothing, model.time_column) == (1.0, 12, 8.0, "t")
     assert model.detector.gan_.shape == (8, 12)
@@ -62,7 +62,7 @@ def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, m
     assert model.rule.block == 60
 
 
-def test_a_fault_raises_one_alarm_that_names_its_channel(model: SignalModel, tmp_path: Path) -> None:
+def test_a_fault_raises_one_alarm_that_names_its_channel(model: SensorModel, tmp_path: Path) -> None:
     watched = score_recording(model, read(faulty(), tmp_path))
     inside = [alarm for alarm in watched.alarms if 400 <= alarm.start < 430]
     assert len(inside) == 1
@@ -78,7 +78,7 @@ def test_a_fault_raises_one_alarm_that_names_its_channel(model: SignalModel, tmp
     assert watched.table[list(model.channels)].sum(axis=1).iloc[20:].to_numpy() == pytest.approx(1)
 
 
-def test_an_alarm_that_goes_on_at_the_end_is_told_as_it_stands_there(model: SignalModel, tmp_path: Path) -> None:
+def test_an_alarm_that_goes_on_at_the_end_is_told_as_it_stands_there(model: SensorModel, tmp_path: Path) -> None:
     before, after = (score_recording(model, read(faulty()[:end], tmp_path)).alarms[-1] for end in (450, 560))
     assert before.end is after.end is None
     assert before.start == after.start
@@ -86,7 +86,7 @@ def test_an_alarm_that_goes_on_at_the_end_is_told_as_it_stands_there(model: Sign
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_live_and_batch_scores_are_equal_bit_for_bit(model: SignalModel, tmp_path: Path, seed: int) -> None:
+def test_live_and_batch_scores_are_equal_bit_for_bit(model: SensorModel, tmp_path: Path, seed: int) -> None:
     """However the rows arrive, and though the monitor is stopped and started again between any two of them."""
     table = faulty(seed + 20).astype({"t": float})
     stream = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ def test_live_and_batch_scores_are_equal_bit_for_bit(model: SignalModel, tmp_pat
 
 
 @pytest.mark.parametrize("t", [11, 100, 200, 450, 998])
-def test_a_score_does_not_know_the_rows_after_it(model: SignalModel, tmp_path: Path, t: int) -> None:
+def test_a_score_does_not_know_the_rows_after_it(model: SensorModel, tmp_path: Path, t: int) -> None:
     rows = read(faulty(), tmp_path)
     changed = rows.values.copy()
     changed[t + 1 :] += 1e6
@@ -124,7 +124,7 @@ def test_a_score_does_not_know_the_rows_after_it(model: SignalModel, tmp_path: P
     assert before.score[-1] != after.score[-1]
 
 
-def test_a_score_looks_back_to_the_slow_scales_first_row_and_no_further(model: SignalModel, tmp_path: Path) -> None:
+def test_a_score_looks_back_to_the_slow_scales_first_row_and_no_further(model: SensorModel, tmp_path: Path) -> None:
     unsmoothed = replace(model, smoothing=1.0)
     rows = read(faulty(), tmp_path)
     before = unsmoothed.scorer().push(rows.time, rows.values).score
@@ -135,7 +135,7 @@ def test_a_score_looks_back_to_the_slow_scales_first_row_and_no_further(model: S
 
 
 def test_until_the_slow_scale_is_full_scores_count_in_proportion_to_the_rows(
-    model: SignalModel, tmp_path: Path
+    model: SensorModel, tmp_path: Path
 ) -> None:
     rows = read(recording(400, 3), tmp_path)
     first = np.repeat(rows.values[:12].mean(0, keepdims=True), 12 * 11, axis=0)
@@ -181,7 +181,7 @@ def test_held_out_rows_come_after_those_trained_on_in_every_part() -> None:
 def test_a_window_spans_no_gap_and_no_held_out_row(tmp_path: Path) -> None:
     table = recording(1200)
     table.loc[500:, "t"] += 100
-    config = replace(CONFIG, signal=replace(CONFIG.signal, window=20))
+    config = replace(CONFIG, sensors=replace(CONFIG.sensors, window=20))
     healthy = prepare(config, read(table, tmp_path))
     assert len(healthy.x) == 840 - 2 * 19
     assert len(healthy.x_held_out) == 360  # the rows before a held-out stretch fill its first window
@@ -192,14 +192,14 @@ def test_a_window_spans_no_gap_and_no_held_out_row(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def healthy(pump_run: Path, model: SignalModel) -> Healthy:
+def healthy(pump_run: Path, model: SensorModel) -> Healthy:
     config = Run(pump_run).config
-    assert isinstance(config, SignalRunConfig)
+    assert isinstance(config, SensorRunConfig)
     return prepare(config, model.read(Path(config.data)))
 
 
 def test_thresholds_come_from_scores_as_they_are_in_the_middle_of_a_recording(
-    model: SignalModel, healthy: Healthy, pump_run: Path
+    model: SensorModel, healthy: Healthy, pump_run: Path
 ) -> None:
     """The slow scale of a held-out stretch's first rows shows the rows before them, as it does live."""
     unsmoothed = replace(model, smoothing=1.0)
@@ -215,7 +215,7 @@ def test_thresholds_come_from_scores_as_they_are_in_the_middle_of_a_recording(
 
 
 def test_where_nothing_stands_before_healthy_rows_the_first_ones_do_not_count_while_a_block_is_left(
-    model: SignalModel, tmp_path: Path
+    model: SensorModel, tmp_path: Path
 ) -> None:
     table = recording(1000, 4).astype({"t": float})
     table.loc[500:, "t"] += 500  # a gap
@@ -246,7 +246,7 @@ def test_nothing_is_fitted_on_held_out_rows_but_what_is_remembered(tmp_path: Pat
     assert before.scaling.spread[:3] == pytest.approx(values.std(ddof=0).to_numpy())
 
 
-def test_a_model_remembers_all_healthy_rows(model: SignalModel, healthy: Healthy) -> None:
+def test_a_model_remembers_all_healthy_rows(model: SensorModel, healthy: Healthy) -> None:
     detector = copy.copy(model.detector)
     detector.memory_ = dict(model.detector.memory_)
     detector.remember(healthy.every.numpy())
@@ -265,7 +265,7 @@ def test_what_is_usual_is_the_mean_over_held_out_samples() -> None:
     assert usual.residual == pytest.approx(np.square(found.anomaly_map, dtype=np.float64).mean((0, 2)))
 
 
-def test_recalibration_keeps_how_alarms_begin(model: SignalModel, tmp_path: Path) -> None:
+def test_recalibration_keeps_how_alarms_begin(model: SensorModel, tmp_path: Path) -> None:
     rows = read(recording(1200, 9), tmp_path)
     asked = replace(model, rule=replace(model.rule, persist=5, block=70))
     with warnings.catch_warnings():
@@ -289,7 +289,7 @@ def test_a_block_is_twice_as_long_as_what_a_score_sees_where_the_rows_allow_it()
     assert block(60, 1, persist=30) == 30
 
 
-def test_recalibration_moves_the_thresholds_and_nothing_else(model: SignalModel, tmp_path: Path) -> None:
+def test_recalibration_moves_the_thresholds_and_nothing_else(model: SensorModel, tmp_path: Path) -> None:
     shifted = recording(2000, 9)
     shifted["noise"] += 5  # a warmer day
     rows = read(shifted, tmp_path)
@@ -317,10 +317,10 @@ def test_score_and_recalibrate_as_commands(trained: Path, tmp_path: Path, capsys
     assert len(scores) == 1000
     assert set(scores["alarm"].unique()) == {0, *alarms["number"]}
     assert "alarms in 1000 rows" in capsys.readouterr().out
-    old = SignalModel.load(trained).rule
+    old = SensorModel.load(trained).rule
     with pytest.warns(CalibrationWarning):
         assert main.run_command(["recalibrate", str(trained), str(tmp_path / "day3.csv"), "--budget", "1/day"]) == 0
-    assert SignalModel.load(trained).rule.budget == "1/day" != old.budget
+    assert SensorModel.load(trained).rule.budget == "1/day" != old.budget
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_recording_that_cannot_be_scored_is_told_in_one_line(
     assert (trained / "scored" / "good" / "scores.csv").exists()
 
 
-def test_no_number_is_too_large_to_be_scored(model: SignalModel, tmp_path: Path) -> None:
+def test_no_number_is_too_large_to_be_scored(model: SensorModel, tmp_path: Path) -> None:
     table = recording(400, 3)
     table.loc[300:330, "pressure"] = np.tile([1.7e308, -1.7e308], 16)[:31]
     score = score_recording(model, read(table, tmp_path)).table["score"]
@@ -350,14 +350,14 @@ def test_no_number_is_too_large_to_be_scored(model: SignalModel, tmp_path: Path)
     assert score[320] > model.rule.threshold
 
 
-def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SignalModel, tmp_path: Path) -> None:
+def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SensorModel, tmp_path: Path) -> None:
     recording(300).assign(flow=np.nan).to_csv(tmp_path / "dead.csv", index=False)
     rows = model.read(tmp_path / "dead.csv")
     assert rows.notes == ("column 'flow' holds no number",)
     assert np.isfinite(score_recording(model, rows).table["score"]).sum() == 289
 
 
-def test_one_row_or_rows_out_of_order_are_scored_as_far_as_they_can_be(model: SignalModel, tmp_path: Path) -> None:
+def test_one_row_or_rows_out_of_order_are_scored_as_far_as_they_can_be(model: SensorModel, tmp_path: Path) -> None:
     one = score_recording(model, read(recording(1), tmp_path))
     assert one.table["score"].isna().all()
     shuffled = read(recording(300).sample(frac=1, random_state=0), tmp_path)
@@ -387,6 +387,6 @@ def test_too_little_to_train_on_is_told_before_anything_is_written(
 def test_a_model_of_images_is_not_one_of_signals(tmp_path: Path) -> None:
 
     detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
-    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, {"data": "stripes"})
+    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, "digits", {"data": "stripes"})
     with pytest.raises(BundleError, match="trained on stripes, not on a recording"):
-        SignalModel.load(tmp_path)
+        SensorModel.load(tmp_path)

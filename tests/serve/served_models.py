@@ -56,8 +56,8 @@ def plates() -> Path:
     maps = detector.anomaly_map(stripes(40, photo_model.SHAPE, seed=8))
     peaks = maps.max((1, 2, 3)).astype(np.float64)
     model = PhotoModel(detector, Framing(photo_model.SHAPE), tail_levels(maps), peaks)
-    about = {"data": "plates", "photo": about_photos({"neighbourgan": model})}
-    bundle.save(FOLDER / "plates" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    about = {"data": "plates", "photos": about_photos({"neighbourgan": model})}
+    bundle.save(FOLDER / "plates" / "bundle", detector.gan_, {"neighbourgan": detector}, "photos", about)
     return FOLDER / "plates"
 
 
@@ -66,7 +66,7 @@ def digits() -> Path:
     """A run on images of one size, 28 x 28."""
     detector = quick("neighbourgan").fit(stripes(80, (1, 28, 28)))
     about = {"data": "digits", "normal": "3"}
-    bundle.save(FOLDER / "digits" / "bundle", detector.gan_, {"neighbourgan": detector}, about)
+    bundle.save(FOLDER / "digits" / "bundle", detector.gan_, {"neighbourgan": detector}, "digits", about)
     return FOLDER / "digits"
 
 

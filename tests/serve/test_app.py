@@ -25,7 +25,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo, to_unit_range
 from anogan.runs import bundle
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 
 JSON = {"Content-Type": "application/json"}
 
@@ -51,13 +51,13 @@ def picture(url: str) -> Image.Image:
 
 def test_every_model_is_told_with_its_digest_and_calibration(client: TestClient, pump_run: Path) -> None:
     models = client.get("/models").json()["models"]
-    runs = {"photos": boards(), "samples": digits(), "signals": pump_run}
+    runs = {"photos": boards(), "digits": digits(), "sensors": pump_run}
     assert {model["kind"]: model["sha256"] for model in models} == {k: bundle.digest(run) for k, run in runs.items()}
     for model in models:
         assert client.get(f"/models/{model['name']}").json() == model
         detector = bundle.load(runs[model["kind"]])
-        rule = SignalModel.load(pump_run).rule
-        assert model["threshold"] == (rule.threshold if model["kind"] == "signals" else detector.threshold_)
+        rule = SensorModel.load(pump_run).rule
+        assert model["threshold"] == (rule.threshold if model["kind"] == "sensors" else detector.threshold_)
         ranks = detector.calibration_scores_
         assert (model["calibration"][0], model["calibration"][-1]) == (ranks[0], ranks[-1])
         assert len(model["calibration"]) == min(len(ranks), 1000)
@@ -128,7 +128,7 @@ def test_pictures_show_the_part_its_map_and_what_the_network_makes_of_it(client:
 def test_a_photo_is_shown_as_far_as_the_model_looks_at_it(tmp_path: Path) -> None:
     shutil.copytree(boards(), tmp_path / "crop")
     manifest = bundle.read_manifest(boards())
-    manifest["about"]["photo"]["crop"] = [5, 3, 26, 24]
+    manifest["about"]["photos"]["crop"] = [5, 3, 26, 24]
     seal = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
     (tmp_path / "crop" / "bundle" / bundle.MANIFEST).write_text(json.dumps(manifest | {"sha256": seal}))
     with server_of(tmp_path / "crop") as (client, _):
@@ -172,7 +172,7 @@ def test_a_table_is_scored_as_the_command_does(client: TestClient, pump_run: Pat
     faulty().to_csv(tmp_path / "day.csv", index=False)
     sent = (tmp_path / "day.csv").read_bytes()
     answer = client.post("/models/pump/score", content=sent, headers=CSV).json()
-    model = SignalModel.load(pump_run)
+    model = SensorModel.load(pump_run)
     watched = score_recording(model, model.read(tmp_path / "day.csv"))
     rows = pd.DataFrame(answer["rows"])
     assert rows["time"].tolist() == list(range(1000))

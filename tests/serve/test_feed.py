@@ -16,7 +16,7 @@ from conftest import faulty, recording
 from served_models import CSV, server_of
 
 from anogan.pictures.verdicts import short
-from anogan.sensors.model import SignalModel, Watched, score_recording
+from anogan.sensors.model import SensorModel, Watched, score_recording
 from anogan.sensors.training import recalibrate
 from anogan.serve.feed import BEHIND, HISTORY, Feed
 from anogan.serve.loaded import Loaded
@@ -32,7 +32,7 @@ def sent(table: pd.DataFrame) -> Table:
     return Table(table.to_csv(index=False).encode(), is_json=False)
 
 
-def batch(model: SignalModel, table: pd.DataFrame) -> Watched:
+def batch(model: SensorModel, table: pd.DataFrame) -> Watched:
     return score_recording(model, model.read_table(table, "day"))
 
 
@@ -57,7 +57,7 @@ async def rest(stream: Any) -> list[tuple[str, Any]]:
 
 
 def test_rows_fed_in_parts_get_the_scores_and_alarms_of_the_batch(loaded: Loaded) -> None:
-    expected = batch(loaded.signals, faulty())
+    expected = batch(loaded.sensors, faulty())
 
     async def listen(feed: Feed) -> None:
         stream = feed.events()
@@ -86,7 +86,7 @@ def test_the_answer_tells_the_alarm_that_goes_on(pump_run: Path) -> None:
             client.post("/models/pump/rows", content=faulty()[rows].to_csv(index=False), headers=CSV).json()
             for rows in (slice(0, 390), slice(390, 550))
         ]
-    model = SignalModel.load(pump_run)
+    model = SensorModel.load(pump_run)
     (alarm,) = batch(model, faulty()[:550]).alarms[-1:]
     assert answers == [{"rows": 390, "alarm": None}, {"rows": 160, "alarm": alarm.to_dict()}]
 
@@ -125,7 +125,7 @@ def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not(loaded: 
 
 
 def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> None:
-    timeless = replace(loaded, model=replace(loaded.signals, time_column=""))
+    timeless = replace(loaded, model=replace(loaded.sensors, time_column=""))
     feed, whole = Feed(timeless), Feed(timeless)
     table = recording(100, 9).drop(columns="t")
     for begin in range(0, 100, 10):
@@ -138,9 +138,9 @@ def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> No
 
 
 def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump_run: Path) -> None:
-    again = SignalModel.load(pump_run)
+    again = SensorModel.load(pump_run)
     newer = replace(loaded, model=recalibrate(again, again.read_table(recording(4000, 3), "other")))
-    assert newer.signals.rule.threshold != loaded.signals.rule.threshold
+    assert newer.sensors.rule.threshold != loaded.sensors.rule.threshold
     feed = Feed(loaded)
 
     async def listen(feed: Feed) -> None:
@@ -154,15 +154,15 @@ def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump
         (told,) = [data for name, data in events if name == "model"]
         assert told["kept"]
         rows = {row["time"]: row["score"] for name, data in events if name == "rows" for row in data["rows"]}
-        expected = batch(loaded.signals, faulty()).table["score"]
+        expected = batch(loaded.sensors, faulty()).table["score"]
         assert [rows[time] for time in range(550, 1000)] == pytest.approx([short(s) for s in expected[550:]], rel=1e-5)
-        assert feed.tracker.rule == newer.signals.rule
+        assert feed.tracker.rule == newer.sensors.rule
 
     heard(listen, feed)
 
 
 def test_a_model_of_another_window_starts_anew(loaded: Loaded) -> None:
-    other = replace(loaded, model=replace(loaded.signals, step=2.0))
+    other = replace(loaded, model=replace(loaded.sensors, step=2.0))
     feed = Feed(loaded)
     feed.push([sent(faulty()[:550])])
     alarms = feed.tracker.alarms
@@ -173,8 +173,8 @@ def test_a_model_of_another_window_starts_anew(loaded: Loaded) -> None:
 
 
 def test_rows_in_other_units_of_spread_are_converted(loaded: Loaded) -> None:
-    scaling = replace(loaded.signals.scaling, centre=tuple(c + 1 for c in loaded.signals.scaling.centre))
-    other = replace(loaded, model=replace(loaded.signals, scaling=scaling))
+    scaling = replace(loaded.sensors.scaling, centre=tuple(c + 1 for c in loaded.sensors.scaling.centre))
+    other = replace(loaded, model=replace(loaded.sensors, scaling=scaling))
     feed, fresh = Feed(loaded), Feed(other)
     feed.push([sent(recording(100))])
     feed.renew(other)

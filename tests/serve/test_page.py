@@ -98,8 +98,8 @@ def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, t
     _, bad, _ = photos(tmp_path)
     model = PhotoModel.load(boards())
     model = replace(model, framing=Framing(photo_model.SHAPE, crop))
-    about = {"data": "photos", "photo": about_photos({"neighbourgan": model})}
-    bundle.save(tmp_path / "run" / "bundle", model.detector.gan_, {"neighbourgan": model.detector}, about)
+    about = {"data": "photos", "photos": about_photos({"neighbourgan": model})}
+    bundle.save(tmp_path / "run" / "bundle", model.detector.gan_, {"neighbourgan": model.detector}, "photos", about)
     with serving(tmp_path / "run") as address:
         page = look(address)
         expect(page.locator("#photos")).to_be_visible()

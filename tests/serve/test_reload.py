@@ -114,7 +114,7 @@ def test_a_damaged_bundle_is_told_of_once_and_the_old_one_stays(
     looks = model.stamp
     replace_by(digits(), run)  # of another kind
     until(lambda: model.stamp != looks)
-    until(lambda: "is a model of samples now" in caplog.text)
+    until(lambda: "is a model of digits now" in caplog.text)
     told = caplog.text.count("refused")
     for _ in range(3):
         model.look()

@@ -12,6 +12,7 @@ from anogan.cli.options.others import Demo, Report
 from anogan.cli.options.training import TrainPhotos
 from anogan.cli.progress import bar
 from anogan.config.presets import PHOTOS
+from anogan.config.runs import PhotoRunConfig
 from anogan.errors import RunError
 from anogan.runs.directory import Run
 from anogan.simulators.boards import write_folder
@@ -23,7 +24,7 @@ SIZE = 128  # pixels of a photo
 CONFIG = replace(
     PHOTOS,
     data=str(FOLDER / "boards"),
-    photo=replace(PHOTOS.photo, size=64),
+    photos=replace(PHOTOS.photos, size=64),
     locator=replace(PHOTOS.locator, steps=1000),
 )
 
@@ -38,7 +39,7 @@ def run(options: Demo) -> int:
     return report.run(Report(started.path, REPORT))
 
 
-def _start(options: Demo) -> Run:
+def _start(options: Demo) -> Run[PhotoRunConfig]:
     """The demo's run; one of other settings is replaced, for the folder is the demo's own."""
     config = replace(CONFIG, seed=options.seed)
     try:

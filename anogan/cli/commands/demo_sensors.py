@@ -11,14 +11,15 @@ import pandas as pd
 from anogan.cli.commands import score, train
 from anogan.cli.options import vars_of
 from anogan.cli.options.others import Demo
-from anogan.cli.options.training import TrainSignals
+from anogan.cli.options.training import TrainSensors
 from anogan.cli.progress import bar
 from anogan.config.presets import SENSORS
+from anogan.config.runs import SensorRunConfig
 from anogan.errors import RunError
 from anogan.files import write_text
 from anogan.report.known_faults import Truth
 from anogan.runs.directory import Run
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.simulators.pump import CHANNELS, DAY, DEMO_FAULTS, Fault, simulate
 
 FOLDER, REPORT = Path("runs/demo-sensors"), Path("reports/demo-sensors")
@@ -38,20 +39,20 @@ def run(options: Demo) -> int:
             update(HEALTHY, "")
             _write(watched, WATCHED, 2 * options.seed + 1, DEMO_FAULTS)
             update(WATCHED, "")
-    train.run(TrainSignals(**vars_of(started.config), out=started.path, resume=True, device=options.device))
-    model = SignalModel.load(started.path, device=options.device)
+    train.run(TrainSensors(**vars_of(started.config), out=started.path, resume=True, device=options.device))
+    model = SensorModel.load(started.path, device=options.device)
     truth = [Truth(fault.name, fault.start, fault.end) for fault in DEMO_FAULTS]
     score.score_recording_file(model, watched, REPORT, TITLE, truth)
     return 0
 
 
-def _start(options: Demo) -> Run:
+def _start(options: Demo) -> Run[SensorRunConfig]:
     """The demo's run; one of other settings is replaced, for the folder is the demo's own."""
     config = replace(
         SENSORS,
         data=str(FOLDER / "healthy.csv"),
         seed=options.seed,
-        signal=replace(SENSORS.signal, time_column="time", channels=tuple(CHANNELS)),
+        sensors=replace(SENSORS.sensors, time_column="time", channels=tuple(CHANNELS)),
         alarm=replace(SENSORS.alarm, budget=BUDGET),
     )
     try:

@@ -7,7 +7,7 @@ import sys
 from anogan.budgets import in_words
 from anogan.cli.options.scoring import Recalibrate
 from anogan.runs import bundle
-from anogan.sensors.model import SignalModel, about_signals
+from anogan.sensors.model import SensorModel, about_sensors
 from anogan.sensors.training import recalibrate
 
 
@@ -15,7 +15,7 @@ def run(options: Recalibrate) -> int:
     manifest = bundle.read_manifest(options.run)
     models = {}
     for i, name in enumerate(manifest["detectors"]):
-        model = SignalModel.load(options.run, name, options.device)
+        model = SensorModel.load(options.run, name, options.device)
         recording = model.read(options.recording)
         for note in () if i else recording.notes:
             print(f"anogan: {options.recording}: {note}", file=sys.stderr)
@@ -26,6 +26,6 @@ def run(options: Recalibrate) -> int:
             f"from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
         )
     detectors = {name: model.detector for name, model in models.items()}
-    about = manifest["about"] | {"signal": about_signals(models), "recalibrated": str(options.recording)}
-    bundle.save(bundle.home(options.run), next(iter(detectors.values())).gan_, detectors, about)
+    about = manifest["about"] | {"sensors": about_sensors(models), "recalibrated": str(options.recording)}
+    bundle.save(bundle.home(options.run), next(iter(detectors.values())).gan_, detectors, "sensors", about)
     return 0

@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from anogan import parallel
 from anogan.cli.commands.score_files import score_files
-from anogan.cli.options import recording_name
 from anogan.cli.options.scoring import Score
 from anogan.cli.progress import bar, get
-from anogan.config.runs import RECORDINGS, is_recording
+from anogan.config.runs import RECORDINGS, is_recording, recording_name
 from anogan.digits.datasets import DATASETS
 from anogan.digits.splits import one_vs_rest
 from anogan.errors import SampleError
@@ -23,13 +22,13 @@ from anogan.runs import bundle
 
 if TYPE_CHECKING:
     from anogan.report.known_faults import Truth
-    from anogan.sensors.model import SignalModel
+    from anogan.sensors.model import SensorModel
 
 
 def run(options: Score) -> int:
     if not options.inputs:
         raise ValueError("nothing to score: give files, a folder, a recording or the name of a data set")
-    if bundle.is_of_signals(options.run):
+    if bundle.kind_of(options.run) == "sensors":
         _check_nothing_moves(options)
         return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
@@ -47,7 +46,8 @@ def _score_dataset(options: Score) -> int:
     from anogan.cli.tables import evaluate  # what it needs takes long to import
     from anogan.runs.directory import Run
 
-    run, name = Run(options.run), options.inputs[0]
+    run: Run[Any] = Run(options.run)
+    name = options.inputs[0]
     if name != run.config.data:
         raise ValueError(f"{options.run} was trained on {run.config.data}; its test split is the one to evaluate on")
     split = one_vs_rest(get(name, options.data_root), run.config.normal)
@@ -58,14 +58,14 @@ def _score_dataset(options: Score) -> int:
 
 
 def _score_recordings(options: Score) -> int:
-    from anogan.sensors.model import SignalModel  # what it needs takes long to import
+    from anogan.sensors.model import SensorModel  # what it needs takes long to import
 
     if not any(map(is_recording, options.inputs)):
         raise ValueError(
             f"{options.run} was trained on a recording of sensors and scores recordings ({', '.join(RECORDINGS)}), "
             f"not {' '.join(options.inputs)}"
         )
-    model = SignalModel.load(options.run, options.detector, options.device)
+    model = SensorModel.load(options.run, options.detector, options.device)
     if options.out and len(options.inputs) > 1:
         raise ValueError("--out is the folder of one recording; leave it out to score several")
     alarms = errors = 0
@@ -79,7 +79,7 @@ def _score_recordings(options: Score) -> int:
     return 2 if errors else int(options.fail_on_anomaly and alarms > 0)
 
 
-def score_recording_file(model: SignalModel, file: Path, out: Path, title: str, truth: Sequence[Truth] = ()) -> int:
+def score_recording_file(model: SensorModel, file: Path, out: Path, title: str, truth: Sequence[Truth] = ()) -> int:
     """Write scores.csv, alarms.csv and the page of a recording into `out`; how many alarms there are."""
     from anogan.report.recording import write_recording_page
     from anogan.sensors.model import alarm_table, score_recording

@@ -48,7 +48,7 @@ def score_files(options: Score) -> int:
 
 
 def _score_array(options: Score, array: Path) -> int:
-    if bundle.is_of_photos(options.run):
+    if bundle.kind_of(options.run) == "photos":
         raise ValueError(f"{options.run} is a model of photos; it scores image files and folders, not {array}")
     if options.move_rejects:
         raise ValueError(f"--move-rejects is for image files, got {array}")
@@ -81,7 +81,7 @@ def _score_and_move(options: Score, inputs: list[Path], folder: Path) -> int:
 def _images(options: Score, files: Files, inputs: list[Path]) -> tuple[PhotoFiles, Rows, Finish | None]:
     """Where the samples come from, what makes rows of them, and what makes the tables of the rows."""
     paths, names = [path for path, _ in files], [name for _, name in files]
-    if not bundle.is_of_photos(options.run):
+    if bundle.kind_of(options.run) != "photos":
         detector = bundle.load(options.run, options.detector, options.device)
 
         def draw(row: int, anomaly_map: NDArray[np.float32]) -> None:

@@ -18,7 +18,7 @@ from anogan.photos.model import PhotoModel
 from anogan.report import sensitivity as reporting
 from anogan.runs import bundle
 from anogan.sensors import sensitivity as sensors
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 
 
 def run(options: Sensitivity) -> int:
@@ -26,9 +26,10 @@ def run(options: Sensitivity) -> int:
     for name, value in (("--repeats", options.repeats), ("--duration", options.duration), ("--seed", options.seed)):
         if value < 0:
             raise ValueError(f"expected {name} of at least 0, got {value}")
-    if bundle.is_of_signals(options.run):
+    kind = bundle.kind_of(options.run)
+    if kind == "sensors":
         return _sensors(options, severities)
-    if bundle.is_of_photos(options.run):
+    if kind == "photos":
         return _photos(options, severities)
     data = bundle.read_manifest(options.run)["about"].get("data")
     raise ValueError(f"{options.run} was trained on {data}; there are faults for recordings and photos of parts alone")
@@ -36,7 +37,7 @@ def run(options: Sensitivity) -> int:
 
 def _sensors(options: Sensitivity, severities: Sequence[float]) -> int:
     kinds = parse_kinds(options.kinds, list(sensors.KINDS))
-    model = SignalModel.load(options.run, options.detector, options.device)
+    model = SensorModel.load(options.run, options.detector, options.device)
     parts = sensors.healthy_parts(options.run, model, options.data)
     trials = sensors.SensorTrials(parts, options.repeats or sensors.REPEATS, options.seed, options.duration)
     if trials.left_out:

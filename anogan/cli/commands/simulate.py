@@ -11,6 +11,7 @@ from anogan.cli.commands import simulate_images, simulate_sensors
 from anogan.cli.options.others import Simulate
 from anogan.cli.progress import bar
 from anogan.cli.simulated import Compared
+from anogan.config.runs import Kind
 from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.pictures.files import images_in
@@ -18,7 +19,11 @@ from anogan.report.realism import write_realism
 from anogan.runs import bundle
 from anogan.runs.directory import environment
 
-FORMATS = {"sensors": ("csv", "parquet", "npz"), "images": ("png", "npz")}
+FORMATS: dict[Kind, tuple[str, ...]] = {
+    "digits": ("png", "npz"),
+    "sensors": ("csv", "parquet", "npz"),
+    "photos": ("png", "npz"),
+}
 
 
 def run(options: Simulate) -> int:
@@ -27,7 +32,7 @@ def run(options: Simulate) -> int:
     if not options.n and not options.rows:
         raise ValueError("nothing to write: give -n or --rows")
     about = bundle.read_manifest(options.run)["about"]
-    kind = "sensors" if bundle.is_of_signals(options.run) else "images"
+    kind = bundle.kind_of(options.run)
     format = FORMATS[kind][0] if options.format == "auto" else options.format
     if format not in FORMATS[kind]:
         raise ValueError(f"a model of {kind} writes {' or '.join(FORMATS[kind])}, not {format}")

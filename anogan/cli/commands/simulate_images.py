@@ -11,7 +11,7 @@ import pandas as pd
 from anogan.cli.options.others import Simulate
 from anogan.cli.progress import bar, get
 from anogan.cli.simulated import MEASURED, NORMAL, Compared, Made, Values, still_there, write_arrays
-from anogan.config.runs import PhotoRunConfig
+from anogan.config.runs import DigitRunConfig, PhotoRunConfig
 from anogan.detectors.calibration import hold_out
 from anogan.digits.splits import one_vs_rest
 from anogan.digits.training import normal_rows
@@ -38,7 +38,7 @@ MASKS = "ground_truth"
 def make(options: Simulate, out: Path, format: str) -> Made:
     if options.rows:
         raise ValueError("--rows is for models of sensors")
-    if options.faults and not bundle.is_of_photos(options.run):
+    if options.faults and bundle.kind_of(options.run) != "photos":
         raise ValueError("--faults is for models of sensors and of photos")
     model = PhotoModel.load(options.run, device=options.device) if options.faults else None
     recorded = {} if model is None else _recorded(model, options.faults)
@@ -109,10 +109,10 @@ def _as_files(out: Path, made: dict[str, Imitated]) -> list[Path]:
 
 def _compared(options: Simulate, recorded: dict[str, Values], made: dict[str, Imitated]) -> Compared:
     x = draw(bundle.load_gan(options.run, options.device), max(options.n, MEASURED), options.seed).numpy()
-    config = Run(options.run).config
-    if isinstance(config, PhotoRunConfig):
+    if bundle.kind_of(options.run) == "photos":
         train, held_out = _good(options, PhotoModel.load(options.run, device=options.device).framing)
     else:
+        config = Run.of(options.run, DigitRunConfig).config
         split = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
         train, held_out = (part.numpy() for part in split)
     faults = {label: (found, made[label].x) for label, found in recorded.items()}
@@ -121,8 +121,7 @@ def _compared(options: Simulate, recorded: dict[str, Values], made: dict[str, Im
 
 def _good(options: Simulate, framing: Framing) -> Iterator[Values]:
     """Samples of good photos that the run was trained on, and of those that it held out, MEASURED at most of each."""
-    config = Run(options.run).config
-    assert isinstance(config, PhotoRunConfig)
+    config = Run.of(options.run, PhotoRunConfig).config
     paths = find_photos(still_there(config.data)).good
     for rows in hold_out(len(paths), config.holdout, config.seed):
         found = (samples for _, samples in training.framed(framing, [paths[i] for i in rows]))

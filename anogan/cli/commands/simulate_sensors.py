@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from anogan.cli.options import recording_name
 from anogan.cli.options.others import Simulate
 from anogan.cli.progress import bar
 from anogan.cli.simulated import MEASURED, NORMAL, Compared, Made, still_there, write_arrays
-from anogan.config.runs import SignalRunConfig
+from anogan.config.runs import SensorRunConfig, recording_name
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.evaluation.realism import gaussian, jittered, tstr
 from anogan.files import write_bytes, write_text
 from anogan.runs.directory import Run
 from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import fill
 from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, real_windows
 from anogan.windows import cut_windows
@@ -36,7 +35,7 @@ Rows = NDArray[np.float64]
 class Known:
     """A model of sensors, its healthy rows where they still are, and recorded faults (n, channels) by name."""
 
-    model: SignalModel
+    model: SensorModel
     healthy: Healthy | None
     colouring: Colouring | None
     faults: dict[str, Rows]
@@ -51,13 +50,12 @@ def make(options: Simulate, out: Path, format: str) -> Made:
 
 def _known(options: Simulate) -> Known:
     """Says what cannot be used before anything is written."""
-    model = SignalModel.load(options.run, device=options.device)
+    model = SensorModel.load(options.run, device=options.device)
     faults = {recording_name(str(file)): _fault_rows(model, file) for file in options.faults}
     if len(faults) < len(options.faults) or NORMAL in faults:
         raise ValueError("the files of --faults must have names of their own, and none may be 'normal'")
     try:
-        config = Run(options.run).config
-        assert isinstance(config, SignalRunConfig)
+        config = Run.of(options.run, SensorRunConfig).config
         healthy = prepare(config, model.read(still_there(config.data)))
     except (RunError, DataUnavailableError) as error:
         if options.report:
@@ -70,7 +68,7 @@ def _known(options: Simulate) -> Known:
     return Known(model, healthy, colouring, faults)
 
 
-def _fault_rows(model: SignalModel, file: Path) -> Rows:
+def _fault_rows(model: SensorModel, file: Path) -> Rows:
     """Rows (n, channels) of one event, missing values filled as in scoring."""
     recording = model.read(file)
     if len(recording) < FEWEST_ROWS:

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from anogan import parallel
 from anogan.budgets import in_words
 from anogan.cli.options import run_path, vars_of
-from anogan.cli.options.training import Train, TrainPhotos, TrainSignals
+from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
 from anogan.cli.progress import bar, get
 from anogan.cli.tables import show
-from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig
+from anogan.config.runs import DigitRunConfig, PhotoRunConfig, SensorRunConfig
 from anogan.detectors.base import FEWEST, resolve_device
 from anogan.detectors.calibration import hold_out
 from anogan.digits.datasets import DATASETS
@@ -27,24 +27,24 @@ from anogan.errors import RunError, SampleError
 from anogan.photos import training as qualitycontrol
 from anogan.photos.folders import find_photos
 from anogan.runs import bundle
-from anogan.runs.directory import Run
+from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detector
 from anogan.sensors.healthy import prepare
 from anogan.sensors.recordings import read_recording
 from anogan.sensors.training import train_recording
 
 
-def run(options: Train | TrainSignals | TrainPhotos) -> int:
+def run(options: Train | TrainSensors | TrainPhotos) -> int:
     path = run_path(options)
     _check(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
         raise RunError(f"{path} holds an unfinished run; continue it with --resume, or choose another --out")
-    if isinstance(options, TrainSignals):
-        return _train_signals(options, path)
-    return _train_photos(options, path) if isinstance(options, TrainPhotos) else _train_images(options, path)
+    if isinstance(options, Train):
+        return _train_images(options, path)
+    return _train_sensors(options, path) if isinstance(options, TrainSensors) else _train_photos(options, path)
 
 
-def _check(options: Train | TrainSignals | TrainPhotos) -> None:
+def _check(options: Train | TrainSensors | TrainPhotos) -> None:
     """What can be told before anything is read."""
     resolve_device(options.device)
     if options.checkpoint_seconds < 0:
@@ -62,12 +62,12 @@ def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, f
     """The settings that are fractional numbers, by name, and those of the groups in them."""
     for name, value in settings.items():
         if isinstance(value, dict):
-            yield from _numbers(value, f"{name}." if name not in ("signal", "alarm", "photo") else "")
+            yield from _numbers(value, f"{name}." if name not in ("sensors", "alarm", "photos") else "")
         elif isinstance(value, float):
             yield f"{group}{name}", value
 
 
-def _start(path: Path, config: RunConfig) -> Run:
+def _start(path: Path, config: C) -> Run[C]:
     """The run directory, made by the first process. Detectors that cannot be trained are refused before."""
     for name in config.detectors:
         make_detector(name, config, "auto")
@@ -78,7 +78,7 @@ def _start(path: Path, config: RunConfig) -> Run:
 
 
 def _train_images(options: Train, path: Path) -> int:
-    config = RunConfig(**vars_of(options))
+    config = DigitRunConfig(**vars_of(options))
     if config.data not in DATASETS:
         raise ValueError(f"unknown data set {config.data!r}; choose from {', '.join(DATASETS)}")
     split = one_vs_rest(get(config.data, options.data_root), config.normal)
@@ -100,10 +100,10 @@ def _train_images(options: Train, path: Path) -> int:
     return 0
 
 
-def _train_signals(options: TrainSignals, path: Path) -> int:
-    config = SignalRunConfig(**vars_of(options))
-    signal = config.signal
-    recording = read_recording(Path(config.data), signal.time_column, signal.channels, signal.day_first)
+def _train_sensors(options: TrainSensors, path: Path) -> int:
+    config = SensorRunConfig(**vars_of(options))
+    own = config.sensors
+    recording = read_recording(Path(config.data), own.time_column, own.channels, own.day_first)
     for note in recording.notes:
         print(f"anogan: {config.data}: {note}", file=sys.stderr)
     healthy = prepare(config, recording)
@@ -132,7 +132,7 @@ def _train_signals(options: TrainSignals, path: Path) -> int:
 
 def _check_holdout(config: PhotoRunConfig, photos: int) -> None:
     training, held_out = hold_out(photos, config.holdout, config.seed)
-    fewest = 1 if config.photo.tiles else FEWEST
+    fewest = 1 if config.photos.tiles else FEWEST
     if len(training) < fewest or not len(held_out):
         raise SampleError(
             f"--holdout {config.holdout:g} leaves {len(training)} of {photos} photos to train on and {len(held_out)} "
@@ -147,7 +147,7 @@ def _train_photos(options: TrainPhotos, path: Path) -> int:
     def tell(file: Path, error: SampleError) -> None:
         tqdm.write(f"anogan: {file} is left out: {error}", file=sys.stderr)
 
-    framing, good = qualitycontrol.frame(config.photo, folder.good, tell)
+    framing, good = qualitycontrol.frame(config.photos, folder.good, tell)
     _check_holdout(config, len(good))
     started = _start(path, config)
     if started.finished:

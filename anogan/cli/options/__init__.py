@@ -6,15 +6,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from anogan.cli.options.others import Benchmark, Data, Demo, Export, Report, Sample, Simulate
+from anogan.cli.options.others import Benchmark, Convert, Data, Demo, Export, Report, Sample, Simulate
 from anogan.cli.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.cli.options.serving import Serve
-from anogan.cli.options.training import Train, TrainPhotos, TrainSignals
-from anogan.config.runs import PhotoRunConfig, RunConfig, SignalRunConfig, is_recording
+from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.config.runs import KINDS, Kind, RunConfig
 
 __all__ = [
     "COMMANDS",
+    "TRAIN",
     "Benchmark",
+    "Convert",
     "Data",
     "Demo",
     "Export",
@@ -28,13 +30,17 @@ __all__ = [
     "Simulate",
     "Train",
     "TrainPhotos",
-    "TrainSignals",
+    "TrainSensors",
     "Watch",
-    "recording_name",
     "run_path",
     "vars_of",
 ]
 
+TRAIN: dict[Kind, type[Train | TrainSensors | TrainPhotos]] = {
+    "digits": Train,
+    "sensors": TrainSensors,
+    "photos": TrainPhotos,
+}
 COMMANDS: dict[str, type] = {
     "demo": Demo,
     "train": Train,
@@ -46,6 +52,7 @@ COMMANDS: dict[str, type] = {
     "serve": Serve,
     "report": Report,
     "export": Export,
+    "convert": Convert,
     "sample": Sample,
     "simulate": Simulate,
     "data": Data,
@@ -55,20 +62,8 @@ COMMANDS: dict[str, type] = {
 
 def vars_of(config: RunConfig) -> dict[str, Any]:
     """The settings of a run, by name; those that are not the run's are left out."""
-    kinds = (SignalRunConfig, PhotoRunConfig)
-    kind = next((kind for kind in kinds if isinstance(config, kind)), RunConfig)
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(kind)}
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(KINDS[config.kind])}
 
 
-def run_path(options: Train | TrainSignals | TrainPhotos) -> Path:
-    name = f"{options.data}-{options.normal}-seed{options.seed}".replace(",", "+")
-    if isinstance(options, TrainPhotos):
-        name = f"{Path(options.data).resolve().name}-seed{options.seed}"
-    elif is_recording(options.data):
-        name = f"{recording_name(options.data)}-seed{options.seed}"
-    return options.out or Path("runs") / name
-
-
-def recording_name(file: str) -> str:
-    """pump.csv.gz -> pump."""
-    return Path(file).name.split(".")[0]
+def run_path(options: Train | TrainSensors | TrainPhotos) -> Path:
+    return options.out or Path("runs") / options.run_name

@@ -23,8 +23,9 @@ def explained(cls: Any) -> Any:
     told = {
         param.arg_name: param.description for p in parents for param in docstring_parser.parse_from_object(p).params
     }
-    bare = typing.get_type_hints(cls)
-    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+    bare, whole = typing.get_type_hints(cls), typing.get_type_hints(cls, include_extras=True)
+    for name in (f.name for f in dataclasses.fields(cls)):
+        hint = whole[name]
         if dataclasses.is_dataclass(bare[name]):
             explained(bare[name])
             continue

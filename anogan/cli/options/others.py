@@ -71,6 +71,14 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """Bring a run or bundle of the version before this one to today's format, in place. Its scores stay as they are."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run directory or bundle."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """Generate samples: a grid, and on demand single images and latent interpolations."""
 

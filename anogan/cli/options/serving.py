@@ -11,7 +11,7 @@ import tyro
 
 @dataclass(frozen=True)
 class Serve:
-    """Serve models over HTTP: score photos and signals, a page to look at them, metrics; needs the extra 'serve'."""
+    """Serve models over HTTP: score photos and sensor rows, a page to see them, metrics; needs the extra 'serve'."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")]
     """Run directories or bundles; each is served under its folder's name. A newer bundle in the same place is loaded

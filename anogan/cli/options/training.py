@@ -9,11 +9,11 @@ from typing import Literal
 import tyro
 
 from anogan.config.presets import PRESETS
-from anogan.config.runs import AlarmConfig, PhotoConfig, PhotoRunConfig, RunConfig, SignalConfig, SignalRunConfig
+from anogan.config.runs import AlarmConfig, DigitRunConfig, PhotoConfig, PhotoRunConfig, SensorConfig, SensorRunConfig
 
 
 @dataclass(frozen=True)
-class Train(RunConfig):
+class Train(DigitRunConfig):
     """Train a GAN on normal samples, train the encoder, calibrate the detectors. A recording of sensors or a folder of
     photos has options of its own: anogan train --data FILE --help."""
 
@@ -35,10 +35,10 @@ class Train(RunConfig):
 
 
 @dataclass(frozen=True)
-class TrainSignals(SignalRunConfig):
+class TrainSensors(SensorRunConfig):
     """Train a GAN on windows of a recording of healthy operation, train the encoder, calibrate scores and alarms."""
 
-    signal: tyro.conf.OmitArgPrefixes[SignalConfig] = field(default_factory=SignalConfig)
+    sensors: tyro.conf.OmitArgPrefixes[SensorConfig] = field(default_factory=SensorConfig)
     alarm: tyro.conf.OmitArgPrefixes[AlarmConfig] = field(default_factory=AlarmConfig)
     out: Path | None = None
     """Run directory; runs/FILE-seedSEED unless given."""
@@ -58,7 +58,7 @@ class TrainPhotos(PhotoRunConfig):
     """Train a GAN on a folder of photos of good parts, train the locator, calibrate scores and maps. With the layout of
     MVTec AD (train/good, test/KIND, ground_truth/KIND) the test photos are scored too."""
 
-    photo: tyro.conf.OmitArgPrefixes[PhotoConfig] = field(default_factory=PhotoConfig)
+    photos: tyro.conf.OmitArgPrefixes[PhotoConfig] = field(default_factory=PhotoConfig)
     out: Path | None = None
     """Run directory; runs/FOLDER-seedSEED unless given."""
     resume: bool = False

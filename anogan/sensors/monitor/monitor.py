@@ -18,7 +18,7 @@ from anogan.errors import SampleError
 from anogan.files import write_text
 from anogan.runs import bundle
 from anogan.sensors.alarms import AlarmTracker
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.rows import Row, RowReader
 
 STATE = "state.json"
@@ -67,7 +67,7 @@ class LiveMonitor:
     def __init__(
         self, path: Path, folder: Path, source: str, detector: str | None = None, device: str = "auto"
     ) -> None:
-        self.model = SignalModel.load(path, detector, device)
+        self.model = SensorModel.load(path, detector, device)
         self.name, self.folder, self.source = bundle.run_name(path), folder, source
         self.digest = bundle.digest(path)
         self.scorer, self.reader = self.model.scorer(), RowReader(self.model)

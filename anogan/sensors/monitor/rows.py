@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from anogan.errors import SampleError
 from anogan.sensors.dialect import DELIMITERS, cells_of, delimiter_of, is_header, number, seconds, with_point
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 
 LONGEST = 1 << 20  # characters of a message
 SHOWN = 80  # characters of it in a complaint
@@ -29,7 +29,7 @@ class RowReader:
     A model that was trained on a table without a header knows its columns by their places alone; its rows need none.
     """
 
-    def __init__(self, model: SignalModel) -> None:
+    def __init__(self, model: SensorModel) -> None:
         self.model, self.named = model, is_header(model.channels)
         self.columns: list[str] = []
         self.delimiter = ""

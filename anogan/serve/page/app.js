@@ -7,7 +7,7 @@ import { exportSession, focusHistory, startHistory } from "./history.js";
 import { intakeFor, startIntake } from "./intake.js";
 import { startLive, stopWatching, watch } from "./live.js";
 import { startResult } from "./result.js";
-import { signalsFor, startSignals } from "./signals.js";
+import { sensorsFor, startSensors } from "./sensors.js";
 import { startThreshold, thresholdFor } from "./threshold.js";
 import { percent } from "./words.js";
 
@@ -31,14 +31,14 @@ async function loadModels() {
 
 function useModel() {
   const model = models.find(({ name }) => name === $("model").value);
-  const signals = model.kind === "signals";
+  const sensors = model.kind === "sensors";
   sessionStorage.setItem(MODEL, model.name);
-  $("photos").hidden = signals;
-  $("signals").hidden = !signals;
+  $("photos").hidden = sensors;
+  $("sensors").hidden = !sensors;
   describe(model);
-  if (signals) {
+  if (sensors) {
     stopCamera();
-    signalsFor(model);
+    sensorsFor(model);
     watch(model);
   } else {
     stopWatching();
@@ -90,7 +90,7 @@ function onKey(event) {
 }
 
 onTokenNeeded(askToken);
-for (const start of [startIntake, startResult, startHistory, startThreshold, startSignals, startLive]) start(loadModels);
+for (const start of [startIntake, startResult, startHistory, startThreshold, startSensors, startLive]) start(loadModels);
 $("model").addEventListener("change", useModel);
 $("help-open").addEventListener("click", () => $("help").showModal());
 $("keys-on").checked = sessionStorage.getItem(KEYS) !== "off";

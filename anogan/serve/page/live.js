@@ -4,7 +4,7 @@ import { address, events, pause } from "./api.js";
 import { Chart } from "./chart.js";
 import { dated, download } from "./csv.js";
 import { $ } from "./dom.js";
-import { alarmRows, alarmTable, plotted } from "./signals.js";
+import { alarmRows, alarmTable, plotted } from "./sensors.js";
 import { figure, shares } from "./words.js";
 
 const ROWS = 1000; // on the chart

@@ -19,15 +19,15 @@ from conftest import faulty, recording
 
 from anogan.cli import main
 from anogan.errors import SampleError
-from anogan.sensors.model import SignalModel, score_recording
+from anogan.sensors.model import SensorModel, score_recording
 from anogan.sensors.monitor.monitor import ALARMS, STATE, Latencies, LiveMonitor, Message
 from anogan.sensors.monitor.rows import LONGEST, RowReader
 from anogan.sensors.monitor.sources import KEPT, GrowingFile, Stdin, Waiting, drain
 
 
 @pytest.fixture(scope="module")
-def model(pump_run: Path) -> SignalModel:
-    return SignalModel.load(pump_run)
+def model(pump_run: Path) -> SensorModel:
+    return SensorModel.load(pump_run)
 
 
 def days() -> pd.DataFrame:
@@ -36,7 +36,7 @@ def days() -> pd.DataFrame:
     return table.assign(t=range(len(table)))
 
 
-def expected(model: SignalModel, table: pd.DataFrame, folder: Path) -> list[tuple[int, int, object]]:
+def expected(model: SensorModel, table: pd.DataFrame, folder: Path) -> list[tuple[int, int, object]]:
     """Number, start and end of the alarms that the batch command finds."""
     table.to_csv(folder / "batch.csv", index=False)
     alarms = score_recording(model, model.read(folder / "batch.csv")).alarms
@@ -65,14 +65,14 @@ def messages(texts: list[str], begin: int = 0) -> list[Message]:
 
 
 @pytest.mark.parametrize("form", ["csv", "decimal comma", "json"])
-def test_the_monitor_finds_what_the_batch_finds(pump_run: Path, model: SignalModel, tmp_path: Path, form: str) -> None:
+def test_the_monitor_finds_what_the_batch_finds(pump_run: Path, model: SensorModel, tmp_path: Path, form: str) -> None:
     monitor = LiveMonitor(pump_run, tmp_path / "state", "-")
     for batch in np.array_split(lines(days(), form), 37):
         monitor.handle(messages(list(batch)))
     assert written(tmp_path / "state") == expected(model, days(), tmp_path)
 
 
-def test_a_row_is_read_by_the_names_of_its_header(model: SignalModel) -> None:
+def test_a_row_is_read_by_the_names_of_its_header(model: SensorModel) -> None:
     reader = RowReader(model)
     assert reader.parse("x;still;noise;t;flow;pressure\n") == []
     (row,) = reader.parse("?;7;1,5;2024-01-01T00:00:10;99;\n")
@@ -99,7 +99,7 @@ def test_a_row_is_read_by_the_names_of_its_header(model: SignalModel) -> None:
         ('{"flow": 1}', "no time that can be read: None"),
     ],
 )
-def test_what_is_no_row_is_told_and_harms_no_other(model: SignalModel, text: str, message: str) -> None:
+def test_what_is_no_row_is_told_and_harms_no_other(model: SensorModel, text: str, message: str) -> None:
     reader = RowReader(model)
     reader.parse("t,flow,pressure,noise,still")
     with pytest.raises(SampleError, match=message):
@@ -107,7 +107,7 @@ def test_what_is_no_row_is_told_and_harms_no_other(model: SignalModel, text: str
     assert reader.parse("1,2,3,4,5")[0].values == [2, 3, 4, 5]
 
 
-def test_without_a_header_nothing_can_be_read(model: SignalModel) -> None:
+def test_without_a_header_nothing_can_be_read(model: SensorModel) -> None:
     with pytest.raises(SampleError, match="expected a header with flow, pressure, noise, still"):
         RowReader(model).parse("1,2,3,4,5")
     with pytest.raises(SampleError, match="no column 't'; the header has"):
@@ -115,7 +115,7 @@ def test_without_a_header_nothing_can_be_read(model: SignalModel) -> None:
 
 
 def test_malformed_and_late_rows_are_counted_and_nothing_else_changes(
-    pump_run: Path, model: SignalModel, tmp_path: Path
+    pump_run: Path, model: SensorModel, tmp_path: Path
 ) -> None:
     texts = lines(days(), "csv")
     for place in (1900, 700, 30):
@@ -131,7 +131,7 @@ def test_malformed_and_late_rows_are_counted_and_nothing_else_changes(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_monitor_that_is_killed_anywhere_writes_every_change_once(
-    pump_run: Path, model: SignalModel, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    pump_run: Path, model: SensorModel, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each process dies with rows unsaved, or after it has written its changes and before it has saved them; the source
     repeats what was not saved."""
@@ -315,7 +315,7 @@ def test_latencies_are_counted_in_constant_memory() -> None:
 
 
 def test_the_command_reads_a_file_and_prints_a_line_per_change(
-    pump_run: Path, model: SignalModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pump_run: Path, model: SensorModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = days()
     (tmp_path / "live.csv").write_text(table.to_csv(index=False))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from anogan.cli import main
 from anogan.errors import SampleError
 from anogan.sensors.alarms import AlarmRule
-from anogan.sensors.model import SignalModel
+from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import STATE, LiveMonitor, Message
 from anogan.sensors.monitor.rows import LONGEST, Row, RowReader
 from anogan.sensors.recordings import Recording, read_recording
@@ -49,15 +49,15 @@ HOSTILE = [
 ]
 
 
-def model_of(channels: tuple[str, ...], time_column: str = "", day_first: bool = False) -> SignalModel:
+def model_of(channels: tuple[str, ...], time_column: str = "", day_first: bool = False) -> SensorModel:
     """What reading needs of a model."""
     n = len(channels)
     scaling, usual = Scaling((0.0,) * n, (1.0,) * n), Usual(0.0, ())
     nothing = cast(Any, None)
-    return SignalModel(nothing, channels, scaling, 1.0, 1, 1.0, usual, cast(AlarmRule, None), time_column, day_first)
+    return SensorModel(nothing, channels, scaling, 1.0, 1, 1.0, usual, cast(AlarmRule, None), time_column, day_first)
 
 
-def read_live(model: SignalModel, lines: list[str]) -> list[Row]:
+def read_live(model: SensorModel, lines: list[str]) -> list[Row]:
     reader = RowReader(model)
     return [row for line in lines for row in reader.parse(line)]
 

@@ -1,4 +1,4 @@
-// Signals: a recording scored as a whole. The live feed is in live.js.
+// Sensors: a recording scored as a whole. The live feed is in live.js.
 
 import { address, json, patiently } from "./api.js";
 import { Chart } from "./chart.js";
@@ -21,9 +21,9 @@ let chart = null;
 let scored = null; // {file, model, rows, alarms, notes}
 let running = null; // AbortController
 
-export function startSignals() {
+export function startSensors() {
   chart = new Chart($("csv-chart"), "Score over time in the recording");
-  takesFiles($("signals"), $("choose-csv"), $("csv"), ([file]) => file && score(file));
+  takesFiles($("sensors"), $("choose-csv"), $("csv"), ([file]) => file && score(file));
   $("rows-export").addEventListener("click", () => download(dated("scores"), [
     ["time", "score", "p_value", "alarm"],
     ...scored.rows.map((row) => [row.time, row.score, row.p_value, row.alarm]),
@@ -31,7 +31,7 @@ export function startSignals() {
   $("alarms-export").addEventListener("click", () => download(dated("alarms"), alarmRows(scored.alarms, scored.model)));
 }
 
-export function signalsFor(chosen) {
+export function sensorsFor(chosen) {
   if (model?.name !== chosen.name) forget();
   model = chosen;
 }

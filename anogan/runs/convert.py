@@ -1,0 +1,53 @@
+"""Runs and bundles of the format before this one -> today's. Networks and scores stay as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from anogan.config.runs import KINDS, Kind
+from anogan.config.serialise import from_dict
+from anogan.errors import RunError
+from anogan.files import write_json
+from anogan.runs import bundle
+
+BEFORE = 1  # the format of bundles whose kind was told by a key in `about`
+RENAMED: dict[str, Kind] = {"signal": "sensors", "photo": "photos"}
+
+
+def convert(path: Path) -> list[Path]:
+    """Bring config.json and bundle.json of a run, or of a bundle alone, to this version's format.
+
+    Returns the files that were written: none where both have it already. Raises `RunError` or `BundleError` where they
+    cannot be read.
+    """
+    written = []
+    if (config := path / "config.json").exists():
+        try:
+            saved = json.loads(config.read_text())
+            if "kind" not in saved:
+                content = _with_kind(saved)
+                from_dict(KINDS[content["kind"]], {name: content[name] for name in content if name != "kind"})
+                write_json(config, content)
+                written.append(config)
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{config} cannot be converted: {error}") from error
+    if bundle.is_there(path):
+        file = bundle.find(path) / bundle.MANIFEST
+        if json.loads(file.read_bytes()).get("format") == BEFORE:
+            manifest = bundle.unsealed(file, BEFORE)
+            about = _with_kind(manifest["about"])
+            manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
+            bundle.write_manifest(file, manifest)
+            written.append(file)
+    elif not written:
+        bundle.home(path)  # says what is missing
+    return written
+
+
+def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
+    """Settings, or what a bundle says of its data, with their kind and under today's names."""
+    kind = next((RENAMED[name] for name in saved if name in RENAMED), "digits")
+    kept = {RENAMED.get(name, name): value for name, value in saved.items() if kind == "digits" or name != "normal"}
+    return {"kind": kind} | kept

@@ -1,0 +1,108 @@
+"""Runs of the format before this one are refused, with how to convert them; converted ones score as before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import anogan
+from conftest import QUICK_GAN, quick, stripes
+
+from anogan.config.presets import STARTS
+from anogan.config.runs import Kind, RunConfig
+from anogan.errors import BundleError, RunError
+from anogan.runs import bundle
+from anogan.runs.convert import convert
+from anogan.runs.directory import Run
+
+X = stripes(64, (1, 12, 12))
+KEYS = {"digits": None, "sensors": "signal", "photos": "photo"}  # what told the kind in format 1
+
+
+def rewrite(file: Path, content: dict[str, Any], seal: bool = False) -> None:
+    if seal:
+        content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps(content))
+
+
+def aged(content: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Settings, or what a bundle says of its data, as format 1 had them."""
+    names = {kind: KEYS[kind] or kind}
+    return {"normal": "all"} | {names.get(name, name): value for name, value in content.items() if name != "kind"}
+
+
+@pytest.fixture(params=sorted(KEYS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    return kind
+
+
+@pytest.fixture
+def old(tmp_path: Path, kind: Kind) -> Path:
+    """A run of format 1."""
+    run = tmp_path / "run"
+    Run.create(run, STARTS[kind])
+    detector = quick("fanogan").fit(X)
+    bundle.save(run / "bundle", detector.gan_, {"fanogan": detector}, kind, {"data": "stripes", kind: {"step": 1.0}})
+    rewrite(run / "config.json", aged(json.loads((run / "config.json").read_text()), kind))
+    manifest = json.loads((run / "bundle" / "bundle.json").read_text())
+    manifest |= {"format": 1, "about": aged(manifest["about"], kind)}
+    del manifest["kind"], manifest["sha256"]
+    rewrite(run / "bundle" / "bundle.json", manifest, seal=True)
+    return run
+
+
+def test_an_old_run_is_refused_and_says_how_to_convert_it(old: Path) -> None:
+    with pytest.raises(RunError, match=f"convert it with: anogan convert {old}"):
+        Run(old)
+    with pytest.raises(BundleError, match=f"has format 1; .* anogan convert {old}"):
+        bundle.load(old)
+
+
+def test_a_converted_run_has_its_kind_its_settings_and_its_scores(old: Path, kind: Kind) -> None:
+    assert convert(old) == [old / "config.json", old / "bundle" / "bundle.json"]
+    expected: RunConfig = STARTS[kind] if kind != "digits" else Run[Any](old).config
+    assert (Run[Any](old).config, bundle.kind_of(old)) == (expected, kind)
+    about = bundle.read_manifest(old)["about"]
+    assert about[kind] == {"step": 1.0}
+    assert ("normal" in about) == (kind == "digits")
+    scores = quick("fanogan").fit(X).anomaly_score(X[:9])
+    assert np.array_equal(bundle.load(old, device="cpu").anomaly_score(X[:9]), scores)
+    assert convert(old) == [], "nothing is left to convert"
+
+
+def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="holds no trained model"):
+        convert(tmp_path)
+    saved = json.loads((old / "config.json").read_text())
+    rewrite(old / "config.json", saved | {"surprise": 1})
+    with pytest.raises(RunError, match=r"config\.json cannot be converted: config: keys missing or unknown"):
+        convert(old)
+    assert json.loads((old / "config.json").read_text())["surprise"] == 1
+    rewrite(old / "config.json", saved)
+    manifest = json.loads((old / "bundle" / "bundle.json").read_text())
+    rewrite(old / "bundle" / "bundle.json", manifest | {"about": {}})
+    with pytest.raises(BundleError, match="has been changed since it was written"):
+        convert(old)
+
+
+def test_the_command_names_what_it_has_written(old: Path) -> None:
+    assert anogan("convert", old).stdout.split() == [f"{old}/config.json", f"{old}/bundle/bundle.json"]
+    assert anogan("convert", old).stdout == f"{old} has today's format already\n"
+
+
+def test_a_run_of_another_kind_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", STARTS["photos"])
+    with pytest.raises(RunError, match="of kind photos, not sensors"):
+        Run.of(tmp_path / "run", type(STARTS["sensors"]))
+
+
+def test_a_bundle_of_a_kind_nobody_knows_is_refused(tmp_path: Path) -> None:
+    detector = quick("fanogan", gan=QUICK_GAN).fit(X)
+    bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, "plates", {})  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match="is of kind 'plates'"):
+        bundle.load(tmp_path)
