@@ -13,7 +13,7 @@ from anogan.gan.locator import LocatorTraining, rise_and_fall, train_locator
 from anogan.gan.networks import GAN, Locator
 from anogan.gan.pseudo_defects import VISIBLE, spoil
 from anogan.gan.training import GANTraining, train_gan
-from anogan.photos.faults import blob
+from anogan.photos.faults import DEFECTS, apply
 
 SHAPE = (1, 32, 32)
 X = torch.from_numpy(stripes(48, SHAPE))
@@ -45,25 +45,30 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     assert rates[-1] == pytest.approx(0)
 
 
-def test_training_finds_a_kind_of_defect_it_was_not_shown_and_repairs_it(gan: GAN) -> None:
+def test_training_finds_kinds_of_defects_it_was_not_shown_and_repairs_them(gan: GAN) -> None:
+    """All but blur, which changes next to nothing in smooth stripes."""
     untrained = LocatorTraining(gan, QUICK_LOCATOR, 0).result()
     trained = train_locator(X, LocatorTraining(gan, LocatorConfig(steps=500, batch_size=16), 0))
-    rng = np.random.default_rng(0)
     good = stripes(24, SHAPE, seed=9)
-    changed, masks = zip(*(blob(x, 0.8, rng) for x in good), strict=True)
-    x = torch.from_numpy(np.stack(changed))
-    found = {}
-    for name, networks in (("untrained", untrained), ("trained", trained)):
+    found, errors = [], []
+    for networks in (untrained, trained):
         locator = networks.locator
         assert locator is not None
-        with torch.no_grad():
-            x_hat = locator.generator(locator.encoder(x))
-            found[name] = pixel_auroc(masks, list(locator.places(x, x_hat).numpy()))
-            found[name + " error"] = float((x_hat - torch.from_numpy(good)).square().mean())
-    # One that learns nothing of places stays below .6; see experiments.visual_development for other seeds and CPUs.
-    assert found["trained"] > 0.75
-    assert found["trained"] > found["untrained"] + 0.1
-    assert found["trained error"] < 0.5 * found["untrained error"]
+        places, error = [], []
+        for kind in sorted(set(DEFECTS) - {"blur"}):
+            rng = np.random.default_rng(0)
+            changed = np.stack([apply(kind, x, 0.8, rng)[0] for x in good])
+            with torch.no_grad():
+                x_hat = locator.generator(locator.encoder(torch.from_numpy(changed)))
+                maps = locator.places(torch.from_numpy(changed), x_hat).numpy()
+            places.append(pixel_auroc([(a != b).any(0) for a, b in zip(changed, good, strict=True)], list(maps)))
+            error.append(float((x_hat - torch.from_numpy(good)).square().mean()))
+        found.append(np.mean(places))
+        errors.append(np.mean(error))
+    # .935 to .965 over five seeds and three kinds of arithmetic: experiments.visual_development.
+    assert found[1] > 0.88
+    assert found[1] > found[0] + 0.2
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(gan: GAN) -> None:
