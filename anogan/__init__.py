@@ -9,13 +9,16 @@ if TYPE_CHECKING:
     from anogan.config.detectors import NeighbourConfig, PlacesConfig, SubspaceConfig
     from anogan.config.gan import EncoderConfig, GANConfig, LocatorConfig, SearchConfig
     from anogan.detectors import DETECTORS, AnoGAN, Detector, FAnoGAN, Hybrid, LocatorGAN, NeighbourGAN, SubspaceGAN
-    from anogan.runs.bundle import load
+    from anogan.digits.model import DigitModel
+    from anogan.kinds import load
+    from anogan.photos.model import PhotoModel
+    from anogan.sensors.model import SensorModel
 
 __version__ = "0.1.0"
 
 # Imported at first use: `anogan --help` must not wait for torch.
 _HOME = {
-    "load": "anogan.runs.bundle",
+    "load": "anogan.kinds",
     "EncoderConfig": "anogan.config.gan",
     "GANConfig": "anogan.config.gan",
     "LocatorConfig": "anogan.config.gan",
@@ -23,6 +26,9 @@ _HOME = {
     "NeighbourConfig": "anogan.config.detectors",
     "SearchConfig": "anogan.config.gan",
     "DETECTORS": "anogan.detectors",
+    "DigitModel": "anogan.digits.model",
+    "PhotoModel": "anogan.photos.model",
+    "SensorModel": "anogan.sensors.model",
     "AnoGAN": "anogan.detectors",
     "Detector": "anogan.detectors",
     "FAnoGAN": "anogan.detectors",
@@ -37,6 +43,7 @@ __all__ = [
     "DETECTORS",
     "AnoGAN",
     "Detector",
+    "DigitModel",
     "EncoderConfig",
     "FAnoGAN",
     "GANConfig",
@@ -45,8 +52,10 @@ __all__ = [
     "LocatorGAN",
     "NeighbourConfig",
     "NeighbourGAN",
+    "PhotoModel",
     "PlacesConfig",
     "SearchConfig",
+    "SensorModel",
     "SubspaceConfig",
     "SubspaceGAN",
     "load",

@@ -30,7 +30,7 @@ from anogan.files import write_text
 from anogan.runs.directory import Run
 from anogan.sensors.alarms import AlarmRule, AlarmTracker, persistent
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import LiveMonitor, Message
 from anogan.sensors.recordings import Recording, from_table, read_recording
 from anogan.sensors.training import train_recording
@@ -255,7 +255,7 @@ def run_healthy() -> None:
     todo = [(seed, week) for seed in SEEDS for week in range(WEEKS) if (seed, week) not in finished]
     for seed, week in tqdm(todo, desc="healthy weeks", disable=None):
         model = model_of(seed)
-        scored = score_recording(model, recording_of(simulate(WEEK, 3000 + 100 * seed + week, every=EVERY))).table
+        scored = model.score(recording_of(simulate(WEEK, 3000 + 100 * seed + week, every=EVERY))).table
         row = {"seed": seed, "week": week, "budget": BUDGET, "hours": WEEK / HOUR}
         lasting = persistent(scored["score"].to_numpy(), model.rule.persist)
         row |= {"promised": model.rule.promised * WEEK, "under_alarm": float((scored["alarm"] > 0).mean())}
@@ -327,7 +327,7 @@ def write_timeline() -> None:
     spans = {"without": (trial.onset - 2 * HOUR, alarm + 2 * HOUR), "seconds": (alarm - 60, alarm + 360)}
     parts = []
     for name, rows in {"without": table, "tripped": trial.simulate(trip=alarm)}.items():
-        scored = rows.assign(score=score_recording(model, recording_of(rows)).table["score"])
+        scored = rows.assign(score=model.score(recording_of(rows)).table["score"])
         parts.append(scored[scored["time"].between(*spans["without"])].assign(run=name))
     fine = trial.simulate(every=1, trip=alarm)
     parts.append(fine[fine["time"].between(*spans["seconds"])].assign(run="seconds"))

@@ -27,7 +27,7 @@ from PIL import Image
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo
 from anogan.pictures.verdicts import Inspection, record, short
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.simulators import boards
 from anogan.simulators.pump import CHANNELS, simulate
 
@@ -127,7 +127,7 @@ def table_requests(name: str, path: Path) -> list[Sent]:
     for i in range(PHOTOS):
         table = simulate(ROWS * EVERY, 100 + i, (), EVERY)[list(CHANNELS)].iloc[:ROWS]
         text = table.to_csv(index=False)
-        watched = score_recording(model, model.read_table(pd.read_csv(io.StringIO(text)), "rows")).table
+        watched = model.score(model.read_table(pd.read_csv(io.StringIO(text)), "rows")).table
         expected = [
             {
                 key: None if isinstance(value, float) and math.isnan(value) else _short(value)

@@ -24,7 +24,7 @@ from anogan.pictures.verdicts import Inspection
 from anogan.report import figures
 from anogan.runs import bundle
 from anogan.runs.directory import Run
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.simulators.pump import DAY, DEMO_FAULTS
 
 FILE = Path("reports/readme/three_uses.png")
@@ -52,7 +52,7 @@ def digits(part: SubFigure) -> None:
 def sensors(part: SubFigure) -> None:
     """The score of the watched days, the threshold, alarms and true faults."""
     model = SensorModel.load(SENSORS / "run")
-    watched = score_recording(model, model.read(SENSORS / "watched.csv"))
+    watched = model.score(model.read(SENSORS / "watched.csv"))
     days = np.arange(len(watched.table)) * model.step / DAY
     axes = part.subplots()
     axes.plot(days, watched.table["score"], color=figures.NORMAL, linewidth=0.7)

@@ -35,7 +35,7 @@ from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
 from anogan.runs.training import make_detector
 from anogan.sensors.healthy import Healthy, prepare
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording, from_table
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.training import calibrated
@@ -108,7 +108,7 @@ def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDAr
         begin = time.monotonic()
         model = fit(name, replace(config, seed=seed), gan, healthy, case.healthy)
         seconds = (prepared if name in NO_NETWORK else trained) + time.monotonic() - begin
-        table = score_recording(model, case.recording).table
+        table = model.score(case.recording).table
         yield name, table["score"].fillna(model.usual.score).to_numpy(), table["alarm"].to_numpy() > 0, seconds
 
 
@@ -196,7 +196,7 @@ def false_alarms(
     config = replace(config, seed=seed)
     healthy = prepare(config, healthy_rows)
     model = fit("subspacegan", config, train(config, healthy, seed), healthy, healthy_rows)
-    active = score_recording(model, watched).table["alarm"].to_numpy()
+    active = model.score(watched).table["alarm"].to_numpy()
     begins = (np.diff(active, prepend=0) > 0) & counted
     days = float(counted.sum()) * model.step / DAY
     expected = model.rule.promised * DAY * days

@@ -19,7 +19,6 @@ from anogan.report.known_faults import Truth, find
 from anogan.report.page import Captioned, Section, write_tables
 from anogan.report.recording import timeline
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import score_recording
 from experiments.public_recordings import LabelledRecording, load_nab_machine, load_skab
 from experiments.sensors import CONTAMINATED, OUT, OVERLAPPING, OWN, fit, train
 from experiments.sensors_development import FILE as DEVELOPMENT
@@ -100,7 +99,7 @@ def drawing(case: LabelledRecording, name: str, seed: int = 0) -> Captioned:
     """What the default detector makes of one recording, its labelled faults beside."""
     healthy = prepare(OWN, case.healthy)
     model = fit("subspacegan", OWN, train(OWN, healthy, seed), healthy, case.healthy)
-    watched = score_recording(model, case.recording)
+    watched = model.score(case.recording)
     time = case.recording.time - case.recording.time[0]
     edges = np.flatnonzero(np.diff(case.anomalous, prepend=0, append=0)).reshape(-1, 2)
     names = [f"labelled fault {i}" for i in range(1, len(edges) + 1)]

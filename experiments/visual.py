@@ -34,7 +34,7 @@ from anogan.errors import SampleError
 from anogan.evaluation.metrics import auprc, aupro, auroc, bootstrap_interval, pixel_auroc
 from anogan.files import write_text
 from anogan.photos.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
-from anogan.photos.training import calibrated, frame, inspected, prepare, train_photos
+from anogan.photos.training import calibrated, frame, prepare, train_photos
 from anogan.pictures.files import read_photo
 from anogan.runs import bundle
 from anogan.runs.directory import Run
@@ -91,7 +91,9 @@ def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Foun
         model = calibrated(detector, gan, parts)
         seconds = training_seconds(name, run.seconds, time.monotonic() - begin)
         said = [
-            one for one in inspected(model, [photo.path for photo in folder.test]) if not isinstance(one, SampleError)
+            one
+            for one in model.inspect_files([photo.path for photo in folder.test])
+            if not isinstance(one, SampleError)
         ]
         flagged = np.array([one.anomaly for one in said])
         yield name, Found(np.array([s.score for s in said]), [s.map for s in said], flagged, seconds)

@@ -23,7 +23,6 @@ from anogan.errors import SampleError
 from anogan.files import write_text
 from anogan.photos.folders import GOOD, LabelledPhoto, find_photos, read_mask
 from anogan.photos.model import PhotoModel
-from anogan.photos.training import inspected
 from anogan.pictures.drawing import heatmap
 from anogan.report import figures
 from anogan.report.page import Captioned, Section, write_tables
@@ -150,7 +149,7 @@ def gallery(run: Path, photos: Sequence[LabelledPhoto]) -> figures.Drawing:
     if masks:
         rows.append(("mask", [np.repeat((255 * mask.astype(np.uint8))[..., None], 3, axis=2) for mask in masks]))
     for good, title in ((False, "defective"), (True, "good")):
-        said = [s for s in inspected(model, [p.path for p in picked[good]]) if not isinstance(s, SampleError)]
+        said = [s for s in model.inspect_files([p.path for p in picked[good]]) if not isinstance(s, SampleError)]
         rows.append((title, [heatmap(one.map[None]) for one in said]))
 
     def draw(figure: Figure) -> None:

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import photo_model
 import pytest
-from conftest import QUICK_ENCODER, QUICK_GAN, quick
+from conftest import QUICK_ENCODER, QUICK_GAN, quick, recording
 
 import anogan
 from anogan.cli import main
@@ -28,19 +29,28 @@ README, PORTUGUESE = ((ROOT / name).read_text() for name in ("README.md", "READM
 
 
 @pytest.mark.filterwarnings("ignore::anogan.errors.CalibrationWarning")  # few digits, for speed
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_example_runs(tmp_path: Path, pump_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(import anogan.*?)```", README, re.S)
     digits = one_vs_rest(load_dataset("digits"), "3")
     detector = quick("neighbourgan").fit(digits.x_train)
     bundle.save(tmp_path / "runs/demo/bundle", detector.gan_, {"neighbourgan": detector}, "digits", {})
+    (tmp_path / "runs/demo-sensors").mkdir()
+    (tmp_path / "runs/demo-sensors/run").symlink_to(pump_run)
+    recording(300, seed=3).to_csv(tmp_path / "runs/demo-sensors/watched.csv", index=False)
+    photo_model.save_model(tmp_path / "runs/demo-photos/run")
+    for i in range(3):
+        photo_model.write(tmp_path / f"runs/demo-photos/boards/test/good/{i}.png", i, bad=i == 2)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(DATASETS, "mnist", DATASETS["digits"])
     small = {"gan": QUICK_GAN, "encoder": QUICK_ENCODER, "holdout": 0.5}
     monkeypatch.setattr(anogan, "NeighbourGAN", partial(DETECTORS["neighbourgan"], **small), raising=False)
     found: dict = {}
     exec(code, found)
-    assert len(found["scores"]) == len(found["p_values"]) == len(digits.x_test)
+    assert len(found["scores"]) == len(found["table"]) == len(digits.x_test)
     assert found["maps"].shape == (16, 1, 28, 28)
+    assert isinstance(found["alarms"], list)
+    assert found["photos"]["file"].tolist() == ["good/0.png", "good/1.png", "good/2.png"]
+    assert found["photos"]["verdict"][2] == "anomaly"
 
 
 def blocks(page: str, language: str) -> list[str]:

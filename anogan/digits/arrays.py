@@ -55,13 +55,17 @@ class ArrayFile:
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         rows = np.array(self._mapped()[begin:end])
-        names = list(map(str, range(begin, begin + len(rows))))
-        if rows.dtype == np.uint8:
-            return names, list(to_unit_range(rows))
-        rows = rows.astype(np.float32)
-        flat = rows.reshape(len(rows), -1)
-        good = (flat.min(1) >= -1) & (flat.max(1) <= 1)  # false where NaN
-        return names, [row if fine else _complaint(row) for row, fine in zip(rows, good, strict=True)]
+        return list(map(str, range(begin, begin + len(rows)))), samples_of(rows)
+
+
+def samples_of(rows: NDArray[Any]) -> Samples:
+    """Rows (n, *shape), bytes 0-255 or floats in [-1, 1], as samples, or why one cannot be scored."""
+    if rows.dtype == np.uint8:
+        return list(to_unit_range(rows))
+    rows = rows.astype(np.float32)
+    flat = rows.reshape(len(rows), -1)
+    good = (flat.min(1) >= -1) & (flat.max(1) <= 1)  # false where NaN
+    return [row if fine else _complaint(row) for row, fine in zip(rows, good, strict=True)]
 
 
 def _complaint(row: NDArray[np.float32]) -> SampleError:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 
 from anogan.detectors import Detector
 from anogan.detectors.calibration import p_values
+from anogan.digits.arrays import ArrayFile, samples_of, score_block
 from anogan.errors import BundleError, SampleError
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
@@ -35,6 +38,18 @@ class DigitModel:
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise BundleError(f"{path} scores samples of shape {shape}, which no image has")
         return cls(fitted, Framing(shape, resize=False))
+
+    def score(self, x: ArrayLike) -> pd.DataFrame:
+        """Score images x (n, channels, height, width), bytes 0-255 or floats in [-1, 1].
+
+        The table has a row per image: row, score, p_value, verdict, the terms of the score, and why an image could not
+        be scored. Raises `ValueError` where they are of another size.
+        """
+        rows = np.asarray(x)
+        if rows.shape[1:] != self.framing.shape:
+            raise ValueError(f"got images {rows.shape}, expected (n, {', '.join(map(str, self.framing.shape))})")
+        names = list(map(str, range(len(rows))))
+        return score_block(self.detector, ArrayFile.column, names, samples_of(rows))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """As `PhotoModel.inspect`; no regions, as what its maps usually show is not known."""

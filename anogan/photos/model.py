@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import BundleError, SampleError
-from anogan.pictures.files import Pixels
+from anogan.pictures.files import Pixels, find_images, how_many_fit, read_photos
 from anogan.pictures.framing import Framing
-from anogan.pictures.verdicts import Inspection, Map, Region
+from anogan.pictures.verdicts import Inspection, Map, Region, record
 from anogan.runs import bundle
 
 TAIL = np.logspace(0, -6, 121)  # shares of held-out good pixels, of which the values that they exceed are known
+BLOCK = 16  # photos in memory at once
 EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
 
 
@@ -53,6 +55,35 @@ class PhotoModel:
                 f"{path}: what it says of its photos cannot be used ({error!r}); train it anew"
             ) from error
         return cls(fitted, framing, levels, peaks)
+
+    def score(self, source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
+        """Score a photo, several, or all photos of folders.
+
+        The table has a row per photo: file, score, p_value, verdict, the number of regions, the terms of the score, and
+        why a photo could not be scored. Raises `ValueError` where there is no photo.
+        """
+        given = [source] if isinstance(source, (str, Path)) else source
+        files = find_images([Path(one) for one in given])
+        rows = []
+        for (_, name), said in zip(files, self.inspect_files([path for path, _ in files]), strict=True):
+            row = record(str(name), said)
+            if not isinstance(said, SampleError):
+                row |= {"regions": len(said.regions)} | said.terms
+            rows.append(row)
+        columns = ["file", "score", "p_value", "verdict", "regions", *self.detector.terms, "error"]
+        return pd.DataFrame(rows).reindex(columns=columns)
+
+    def inspect_files(
+        self, paths: Sequence[Path], on_photos: Callable[[int], None] = lambda n: None
+    ) -> Iterator[Inspection | SampleError]:
+        """What is said of each file, BLOCK of them in memory at once, fewer where they are large."""
+        begin, channels = 0, self.framing.shape[0]
+        while begin < len(paths):
+            block = paths[begin : begin + BLOCK]
+            block = block[: how_many_fit(block, channels)]
+            begin += len(block)
+            yield from self.inspect(list(read_photos(block, channels)))
+            on_photos(len(block))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """What is said of each photo (channels, *any size), or why nothing can be said."""

@@ -29,8 +29,8 @@ from anogan.evaluation.trials import (
 )
 from anogan.photos import faults
 from anogan.photos.folders import find_photos
-from anogan.photos.model import PhotoModel
-from anogan.photos.training import BLOCK, MOST_SAMPLES, frame
+from anogan.photos.model import BLOCK, PhotoModel
+from anogan.photos.training import MOST_SAMPLES, frame
 from anogan.pictures.files import Pixels, read_photo, read_photos
 from anogan.pictures.verdicts import Inspection
 

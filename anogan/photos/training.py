@@ -27,7 +27,7 @@ from anogan.gan.networks import GAN
 from anogan.photos.folders import GOOD, LabelledPhoto, read_mask
 from anogan.photos.model import TAIL, PhotoModel, about_photos, tail_levels
 from anogan.pictures.drawing import sheets
-from anogan.pictures.files import header, how_many_fit, read_photo, read_photos, resized
+from anogan.pictures.files import header, read_photo, read_photos, resized
 from anogan.pictures.framing import Framing, common_shape
 from anogan.pictures.verdicts import Inspection
 from anogan.runs import bundle
@@ -35,7 +35,6 @@ from anogan.runs.directory import Run
 from anogan.runs.training import Stage, silent, train_networks
 
 SAMPLES = "photos.float32"  # in the run directory while training: all samples may be more than memory holds
-BLOCK = 16  # photos in memory at once
 MOST_SAMPLES = 2000  # held-out ones that the detector's scales are taken from
 THUMBNAIL = 128  # longer side of a photo in the gallery
 MOST_PIXELS = 8_000_000  # of held-out maps, that p-values of pixels are taken from
@@ -164,7 +163,7 @@ def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhot
     model = PhotoModel(detector, parts.framing, np.linspace(0, 1, len(TAIL)), np.ones(1))  # until they are known
     stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(parts.held_out))
     scores, peaks, pixels = [], [], []
-    for said in inspected(model, parts.held_out, on_photos):
+    for said in model.inspect_files(parts.held_out, on_photos):
         if not isinstance(said, SampleError):
             scores.append(said.score)
             peaks.append(float(said.map.max()))
@@ -176,19 +175,6 @@ def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhot
         detector.restore(gan, np.array(scores), detector.map_scale_ * scale, detector.memory_)
     levels = tail_levels((np.concatenate(pixels) / scale).astype(np.float32))
     return replace(model, levels=levels, peaks=np.array(peaks) / scale)
-
-
-def inspected(
-    model: PhotoModel, paths: Sequence[Path], on_photos: OnPhotos = lambda n: None
-) -> Iterator[Inspection | SampleError]:
-    """What is said of each file, BLOCK of them in memory at once, fewer where they are large."""
-    begin = 0
-    while begin < len(paths):
-        block = paths[begin : begin + BLOCK]
-        block = block[: how_many_fit(block, model.framing.shape[0])]
-        begin += len(block)
-        yield from model.inspect(list(read_photos(block, model.framing.shape[0])))
-        on_photos(len(block))
 
 
 # Evaluation.
@@ -205,7 +191,7 @@ def evaluate_photos(
         model = PhotoModel.load(run.path, name, device)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", len(photos)) as update:
-            said = list(inspected(model, [photo.path for photo in photos], lambda n: update(n, "")))
+            said = list(model.inspect_files([photo.path for photo in photos], lambda n: update(n, "")))
         seconds = (time.monotonic() - begin) / len(photos)
         pairs = [(p, i) for p, i in zip(photos, said, strict=True) if not isinstance(i, SampleError)]
         if {photo.kind == GOOD for photo, _ in pairs} != {True, False}:

@@ -39,7 +39,7 @@ def write_recording_page(
     alarms: list[Alarm],
     truth: Sequence[Truth] = (),
 ) -> Path:
-    """Write index.html, figures and tables of a recording that `score_recording` has scored into `out`; where faults
+    """Write index.html, figures and tables of a recording that a model has scored into `out`; where faults
     are known to be in it, the alarms are compared with them."""
     rule, rows = model.rule, len(recording)
     span = rows * model.step

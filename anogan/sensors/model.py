@@ -20,64 +20,18 @@ from anogan.sensors.recordings import Recording, from_table, read_recording
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.scoring import RowScorer, Usual
 
-# Scoring.
+OTHER_STEP = 1.5  # times the training's step
+BATCH = 8192  # rows between two looks at the progress bar
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A recording scored: a table with a row per row, and the alarms in it."""
+class ScoredRecording:
+    """A recording scored: its alarms, and a table with time, score, p_value, the number of the alarm that is on (0 =
+    none), and the share of each channel in the score, a row per row."""
 
     table: pd.DataFrame
     alarms: list[Alarm]
     scorer: RowScorer
-
-
-def score_recording(
-    model: SensorModel, recording: Recording, on_rows: Callable[[int], None] = lambda n: None
-) -> Watched:
-    """Score every row and follow the alarms, exactly as live monitoring would."""
-    scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
-    stamps = recording.stamps.tolist()
-    scores, shares, active, alarms = [], [], [], []
-    for begin in range(0, len(recording), BATCH):
-        rows = slice(begin, begin + BATCH)
-        found = scorer.push(recording.time[rows], recording.values[rows])
-        before = tracker.current.number if tracker.current else 0
-        changes = tracker.push(stamps[rows], found.score, found.shares)
-        active.append(_active(len(found.score), before, changes))
-        alarms += [alarm for _, alarm in changes if alarm.end is not None]
-        scores.append(found.score)
-        shares.append(found.shares)
-        on_rows(len(found.score))
-    if current := tracker.ongoing():
-        alarms.append(current)
-    score = np.concatenate(scores)
-    table = pd.DataFrame({"time": stamps, "score": score})
-    known = np.isfinite(score)
-    table["p_value"] = np.nan
-    table.loc[known, "p_value"] = p_values(model.detector.calibration_scores_, score[known])
-    table["alarm"] = np.concatenate(active)
-    return Watched(table.join(pd.DataFrame(np.concatenate(shares), columns=list(model.channels))), alarms, scorer)
-
-
-BATCH = 8192  # rows between two looks at the progress bar
-
-
-def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np.int64]:
-    """The number of the alarm that each row belongs to (n,), 0 = none; `before` is that of the row before them."""
-    active = np.full(n, before)
-    for row, alarm in changes:
-        active[row:] = alarm.number if alarm.end is None else 0
-    return active
-
-
-def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:
-    """A row per alarm, its channels in words."""
-    rows = [alarm.to_dict() | {"shares": alarm.named()} for alarm in alarms]
-    return pd.DataFrame(rows, columns=[f.name for f in fields(Alarm)]).rename(columns={"shares": "channels"})
-
-
-OTHER_STEP = 1.5  # times the training's step
 
 
 @dataclass(frozen=True)
@@ -124,6 +78,40 @@ class SensorModel:
     def scorer(self) -> RowScorer:
         return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
 
+    def score(
+        self, source: Recording | pd.DataFrame | Path | str, on_rows: Callable[[int], None] = lambda n: None
+    ) -> ScoredRecording:
+        """Score every row of a recording, a table or a file, and follow the alarms, exactly as live monitoring would.
+        Raises `SampleError` where a channel is missing or a row cannot be read."""
+        if isinstance(source, pd.DataFrame):
+            recording = self.read_table(source, "the table")
+        else:
+            recording = source if isinstance(source, Recording) else self.read(Path(source))
+        scorer, tracker = self.scorer(), AlarmTracker(self.rule, self.channels)
+        stamps = recording.stamps.tolist()
+        scores, shares, active, alarms = [], [], [], []
+        for begin in range(0, len(recording), BATCH):
+            rows = slice(begin, begin + BATCH)
+            found = scorer.push(recording.time[rows], recording.values[rows])
+            before = tracker.current.number if tracker.current else 0
+            changes = tracker.push(stamps[rows], found.score, found.shares)
+            active.append(_active(len(found.score), before, changes))
+            alarms += [alarm for _, alarm in changes if alarm.end is not None]
+            scores.append(found.score)
+            shares.append(found.shares)
+            on_rows(len(found.score))
+        if current := tracker.ongoing():
+            alarms.append(current)
+        score = np.concatenate(scores)
+        table = pd.DataFrame({"time": stamps, "score": score})
+        known = np.isfinite(score)
+        table["p_value"] = np.nan
+        table.loc[known, "p_value"] = p_values(self.detector.calibration_scores_, score[known])
+        table["alarm"] = np.concatenate(active)
+        return ScoredRecording(
+            table.join(pd.DataFrame(np.concatenate(shares), columns=list(self.channels))), alarms, scorer
+        )
+
     def read(self, path: Path) -> Recording:
         """A recording with the channels of training; raises `SampleError` where one is missing."""
         return self._compared(read_recording(path, self.time_column, self.channels, self.day_first))
@@ -162,3 +150,20 @@ def about_sensors(models: dict[str, SensorModel]) -> dict[str, Any]:
             for name, model in models.items()
         },
     }
+
+
+# Alarms.
+
+
+def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np.int64]:
+    """The number of the alarm that each row belongs to (n,), 0 = none; `before` is that of the row before them."""
+    active = np.full(n, before)
+    for row, alarm in changes:
+        active[row:] = alarm.number if alarm.end is None else 0
+    return active
+
+
+def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:
+    """A row per alarm, its channels in words."""
+    rows = [alarm.to_dict() | {"shares": alarm.named()} for alarm in alarms]
+    return pd.DataFrame(rows, columns=[f.name for f in fields(Alarm)]).rename(columns={"shares": "channels"})

@@ -16,21 +16,15 @@ import torch
 import anogan
 from anogan.config.runs import Kind
 from anogan.detectors.calibration import Floats
-from anogan.digits.model import DigitModel
 from anogan.errors import BundleError, SampleError
-from anogan.photos.model import PhotoModel
+from anogan.kinds import MODELS, Model
 from anogan.pictures.files import Pixels, read_photo
 from anogan.pictures.verdicts import Inspection, Inspector
 from anogan.runs import bundle
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.serve.limits import Refusal
 from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
 
-MODELS: dict[Kind, type[DigitModel | SensorModel | PhotoModel]] = {
-    "digits": DigitModel,
-    "sensors": SensorModel,
-    "photos": PhotoModel,
-}
 MOST = 1000  # calibration scores told
 Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, what is said -> the answer
 
@@ -59,7 +53,7 @@ class Loaded:
     sha256: str
     trained_on: str
     since: datetime
-    model: PhotoModel | DigitModel | SensorModel
+    model: Model
     detector_name: str
 
     @classmethod
@@ -145,7 +139,7 @@ class Loaded:
             recording = read(self.sensors, table)
         except (SampleError, Refusal) as error:
             return error
-        watched = score_recording(self.sensors, recording)
+        watched = self.sensors.score(recording)
         about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes)}
         return Scored.of(
             about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table

@@ -23,7 +23,7 @@ from anogan.pictures.verdicts import Region
 from anogan.runs import bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.sensors.sensitivity import KINDS as SENSOR_KINDS
 from anogan.sensors.sensitivity import SensorTrials, amount, healthy_parts, in_spreads
 from anogan.sensors.training import scores_of
@@ -68,7 +68,7 @@ def test_a_trial_is_scored_as_the_same_faulty_recording_would_be(trials: SensorT
         differs = (values != begun.rows.values) & ~(np.isnan(values) & np.isnan(begun.rows.values))
         assert not differs[: trials.lead].any()
         assert not np.delete(differs, channel, axis=1).any()
-        watched = score_recording(begun.model, replace(begun.rows, values=values))
+        watched = begun.model.score(replace(begun.rows, values=values))
         score, alarm = trials.follow(begun, values)
         assert np.array_equal(score, watched.table["score"].to_numpy()[trials.lead :])
         began = [int(one.start - begun.rows.time[trials.lead]) for one in watched.alarms]

@@ -51,7 +51,7 @@ def test_good_photos_train_a_model_and_labelled_ones_evaluate_it(trained: Path, 
     model = PhotoModel.load(trained, device="cpu")
     assert model.framing.shape == (3, 32, 32)
     assert not (trained / training.SAMPLES).exists()
-    said = list(training.inspected(model, [Path(table["file"][0])]))
+    said = list(model.inspect_files([Path(table["file"][0])]))
     assert not isinstance(said[0], SampleError)
     assert said[0].score == pytest.approx(table["score"][0], rel=1e-4)
 
@@ -69,7 +69,7 @@ def test_tiles_of_large_photos_are_learnt_and_stitched(boards: Path, tmp_path: P
     model = PhotoModel.load(run, device="cpu")
     photo = boards / "test" / "good" / "000.png"
     photo = photo if photo.exists() else next((boards / "test" / "good").iterdir())
-    (said,) = training.inspected(model, [photo])
+    (said,) = model.inspect_files([photo])
     assert not isinstance(said, SampleError)
     assert said.map.shape == (48, 48)
 

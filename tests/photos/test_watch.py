@@ -24,7 +24,6 @@ from anogan.errors import SampleError
 from anogan.photos import watch
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import LOG, Rejects
-from anogan.photos.training import inspected
 from anogan.photos.watch import RESULTS, Results, Watcher, photos_in
 
 
@@ -58,7 +57,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scored(model: PhotoModel, path: Path) -> float:
-    (said,) = inspected(model, [path])
+    (said,) = model.inspect_files([path])
     assert not isinstance(said, SampleError)
     return said.score
 

@@ -22,7 +22,7 @@ from anogan.errors import BundleError, CalibrationWarning, SampleError
 from anogan.runs import bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import Healthy, Part, block_of, hold_out_stretches, parts_of, prepare
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import GAP, Recording, read_recording
 from anogan.sensors.scoring import Clock, fill
 from anogan.sensors.training import recalibrate, scores_of, usual_of
@@ -63,7 +63,7 @@ def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, m
 
 
 def test_a_fault_raises_one_alarm_that_names_its_channel(model: SensorModel, tmp_path: Path) -> None:
-    watched = score_recording(model, read(faulty(), tmp_path))
+    watched = model.score(read(faulty(), tmp_path))
     inside = [alarm for alarm in watched.alarms if 400 <= alarm.start < 430]
     assert len(inside) == 1
     assert inside[0].end is not None
@@ -79,7 +79,7 @@ def test_a_fault_raises_one_alarm_that_names_its_channel(model: SensorModel, tmp
 
 
 def test_an_alarm_that_goes_on_at_the_end_is_told_as_it_stands_there(model: SensorModel, tmp_path: Path) -> None:
-    before, after = (score_recording(model, read(faulty()[:end], tmp_path)).alarms[-1] for end in (450, 560))
+    before, after = (model.score(read(faulty()[:end], tmp_path)).alarms[-1] for end in (450, 560))
     assert before.end is after.end is None
     assert before.start == after.start
     assert before.shares != after.shares
@@ -293,7 +293,7 @@ def test_recalibration_moves_the_thresholds_and_nothing_else(model: SensorModel,
     shifted = recording(2000, 9)
     shifted["noise"] += 5  # a warmer day
     rows = read(shifted, tmp_path)
-    assert score_recording(model, rows).alarms
+    assert model.score(rows).alarms
     before = model.scorer().push(rows.time, rows.values).score
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
@@ -301,7 +301,7 @@ def test_recalibration_moves_the_thresholds_and_nothing_else(model: SensorModel,
     assert adapted.rule.threshold > model.rule.threshold
     assert adapted.rule.budget == model.rule.budget
     assert np.array_equal(adapted.scorer().push(rows.time, rows.values).score, before, equal_nan=True)
-    assert len(score_recording(adapted, rows).alarms) <= 1
+    assert len(adapted.score(rows).alarms) <= 1
 
 
 def test_score_and_recalibrate_as_commands(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -345,7 +345,7 @@ def test_a_recording_that_cannot_be_scored_is_told_in_one_line(
 def test_no_number_is_too_large_to_be_scored(model: SensorModel, tmp_path: Path) -> None:
     table = recording(400, 3)
     table.loc[300:330, "pressure"] = np.tile([1.7e308, -1.7e308], 16)[:31]
-    score = score_recording(model, read(table, tmp_path)).table["score"]
+    score = model.score(read(table, tmp_path)).table["score"]
     assert np.isfinite(score[11:]).all()
     assert score[320] > model.rule.threshold
 
@@ -354,15 +354,15 @@ def test_a_dead_sensor_is_told_and_the_others_are_still_watched(model: SensorMod
     recording(300).assign(flow=np.nan).to_csv(tmp_path / "dead.csv", index=False)
     rows = model.read(tmp_path / "dead.csv")
     assert rows.notes == ("column 'flow' holds no number",)
-    assert np.isfinite(score_recording(model, rows).table["score"]).sum() == 289
+    assert np.isfinite(model.score(rows).table["score"]).sum() == 289
 
 
 def test_one_row_or_rows_out_of_order_are_scored_as_far_as_they_can_be(model: SensorModel, tmp_path: Path) -> None:
-    one = score_recording(model, read(recording(1), tmp_path))
+    one = model.score(read(recording(1), tmp_path))
     assert one.table["score"].isna().all()
     shuffled = read(recording(300).sample(frac=1, random_state=0), tmp_path)
     assert any("go back in time" in note for note in shuffled.notes)
-    assert len(score_recording(model, shuffled).table) == 300
+    assert len(model.score(shuffled).table) == 300
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo, to_unit_range
 from anogan.runs import bundle
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 
 JSON = {"Content-Type": "application/json"}
 
@@ -173,7 +173,7 @@ def test_a_table_is_scored_as_the_command_does(client: TestClient, pump_run: Pat
     sent = (tmp_path / "day.csv").read_bytes()
     answer = client.post("/models/pump/score", content=sent, headers=CSV).json()
     model = SensorModel.load(pump_run)
-    watched = score_recording(model, model.read(tmp_path / "day.csv"))
+    watched = model.score(model.read(tmp_path / "day.csv"))
     rows = pd.DataFrame(answer["rows"])
     assert rows["time"].tolist() == list(range(1000))
     for column in ("score", "p_value"):

@@ -16,7 +16,7 @@ from conftest import faulty, recording
 from served_models import CSV, server_of
 
 from anogan.pictures.verdicts import short
-from anogan.sensors.model import SensorModel, Watched, score_recording
+from anogan.sensors.model import ScoredRecording, SensorModel
 from anogan.sensors.training import recalibrate
 from anogan.serve.feed import BEHIND, HISTORY, Feed
 from anogan.serve.loaded import Loaded
@@ -32,8 +32,8 @@ def sent(table: pd.DataFrame) -> Table:
     return Table(table.to_csv(index=False).encode(), is_json=False)
 
 
-def batch(model: SensorModel, table: pd.DataFrame) -> Watched:
-    return score_recording(model, model.read_table(table, "day"))
+def batch(model: SensorModel, table: pd.DataFrame) -> ScoredRecording:
+    return model.score(model.read_table(table, "day"))
 
 
 def heard(listen: Callable[[Feed], Awaitable[None]], feed: Feed) -> None:

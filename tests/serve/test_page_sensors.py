@@ -14,7 +14,7 @@ from conftest import faulty
 from page_in_browser import chromium, expect, exported, looking, needs_chromium, serving
 from served_models import CSV, boards
 
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 
 pytestmark = needs_chromium
 
@@ -42,7 +42,7 @@ def test_a_recording_has_the_alarms_of_the_library_and_its_chart_answers_to_keys
 ) -> None:
     model = SensorModel.load(pump_run)
     faulty().to_csv(tmp_path / "today.csv", index=False)
-    watched = score_recording(model, model.read(tmp_path / "today.csv"))
+    watched = model.score(model.read(tmp_path / "today.csv"))
     page = look(address)
     page.select_option("#model", pump_run.name)
     page.set_input_files("#csv", tmp_path / "today.csv")
@@ -87,7 +87,7 @@ def feed(address: str, run: str, table: pd.DataFrame) -> dict[str, Any]:
 
 def test_live_rows_show_an_alarm_while_it_lasts(look, address: str, pump_run: Path) -> None:
     table, model = faulty(), SensorModel.load(pump_run)
-    alarms = score_recording(model, model.read_table(table, "today")).alarms
+    alarms = model.score(model.read_table(table, "today")).alarms
     page = look(address)
     page.select_option("#model", pump_run.name)
     expect(page.locator("#live-state")).to_have_class("state connected")

@@ -82,13 +82,13 @@ def _score_recordings(options: Score) -> int:
 def score_recording_file(model: SensorModel, file: Path, out: Path, title: str, truth: Sequence[Truth] = ()) -> int:
     """Write scores.csv, alarms.csv and the page of a recording into `out`; how many alarms there are."""
     from anogan.report.recording import write_recording_page
-    from anogan.sensors.model import alarm_table, score_recording
+    from anogan.sensors.model import alarm_table
 
     recording = model.read(file)
     for note in recording.notes:
         print(f"anogan: {file}: {note}", file=sys.stderr)
     with bar("score", len(recording)) as update:
-        watched = score_recording(model, recording, lambda rows: update(rows, ""))
+        watched = model.score(recording, lambda rows: update(rows, ""))
     for name, table in (("scores", watched.table), ("alarms", alarm_table(watched.alarms))):
         write_text(out / f"{name}.csv", without_formulas(table).to_csv(index=False, float_format="%.6g"))
     page = write_recording_page(out, title, recording, model, watched.table, watched.alarms, truth)

@@ -19,7 +19,7 @@ from conftest import faulty, recording
 
 from anogan.cli import main
 from anogan.errors import SampleError
-from anogan.sensors.model import SensorModel, score_recording
+from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import ALARMS, STATE, Latencies, LiveMonitor, Message
 from anogan.sensors.monitor.rows import LONGEST, RowReader
 from anogan.sensors.monitor.sources import KEPT, GrowingFile, Stdin, Waiting, drain
@@ -39,7 +39,7 @@ def days() -> pd.DataFrame:
 def expected(model: SensorModel, table: pd.DataFrame, folder: Path) -> list[tuple[int, int, object]]:
     """Number, start and end of the alarms that the batch command finds."""
     table.to_csv(folder / "batch.csv", index=False)
-    alarms = score_recording(model, model.read(folder / "batch.csv")).alarms
+    alarms = model.score(model.read(folder / "batch.csv")).alarms
     assert len(alarms) >= 2
     return [(alarm.number, alarm.start, alarm.end) for alarm in alarms]
 
