@@ -25,7 +25,7 @@ from anogan.digits.splits import one_vs_rest
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_bytes
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, latents, random_stream, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, latents, random_stream, train
 from anogan.report.figures import ANOMALOUS, NORMAL, QUIET, TEXT, Drawing, render
 
 OUT = Path("docs/figures")
@@ -40,7 +40,7 @@ def stages(x: Tensor) -> tuple[dict[int, Tensor], GAN]:
     """Samples of the same latents after every stage of one training, and the networks of the last."""
     z, drawn = latents(SHOWN, DEFAULT.gan.latent_dim, random_stream(SEED, "docs", 0)), {}
     for steps in STAGES:  # the same seed takes the same steps
-        gan = train_gan(x, GANTraining(tuple(x.shape[1:]), GANConfig(steps=steps), SEED))
+        gan = train(x, GANTraining(tuple(x.shape[1:]), GANConfig(steps=steps), SEED))
         with torch.no_grad():
             drawn[steps] = gan.generator(z)
     return drawn, gan
@@ -197,7 +197,7 @@ def main() -> None:
     training_rows, held_out_rows = hold_out(len(split.x_train), 0.3, SEED)
     x, held_out = split.x_train[training_rows], split.x_train[held_out_rows]
     drawn, gan = stages(torch.from_numpy(x))
-    gan = train_encoder(torch.from_numpy(x), EncoderTraining(gan, ENCODER, SEED))
+    gan = train(torch.from_numpy(x), EncoderTraining(gan, ENCODER, SEED))
     detector = FAnoGAN(gan.config, ENCODER, false_alarm_rate=RATE, device="cpu").adopt(gan, x, held_out)
     score = detector.anomaly_score(split.x_test)
     first = {name: split.x_test[split.label_test == int(name)][0] for name in ("3", "8", "5", "0", "1", "7")}

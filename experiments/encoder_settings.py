@@ -17,7 +17,7 @@ from anogan.detectors import FAnoGAN
 from anogan.digits.splits import Split
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from experiments.development import REPORTS, run_cells, summarise
 
 STEPS = PRESETS["default"].encoder.steps
@@ -34,9 +34,9 @@ SETTINGS = {
 
 def measure(split: Split, seed: int) -> Iterator[dict[str, Any]]:
     x = torch.from_numpy(split.x_train)
-    gan = train_gan(x, GANTraining(tuple(x.shape[1:]), PRESETS["default"].gan, seed))
+    gan = train(x, GANTraining(tuple(x.shape[1:]), PRESETS["default"].gan, seed))
     for name, config in SETTINGS.items():
-        networks = train_encoder(x, EncoderTraining(gan, config, seed))
+        networks = train(x, EncoderTraining(gan, config, seed))
         # The threshold plays no part in an AUROC; the held-out normals are the test normals here.
         detector = FAnoGAN(encoder=config, device="cpu").adopt(networks, x, split.x_test[split.y_test == 0])
         yield {"setting": name, "auroc": auroc(split.y_test, detector.anomaly_score(split.x_test))}

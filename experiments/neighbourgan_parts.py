@@ -23,7 +23,7 @@ from anogan.detectors.neighbours import nearest, oriented_gradients
 from anogan.digits.splits import Split
 from anogan.evaluation.metrics import auroc
 from anogan.gan.scores import blurred_cosine
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from experiments.benchmark import OUT
 from experiments.development import run_cells
 
@@ -55,8 +55,8 @@ def measure(split: Split, seed: int) -> Iterator[dict[str, Any]]:
     baseline = BASELINES["oriented-gradient-knn"](seed).fit(x)
     yield row("5 nearest in oriented gradients", -baseline.score_samples(split.x_test))
     tensor = torch.from_numpy(x)
-    gan = train_gan(tensor, GANTraining(tuple(x.shape[1:]), DEFAULT.gan, seed))
-    gan = train_encoder(tensor, EncoderTraining(gan, DEFAULT.encoder, seed))
+    gan = train(tensor, GANTraining(tuple(x.shape[1:]), DEFAULT.gan, seed))
+    gan = train(tensor, EncoderTraining(gan, DEFAULT.encoder, seed))
     for sparsity in (0, 1, DEFAULT.neighbour.code_sparsity):
         neighbour = replace(DEFAULT.neighbour, code_sparsity=sparsity)
         detector = NeighbourGAN(neighbour=neighbour, device="cpu").adopt(gan, x, x_held_out)

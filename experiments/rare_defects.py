@@ -40,7 +40,7 @@ from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
 from anogan.gan.augment import flip
 from anogan.gan.sampling import draw
-from anogan.gan.training import GANTraining, random_stream, train_gan
+from anogan.gan.training import GANTraining, random_stream, train
 from anogan.photos import imitation
 from anogan.photos.faults import DEFECTS
 from anogan.photos.imitation import imitate_defect
@@ -160,7 +160,7 @@ def fine_tuned(x: Photos, rng: np.random.Generator, *, model: PhotoModel, n: int
     for network, trained in (*networks, *([(training.average, gan.generator)] if training.average else [])):
         network.load_state_dict(trained.state_dict())
     rows = np.arange(max(len(x), 2 * gan.config.batch_size)) % len(x)
-    return draw(train_gan(torch.from_numpy(x[rows]), training, augment=("flip",)), n, seed).numpy()
+    return draw(train(torch.from_numpy(x[rows]), training, augment=("flip",)), n, seed).numpy()
 
 
 def imitated(x: Photos, rng: np.random.Generator, *, case: Case, n: int, **settings: object) -> Photos:

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from anogan.config.presets import SENSORS
 from anogan.files import write_text
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.sensors.healthy import prepare
 from anogan.sensors.recordings import from_table
 from anogan.sensors.scaling import Scaling
@@ -162,12 +162,12 @@ def imitated(rows: Rows, rng: np.random.Generator, *, n: int, gan: GAN, scaling:
     return x.transpose(0, 2, 1).reshape(-1, rows.shape[1])[:n]
 
 
-def train(case: Case, seed: int) -> dict[str, Make]:
+def makes_of(case: Case, seed: int) -> dict[str, Make]:
     """What can be made, by name, on networks of this seed."""
     recording = from_table(pd.DataFrame(case.normal, columns=list(case.channels)), "normal rows")
     healthy = prepare(SENSORS, recording)
-    gan = train_gan(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), SENSORS.gan, seed))
-    gan = train_encoder(healthy.x, EncoderTraining(gan, SENSORS.encoder, seed))
+    gan = train(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), SENSORS.gan, seed))
+    gan = train(healthy.x, EncoderTraining(gan, SENSORS.encoder, seed))
     n, spread, scaling = case.made, case.normal.std(0), healthy.scaling
     return {
         **{f"jittered copies, {a:.0%}": partial(jittered, n=n, spread=spread, amount=a) for a in JITTERS},
@@ -226,7 +226,7 @@ def main(folder: Path, development: bool) -> None:
             if not left:
                 continue
             case = build()
-            made = train(case, seed)
+            made = makes_of(case, seed)
             for draw in tqdm(left, desc=f"{name}, seed {seed}"):
                 rows = [
                     {"case": name, "seed": seed, "draw": draw, "learned from": how, "macro_f1": round(f1, 6)}

@@ -16,7 +16,7 @@ from torchvision import transforms
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import PRESETS
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, encoder_loss, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, encoder_loss, train
 
 PAPERS = PRESETS["papers"]
 SHAPE = (1, 28, 28)
@@ -189,14 +189,14 @@ class Ours:
 
     def steps(self, count: int) -> None:
         self.training.config = replace(self.training.config, steps=self.training.step + count)
-        train_gan(self.x, self.training)
+        train(self.x, self.training)
 
     def encoder_steps(self, count: int) -> None:
         if self.encoder_training is None:
             self.encoder_training = EncoderTraining(self.training.result(), self.encoder_config, self.training.seed)
         training = self.encoder_training
         training.config = replace(self.encoder_config, steps=training.step + count)
-        train_encoder(self.x, training)
+        train(self.x, training)
 
     @torch.no_grad()
     def scores(self, x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from anogan.errors import CalibrationWarning
 from anogan.evaluation.metrics import auprc, auroc
 from anogan.files import write_text
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.runs.training import make_detector
 from anogan.sensors.healthy import Healthy, prepare
 from anogan.sensors.model import SensorModel
@@ -85,9 +85,9 @@ def make(name: str, config: SensorRunConfig) -> Detector:
     return WithoutReconstruction(**detector.get_params()) if name.startswith("windows") else detector
 
 
-def train(config: SensorRunConfig, healthy: Healthy, seed: int) -> GAN:
-    gan = train_gan(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), config.gan, seed))
-    return train_encoder(healthy.x, EncoderTraining(gan, config.encoder, seed))
+def networks(config: SensorRunConfig, healthy: Healthy, seed: int) -> GAN:
+    gan = train(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), config.gan, seed))
+    return train(healthy.x, EncoderTraining(gan, config.encoder, seed))
 
 
 def fit(name: str, config: SensorRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SensorModel:
@@ -102,7 +102,7 @@ def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDAr
     begin = time.monotonic()
     healthy = prepare(SENSORS, case.healthy)
     prepared = time.monotonic() - begin
-    gan = train(SENSORS, healthy, seed)
+    gan = networks(SENSORS, healthy, seed)
     trained = time.monotonic() - begin
     for name, config in OURS.items():
         begin = time.monotonic()
@@ -195,7 +195,7 @@ def false_alarms(
     """Alarms that begin in the `counted` rows of `watched` beside what was promised for as many."""
     config = replace(config, seed=seed)
     healthy = prepare(config, healthy_rows)
-    model = fit("subspacegan", config, train(config, healthy, seed), healthy, healthy_rows)
+    model = fit("subspacegan", config, networks(config, healthy, seed), healthy, healthy_rows)
     active = model.score(watched).table["alarm"].to_numpy()
     begins = (np.diff(active, prepend=0) > 0) & counted
     days = float(counted.sum()) * model.step / DAY

@@ -20,7 +20,7 @@ from anogan.report.page import Captioned, Section, write_tables
 from anogan.report.recording import timeline
 from anogan.sensors.healthy import prepare
 from experiments.public_recordings import LabelledRecording, load_nab_machine, load_skab
-from experiments.sensors import CONTAMINATED, OUT, OVERLAPPING, OWN, fit, train
+from experiments.sensors import CONTAMINATED, OUT, OVERLAPPING, OWN, fit, networks
 from experiments.sensors_development import FILE as DEVELOPMENT
 
 SHOWN = ("valve1/0", "other/7")  # experiments drawn: the first of the valves, one of the rotor's imbalance
@@ -98,7 +98,7 @@ def development(table: pd.DataFrame) -> pd.DataFrame:
 def drawing(case: LabelledRecording, name: str, seed: int = 0) -> Captioned:
     """What the default detector makes of one recording, its labelled faults beside."""
     healthy = prepare(OWN, case.healthy)
-    model = fit("subspacegan", OWN, train(OWN, healthy, seed), healthy, case.healthy)
+    model = fit("subspacegan", OWN, networks(OWN, healthy, seed), healthy, case.healthy)
     watched = model.score(case.recording)
     time = case.recording.time - case.recording.time[0]
     edges = np.flatnonzero(np.diff(case.anomalous, prepend=0, append=0)).reshape(-1, 2)

@@ -37,7 +37,7 @@ from anogan.evaluation.metrics import auroc
 from anogan.files import write_json, write_text
 from anogan.gan.inversion import CHUNK
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.pictures.sources import ImageFiles
 from anogan.runs import bundle
 from anogan.runs.scoring import score_stream
@@ -149,9 +149,9 @@ def inversion(data_root: str | None, n: int = 400) -> Iterator[Row]:
     chosen = np.concatenate([rng.permutation(np.flatnonzero(split.y_test == y))[: n // 2] for y in (0, 1)])
     x, y = split.x_test[chosen], split.y_test[chosen]
     x_train = torch.from_numpy(split.x_train)
-    gan = train_gan(x_train, GANTraining(SHAPE, DEFAULT.gan, 0))
+    gan = train(x_train, GANTraining(SHAPE, DEFAULT.gan, 0))
     training = EncoderTraining(gan, DEFAULT.encoder, 0)
-    seconds = timed(partial(train_encoder, x_train, training))
+    seconds = timed(partial(train, x_train, training))
     gan = training.result()
     generator, discriminator, _ = (network.eval() for network in plain_networks(gan))
     published = PAPERS.search
@@ -183,8 +183,8 @@ def inversion(data_root: str | None, n: int = 400) -> Iterator[Row]:
 def fitted(folder: Path) -> FAnoGAN:
     """A detector with untrained networks, in a bundle: speed does not depend on the weights."""
     x = unit_range(images(600))
-    gan = train_gan(x, GANTraining(SHAPE, replace(DEFAULT.gan, steps=1), 0))
-    gan = train_encoder(x, EncoderTraining(gan, replace(DEFAULT.encoder, steps=1), 0))
+    gan = train(x, GANTraining(SHAPE, replace(DEFAULT.gan, steps=1), 0))
+    gan = train(x, EncoderTraining(gan, replace(DEFAULT.encoder, steps=1), 0))
     detector = FAnoGAN(gan=gan.config, encoder=DEFAULT.encoder, device="cpu").adopt(
         gan, x[:500].numpy(), x[500:].numpy()
     )

@@ -34,9 +34,9 @@ from anogan.config.presets import PHOTOS
 from anogan.detectors import LocatorGAN
 from anogan.evaluation.metrics import auroc, pixel_auroc
 from anogan.files import write_text
-from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.locator import LocatorTraining
 from anogan.gan.networks import GAN
-from anogan.gan.training import GANTraining, train_gan
+from anogan.gan.training import GANTraining, train
 from anogan.photos.faults import DEFECTS, apply
 from anogan.photos.folders import find_photos
 from anogan.simulators.boards import render
@@ -93,8 +93,8 @@ def networks(x: Photos, seed: int, *, trained: bool, shape: tuple[int, ...]) -> 
     x_train = torch.from_numpy(x)
     config: GANConfig = PHOTOS.gan
     training = GANTraining(shape, config, seed)
-    gan = train_gan(x_train, training, augment=HARMLESS) if trained else training.result()
-    return train_locator(x_train, LocatorTraining(gan, PHOTOS.locator, seed), augment=HARMLESS)
+    gan = train(x_train, training, augment=HARMLESS) if trained else training.result()
+    return train(x_train, LocatorTraining(gan, PHOTOS.locator, seed), augment=HARMLESS)
 
 
 def figures_of(
@@ -148,8 +148,8 @@ def steadiness(x: Tensor, good: Photos, seed: int, steps: int) -> dict[str, Any]
     """Pixel AUROC of 24 blobs and mean of that of all kinds, and the squared error of the repaired blobs."""
     config = LocatorConfig(steps=steps, batch_size=16)
     with torch.enable_grad():
-        gan = train_gan(x, GANTraining(tuple(x.shape[1:]), SMALL, seed))
-        locator = train_locator(x, LocatorTraining(gan, config, seed)).locator
+        gan = train(x, GANTraining(tuple(x.shape[1:]), SMALL, seed))
+        locator = train(x, LocatorTraining(gan, config, seed)).locator
     assert locator is not None
     row: dict[str, Any] = {}
     for kind in DEFECTS:

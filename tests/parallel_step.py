@@ -11,7 +11,7 @@ from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 
 from anogan import parallel
 from anogan.files import write_json
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 
 STEPS = 3
 
@@ -23,9 +23,9 @@ def main(out: str, loss: str) -> None:
     config = replace(QUICK_GAN, steps=STEPS, batch_size=16, **extra)
     logged: list[dict[str, float]] = []
     with parallel.group():
-        gan = train_gan(x, GANTraining((1, 12, 12), config, 0), lambda step, metrics: logged.append(metrics))
+        gan = train(x, GANTraining((1, 12, 12), config, 0), lambda step, metrics: logged.append(metrics))
         encoder = replace(QUICK_ENCODER, steps=STEPS, batch_size=16)
-        gan = train_encoder(x, EncoderTraining(gan, encoder, 0), lambda step, metrics: logged.append(metrics))
+        gan = train(x, EncoderTraining(gan, encoder, 0), lambda step, metrics: logged.append(metrics))
         assert gan.encoder is not None
         z = torch.linspace(-1, 1, 4 * config.latent_dim).view(4, -1)
         said = {

@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from anogan import parallel
 from anogan.errors import ParallelError
-from anogan.gan.training import GANTraining, train_gan
+from anogan.gan.training import GANTraining, train
 from anogan.runs import bundle
 
 TESTS = Path(__file__).parent
@@ -151,7 +151,7 @@ def test_a_job_exchanges_what_lies_on_the_cpu_and_on_its_device(device: str, mon
         assert torch.device("cpu") in backends
         assert device == "cpu" or torch.device("cuda") in backends
         parallel.mean([1.5])  # as at every line of the log
-        train_gan(X, GANTraining(tuple(X.shape[1:]), replace(QUICK_GAN, steps=2), 0), lambda step, metrics: None)
+        train(X, GANTraining(tuple(X.shape[1:]), replace(QUICK_GAN, steps=2), 0), lambda step, metrics: None)
 
 
 @pytest.mark.usefixtures("two_graphics_cards")

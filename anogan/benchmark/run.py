@@ -33,7 +33,7 @@ from anogan.errors import CalibrationWarning, RunError
 from anogan.evaluation.metrics import METRICS, auroc, balanced_subset, bootstrap_interval
 from anogan.files import write_json, write_text
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.runs import bundle
 from anogan.runs.training import make_detector
 
@@ -119,7 +119,7 @@ class Networks:
 
     def get(self, config: RunConfig, with_encoder: bool) -> tuple[GAN, float]:
         def gan() -> GAN:
-            return train_gan(self.x, GANTraining(tuple(self.x.shape[1:]), config.gan, self.job.seed, self.x.device))
+            return train(self.x, GANTraining(tuple(self.x.shape[1:]), config.gan, self.job.seed, self.x.device))
 
         networks, seconds = self._once("gan", to_dict(config.gan), gan)
         if not with_encoder:
@@ -127,7 +127,7 @@ class Networks:
         encoded, more = self._once(
             "encoder",
             {"gan": to_dict(config.gan), "encoder": to_dict(config.encoder)},
-            lambda: train_encoder(self.x, EncoderTraining(networks, config.encoder, self.job.seed)),
+            lambda: train(self.x, EncoderTraining(networks, config.encoder, self.job.seed)),
         )
         return encoded, seconds + more
 

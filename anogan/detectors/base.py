@@ -16,10 +16,10 @@ from anogan.config.gan import AugmentName, EncoderConfig, GANConfig, LocatorConf
 from anogan.detectors.calibration import Floats, hold_out, p_values, threshold_at
 from anogan.detectors.estimator import OutlierEstimator
 from anogan.gan.inversion import OnRows, chunks
-from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.locator import LocatorTraining
 from anogan.gan.networks import GAN, Shape, check_shape
 from anogan.gan.scores import Score, blur
-from anogan.gan.training import EncoderTraining, GANTraining, OnLog, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, OnLog, train
 
 FEWEST = 16  # training samples
 COLOURS = (1, 3, 4)  # channels that images usually have
@@ -138,11 +138,11 @@ class Detector(OutlierEstimator):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
         x_train = x[training_rows].to(resolve_device(self.device))
         training = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
-        gan = train_gan(x_train, training, on_log, self.harmless)
+        gan = train(x_train, training, on_log, self.harmless)
         if self.encoder is not None:
-            gan = train_encoder(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log, self.harmless)
+            gan = train(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log, self.harmless)
         if self.locator is not None:
-            gan = train_locator(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
+            gan = train(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
     def check_parameters(self) -> None:

@@ -1,7 +1,7 @@
 """Teaching a network to find defects, with none at hand: pseudo-defects are drawn into good photos.
 
 Strokes and blotches are made brighter or darker, or replaced by what lies elsewhere (CutPaste: Li et al. 2021; DRAEM:
-Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `faults.photos`, which serve for
+Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `photos.faults`, which serve for
 testing.
 """
 
@@ -9,28 +9,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits
 from torch.optim import Adam
 
 from anogan import parallel
-from anogan.config.gan import AugmentName, LocatorConfig
+from anogan.config.gan import LocatorConfig
 from anogan.gan.networks import GAN, Locator
 from anogan.gan.pseudo_defects import spoil
-from anogan.gan.training import (
-    OnLog,
-    Samples,
-    State,
-    flatten_state,
-    latents,
-    random_stream,
-    restore_state,
-    run_steps,
-    seeded_init,
-)
+from anogan.gan.training import Samples, State, flatten_state, latents, random_stream, restore_state, seeded_init
 from anogan.parallel import share
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -39,7 +27,10 @@ DRAWN = 0.5  # share of the pasted places that the generator has drawn; the othe
 
 
 class LocatorTraining:
-    """What locator training carries from step to step; the GAN is frozen, the locator's generator starts as a copy."""
+    """The locator, which learns to repair and to find pseudo-defects in photos x (n, channels, height, width).
+
+    The GAN is frozen; the locator's generator starts as a copy of its own.
+    """
 
     def __init__(self, gan: GAN, config: LocatorConfig, seed: int) -> None:
         self.config, self.seed, self.step = config, seed, 0
@@ -49,6 +40,32 @@ class LocatorTraining:
         locator.generator.load_state_dict(gan.generator.state_dict())
         self.locator: Locator = locator.to(gan.device).to(memory_format=torch.channels_last)
         self.optimisers = {"locator": Adam(self.locator.parameters(), lr=config.learning_rate)}
+
+    def update(self, samples: Samples) -> State:
+        config, gan, locator, adam = self.config, self.gan, self.locator, self.optimisers["locator"]
+        stream = random_stream(self.seed, "locator", self.step)
+
+        # Draw pseudo-defects.
+        photos = samples(self.step)
+        z = latents(len(photos), gan.config.latent_dim, stream).to(gan.device)
+        drawn = torch.rand(len(photos), 1, 1, 1, generator=stream) < DRAWN
+        foreign = torch.where(drawn.to(gan.device), gan.generator(z), photos)
+        good, spoiled, mask = map(share, (photos, *spoil(photos, foreign, stream)))
+
+        # Repair them, and tell where they were.
+        x_hat = locator.generator(locator.encoder(spoiled))
+        loss_r = (x_hat - good).square().mean()
+        logit = locator.cells(spoiled, x_hat.detach())
+        target = adaptive_max_pool2d(mask[:, None], logit.shape[2:])
+        loss_l = binary_cross_entropy_with_logits(logit, target, pos_weight=logit.new_tensor(DEFECT_WEIGHT))
+
+        for group in adam.param_groups:
+            group["lr"] = config.learning_rate * rise_and_fall((self.step + 1) / config.steps)
+        adam.zero_grad()
+        (loss_r + loss_l).backward()
+        parallel.average_gradients(locator)
+        adam.step()
+        return {"loss_r": loss_r, "loss_l": loss_l}
 
     def state_dict(self) -> State:
         return flatten_state(self.locator, self.optimisers)
@@ -68,40 +85,3 @@ def rise_and_fall(progress: float) -> float:
     """Share of the highest learning rate: linear up in the first tenth, then half a cosine down (progress 0 ... 1)."""
     fall = (progress - WARM_UP) / (1 - WARM_UP)
     return progress / WARM_UP if fall < 0 else (1 + math.cos(math.pi * fall)) / 2
-
-
-def train_locator(
-    x: Tensor, training: LocatorTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
-) -> GAN:
-    """Teach the locator to repair and to find pseudo-defects in photos x (n, channels, height, width) in [-1, 1] until
-    `config.steps`, from wherever `training` stands. Raises `TrainingDivergedError`."""
-    config, gan, locator = training.config, training.gan, training.locator.train()
-    adam = training.optimisers["locator"]
-
-    def step(samples: Samples) -> State:
-        stream = random_stream(training.seed, "locator", training.step)
-
-        # Draw pseudo-defects.
-        photos = samples(training.step)
-        z = latents(len(photos), gan.config.latent_dim, stream).to(gan.device)
-        drawn = torch.rand(len(photos), 1, 1, 1, generator=stream) < DRAWN
-        foreign = torch.where(drawn.to(gan.device), gan.generator(z), photos)
-        good, spoiled, mask = map(share, (photos, *spoil(photos, foreign, stream)))
-
-        # Repair them, and tell where they were.
-        x_hat = locator.generator(locator.encoder(spoiled))
-        loss_r = (x_hat - good).square().mean()
-        logit = locator.cells(spoiled, x_hat.detach())
-        target = adaptive_max_pool2d(mask[:, None], logit.shape[2:])
-        loss_l = binary_cross_entropy_with_logits(logit, target, pos_weight=logit.new_tensor(DEFECT_WEIGHT))
-
-        for group in adam.param_groups:
-            group["lr"] = config.learning_rate * rise_and_fall((training.step + 1) / config.steps)
-        adam.zero_grad()
-        (loss_r + loss_l).backward()
-        parallel.average_gradients(locator)
-        adam.step()
-        return {"loss_r": loss_r, "loss_l": loss_l}
-
-    run_steps(x, training, step, on_log, augment)
-    return training.result()

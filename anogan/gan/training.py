@@ -1,4 +1,7 @@
-"""Training the adversarial pair and the encoder: two loops, no I/O. Step k's randomness depends on (seed, k) alone."""
+"""Training: what a step of the adversarial pair and of the encoder does, and one loop for all. No I/O.
+
+The randomness of step k depends on (seed, k) alone.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,6 @@ class Batches:
 
 
 Samples = Callable[[int], Tensor]  # number of a batch -> its samples (n, *shape), on the training's device
-Step = Callable[[Samples], State]
 
 
 def flatten_state(networks: nn.Module, optimisers: dict[str, Adam]) -> State:
@@ -97,7 +99,7 @@ def restore_state(state: State, networks: nn.Module, optimisers: dict[str, Adam]
 
 
 class GANTraining:
-    """What adversarial training carries from step to step: networks, averaged generator, optimisers, step number."""
+    """Generator against discriminator; the generator may be averaged."""
 
     def __init__(self, shape: Shape, config: GANConfig, seed: int, device: torch.device | str = "cpu") -> None:
         self.config, self.seed, self.step = config, seed, 0
@@ -113,6 +115,41 @@ class GANTraining:
     @property
     def _networks(self) -> nn.Module:
         return nn.ModuleDict({"gan": self.gan} | ({"average": self.average} if self.average else {}))
+
+    def update(self, samples: Samples) -> State:
+        """Discriminator, then generator (Alg. 1 of Goodfellow et al. 2014)."""
+        config, loss = self.config, LOSSES[self.config.loss]
+        generator, discriminator = self.gan.generator, self.gan.discriminator
+        adam_g, adam_d = self.optimisers["generator"], self.optimisers["discriminator"]
+        stream = random_stream(self.seed, "gan", self.step)
+
+        # Discriminator: tell real from generated.
+        discriminator.requires_grad_(True)
+        for k in range(config.critic_steps):
+            real = share(samples(self.step * config.critic_steps + k))
+            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(self.gan.device))
+            fake = generated.detach()
+            logit_real, logit_fake = discriminator(real), discriminator(fake)
+            loss_d = loss.discriminator(logit_real, logit_fake)
+            if config.loss == "wgan_gp":
+                mix = share(torch.rand(config.batch_size, generator=stream)).to(self.gan.device)
+                loss_d = loss_d + config.gradient_penalty * gradient_penalty(discriminator, real, fake, mix).mean()
+            adam_d.zero_grad()
+            loss_d.backward()
+            parallel.average_gradients(discriminator)
+            adam_d.step()
+
+        # Generator: have the same images taken for real.
+        discriminator.requires_grad_(False)
+        loss_g = loss.generator(discriminator(generated))
+        adam_g.zero_grad()
+        loss_g.backward()
+        parallel.average_gradients(generator)
+        adam_g.step()
+        if self.average is not None:
+            update_average(self.average, generator, config.ema)
+        beliefs = {"d_real": logit_real.detach().sigmoid().mean(), "d_fake": logit_fake.detach().sigmoid().mean()}
+        return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
 
     def state_dict(self) -> State:
         return flatten_state(self._networks, self.optimisers)
@@ -146,27 +183,29 @@ def check_finite(step: int, metrics: dict[str, float]) -> None:
 
 
 class Training(Protocol):
-    """What a training carries from step to step."""
+    """What is trained: networks, optimisers, and how a step changes them."""
 
     gan: GAN
     seed: int
-    step: int
+    step: int  # so far
 
     @property
     def config(self) -> GANConfig | EncoderConfig | LocatorConfig: ...
+
+    def update(self, samples: Samples) -> State:
+        """Take one step; what is told of it, each a tensor of one value."""
 
     def state_dict(self) -> State: ...
 
     def load_state_dict(self, state: State, step: int) -> None: ...
 
-    def result(self) -> GAN: ...
+    def result(self) -> GAN:
+        """A frozen copy of the networks, to score with."""
 
 
-def run_steps(
-    x: Tensor, training: Training, step: Step, on_log: OnLog | None, augment: Sequence[AugmentName] = ()
-) -> None:
-    """Take steps until `config.steps`, from wherever `training` stands, on batches of x (n, *shape), which may lie on
-    disk or on another device."""
+def train(x: Tensor, training: Training, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()) -> GAN:
+    """Take steps until `config.steps`, from wherever `training` stands, on batches of x (n, *shape) in [-1, 1], which
+    may lie on disk or on another device. Raises `TrainingDivergedError`."""
     config, precision = training.config, training.gan.config.precision
     parallel.check_batch(config.batch_size)
     batches, device = Batches(len(x), config.batch_size, training.seed), training.gan.device
@@ -179,62 +218,18 @@ def run_steps(
     while training.step < config.steps:
         adapt()
         with rounding:
-            told = step(samples)
+            told = training.update(samples)
         training.step += 1
         if training.step % LOG_EVERY == 0 or training.step == config.steps:
             metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
             check_finite(training.step, metrics)
             if on_log:
                 on_log(training.step, metrics)
-
-
-def train_gan(
-    x: Tensor, training: GANTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
-) -> GAN:
-    """Alternate discriminator and generator updates on x (n, *shape) in [-1, 1] until `config.steps` (Alg. 1 of
-    Goodfellow et al. 2014), from wherever `training` stands. Raises `TrainingDivergedError`."""
-    config, gan = training.config, training.gan.train()
-    generator, discriminator = gan.generator, gan.discriminator
-    adam_g, adam_d = training.optimisers["generator"], training.optimisers["discriminator"]
-    loss = LOSSES[config.loss]
-
-    def step(samples: Samples) -> State:
-        stream = random_stream(training.seed, "gan", training.step)
-
-        # Discriminator: tell real from generated.
-        discriminator.requires_grad_(True)
-        for k in range(config.critic_steps):
-            real = share(samples(training.step * config.critic_steps + k))
-            generated = generator(share(latents(config.batch_size, config.latent_dim, stream)).to(gan.device))
-            fake = generated.detach()
-            logit_real, logit_fake = discriminator(real), discriminator(fake)
-            loss_d = loss.discriminator(logit_real, logit_fake)
-            if config.loss == "wgan_gp":
-                mix = share(torch.rand(config.batch_size, generator=stream)).to(gan.device)
-                loss_d = loss_d + config.gradient_penalty * gradient_penalty(discriminator, real, fake, mix).mean()
-            adam_d.zero_grad()
-            loss_d.backward()
-            parallel.average_gradients(discriminator)
-            adam_d.step()
-
-        # Generator: have the same images taken for real.
-        discriminator.requires_grad_(False)
-        loss_g = loss.generator(discriminator(generated))
-        adam_g.zero_grad()
-        loss_g.backward()
-        parallel.average_gradients(generator)
-        adam_g.step()
-        if training.average is not None:
-            update_average(training.average, generator, config.ema)
-        beliefs = {"d_real": logit_real.detach().sigmoid().mean(), "d_fake": logit_fake.detach().sigmoid().mean()}
-        return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
-
-    run_steps(x, training, step, on_log, augment)
     return training.result()
 
 
 class EncoderTraining:
-    """What encoder training carries from step to step; the GAN is frozen."""
+    """E against the frozen GAN."""
 
     def __init__(self, gan: GAN, config: EncoderConfig, seed: int) -> None:
         self.config, self.seed, self.step = config, seed, 0
@@ -242,6 +237,16 @@ class EncoderTraining:
         with seeded_init(seed, "encoder"):
             self.encoder = Encoder(gan.shape, gan.config.latent_dim, gan.config.width).to(gan.device)
         self.optimisers = {"encoder": Adam(self.encoder.parameters(), lr=config.learning_rate)}
+
+    def update(self, samples: Samples) -> State:
+        stream = random_stream(self.seed, "encoder", self.step)
+        loss = encoder_loss(self.gan, self.encoder, self.config, share(samples(self.step)), stream).mean()
+        adam = self.optimisers["encoder"]
+        adam.zero_grad()
+        loss.backward()
+        parallel.average_gradients(self.encoder)
+        adam.step()
+        return {"loss_e": loss}
 
     def state_dict(self) -> State:
         return flatten_state(self.encoder, self.optimisers)
@@ -279,24 +284,3 @@ def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor,
     features = gan.discriminator.features
     score = fanogan_score(config, x, x_hat, features(x), features(x_hat))
     return score.terms["residual"] if config.mode == "izi" else score.total
-
-
-def train_encoder(
-    x: Tensor, training: EncoderTraining, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()
-) -> GAN:
-    """Fit E on x (n, *shape) in [-1, 1] against the frozen GAN until `config.steps`, from wherever `training` stands.
-    Raises `TrainingDivergedError`."""
-    config, gan, encoder = training.config, training.gan, training.encoder.train()
-    adam = training.optimisers["encoder"]
-
-    def step(samples: Samples) -> State:
-        stream = random_stream(training.seed, "encoder", training.step)
-        loss = encoder_loss(gan, encoder, config, share(samples(training.step)), stream).mean()
-        adam.zero_grad()
-        loss.backward()
-        parallel.average_gradients(encoder)
-        adam.step()
-        return {"loss_e": loss}
-
-    run_steps(x, training, step, on_log, augment)
-    return training.result()

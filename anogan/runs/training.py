@@ -20,9 +20,9 @@ from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
 from anogan.errors import TrainingWarning
 from anogan.gan.health import HealthMonitor, health_warnings
-from anogan.gan.locator import LocatorTraining, train_locator
+from anogan.gan.locator import LocatorTraining
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, Training, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, Training, train
 from anogan.runs.directory import Run
 
 Update = Callable[[int, str], None]  # units done since the last call, what to show beside the bar
@@ -73,13 +73,7 @@ class _Trainer:
                     self.run.save_checkpoint(name, training)
                     saved = time.monotonic()
 
-            augment = self.run.config.augment
-            if isinstance(training, GANTraining):
-                return train_gan(x, training, on_log, augment)
-            if isinstance(training, LocatorTraining):
-                return train_locator(x, training, on_log, augment)
-            assert isinstance(training, EncoderTraining)
-            return train_encoder(x, training, on_log, augment)
+            return train(x, training, on_log, self.run.config.augment)
 
     def _watch(self, name: str, step: int, gan: GAN) -> dict[str, float]:
         if name == "gan" and len(gan.shape) == 3:

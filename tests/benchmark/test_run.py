@@ -86,8 +86,8 @@ def test_a_method_added_later_shares_the_networks_trained_before(
 ) -> None:
     together = run(tmp_path / "together", ["default", "fanogan"]).drop(columns=["train_seconds", "score_seconds"])
     run(tmp_path / "apart", ["default"])
-    monkeypatch.setattr(benchmark, "train_gan", None)
-    monkeypatch.setattr(benchmark, "train_encoder", None)
+    monkeypatch.setattr(benchmark, "train", None)
+    monkeypatch.setattr(benchmark, "train", None)
     apart = run(tmp_path / "apart", ["fanogan"])
     assert (apart["train_seconds"] > 0.1).all(), "the time it took then is told"
     pd.testing.assert_frame_equal(apart.drop(columns=["train_seconds", "score_seconds"]), together, atol=1e-4)
@@ -117,7 +117,7 @@ def test_detectors_that_search_score_a_balanced_subset_and_others_all(
 
 
 def test_the_ablation_without_the_gan_trains_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "train_gan", None)
+    monkeypatch.setattr(benchmark, "train", None)
     run(tmp_path, [*BASELINES])
     assert not (tmp_path / "networks").exists()
 

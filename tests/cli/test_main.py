@@ -309,7 +309,7 @@ def test_the_demo_falls_back_to_digits_and_says_so_everywhere(
     assert "small digits instead" in (tmp_path / "reports/demo/index.html").read_text().split("<h2>")[0]
 
     # Again: nothing is trained or scored anew. With another digit: the demo's own folder is replaced.
-    monkeypatch.setattr("anogan.runs.training.train_gan", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("anogan.runs.training.train", lambda *_: pytest.fail("trained again"))
     assert demo.run(Demo(normal="5")) == 0
     monkeypatch.undo()
     monkeypatch.setitem(DATASETS, "mnist", unreachable)

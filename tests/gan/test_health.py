@@ -10,7 +10,7 @@ from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 from anogan.gan import health
 from anogan.gan.health import HealthMonitor, health_warnings, spread
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train_encoder, train_gan
+from anogan.gan.training import EncoderTraining, GANTraining, train
 
 X = torch.from_numpy(stripes(80, (1, 12, 12)))
 
@@ -46,9 +46,9 @@ def test_measuring_is_deterministic_and_leaves_the_training_alone() -> None:
 
 def test_reconstruction_is_measured_by_the_encoder_once_there_is_one() -> None:
     monitor = HealthMonitor(X, X[:8], QUICK_GAN.latent_dim, seed=0)
-    gan = train_gan(X, GANTraining((1, 12, 12), QUICK_GAN, 0))
+    gan = train(X, GANTraining((1, 12, 12), QUICK_GAN, 0))
     assert set(monitor.measure(gan)) == {"diversity", "reconstruction"}
-    assert set(monitor.measure(train_encoder(X, EncoderTraining(gan, QUICK_ENCODER, 0)))) == {"reconstruction"}
+    assert set(monitor.measure(train(X, EncoderTraining(gan, QUICK_ENCODER, 0)))) == {"reconstruction"}
 
 
 def test_samples_may_lie_on_another_device_than_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,10 +67,10 @@ def test_samples_may_lie_on_another_device_than_the_networks(monkeypatch: pytest
     x = torch.from_numpy(stripes(80, (1, 16, 16)))
     monitor = HealthMonitor(x, x[:8], QUICK_GAN.latent_dim, seed=0)
     training = GANTraining((1, 16, 16), dataclasses.replace(QUICK_GAN, steps=1, ema=0.9), 0, "meta")
-    gan = train_gan(x, training, augment=("flip", "rotate90", "brightness"))
+    gan = train(x, training, augment=("flip", "rotate90", "brightness"))
     assert monitor.samples(gan).device.type == "meta"
     assert set(monitor.measure(gan)) == {"diversity", "reconstruction"}
-    encoded = train_encoder(x, EncoderTraining(gan, dataclasses.replace(QUICK_ENCODER, steps=1, erase=0.3), 0))
+    encoded = train(x, EncoderTraining(gan, dataclasses.replace(QUICK_ENCODER, steps=1, erase=0.3), 0))
     assert set(monitor.measure(encoded)) == {"reconstruction"}
 
 
@@ -78,5 +78,5 @@ def test_the_health_of_a_training_in_half_precision_is_that_of_what_it_gives() -
     monitor = HealthMonitor(X, X[:8], QUICK_GAN.latent_dim, seed=0)
     training = GANTraining((1, 12, 12), dataclasses.replace(QUICK_GAN, precision="bfloat16", steps=3), 0)
     told: list[dict[str, float]] = []
-    gan = train_gan(X, training, lambda step, metrics: told.append(monitor.measure(training.result())))
+    gan = train(X, training, lambda step, metrics: told.append(monitor.measure(training.result())))
     assert told == [monitor.measure(gan)]

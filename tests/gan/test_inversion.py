@@ -11,7 +11,7 @@ from anogan.config.gan import SearchConfig
 from anogan.gan.inversion import CHUNK, chunks, rows_at_once, search_latent
 from anogan.gan.networks import GAN
 from anogan.gan.scores import anogan_score
-from anogan.gan.training import GANTraining, train_gan
+from anogan.gan.training import GANTraining, train
 
 SHAPE = (1, 12, 12)
 SEARCH = SearchConfig(steps=150, learning_rate=0.1, patience=0, batch_size=8)
@@ -20,7 +20,7 @@ SEARCH = SearchConfig(steps=150, learning_rate=0.1, patience=0, batch_size=8)
 @pytest.fixture(scope="module")
 def gan() -> GAN:
     config = dataclasses.replace(QUICK_GAN, width=8, steps=150)
-    return train_gan(torch.from_numpy(stripes(64, SHAPE)), GANTraining(SHAPE, config, 0))
+    return train(torch.from_numpy(stripes(64, SHAPE)), GANTraining(SHAPE, config, 0))
 
 
 def starts(gan: GAN, rows: int, restarts: int = 1) -> torch.Tensor:

@@ -9,10 +9,10 @@ from conftest import QUICK_GAN, QUICK_LOCATOR, stripes
 
 from anogan.config.gan import LocatorConfig
 from anogan.evaluation.metrics import pixel_auroc
-from anogan.gan.locator import LocatorTraining, rise_and_fall, train_locator
+from anogan.gan.locator import LocatorTraining, rise_and_fall
 from anogan.gan.networks import GAN, Locator
 from anogan.gan.pseudo_defects import VISIBLE, spoil
-from anogan.gan.training import GANTraining, train_gan
+from anogan.gan.training import GANTraining, train
 from anogan.photos.faults import DEFECTS, apply
 
 SHAPE = (1, 32, 32)
@@ -21,7 +21,7 @@ X = torch.from_numpy(stripes(48, SHAPE))
 
 @pytest.fixture(scope="module")
 def gan() -> GAN:
-    return train_gan(X, GANTraining(SHAPE, QUICK_GAN, 0))
+    return train(X, GANTraining(SHAPE, QUICK_GAN, 0))
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 48, 64)])
@@ -48,7 +48,7 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
 def test_training_finds_kinds_of_defects_it_was_not_shown_and_repairs_them(gan: GAN) -> None:
     """All but blur, which changes next to nothing in smooth stripes."""
     untrained = LocatorTraining(gan, QUICK_LOCATOR, 0).result()
-    trained = train_locator(X, LocatorTraining(gan, LocatorConfig(steps=500, batch_size=16), 0))
+    trained = train(X, LocatorTraining(gan, LocatorConfig(steps=500, batch_size=16), 0))
     good = stripes(24, SHAPE, seed=9)
     found, errors = [], []
     for networks in (untrained, trained):
@@ -72,7 +72,7 @@ def test_training_finds_kinds_of_defects_it_was_not_shown_and_repairs_them(gan: 
 
 
 def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(gan: GAN) -> None:
-    whole = train_locator(X, LocatorTraining(gan, QUICK_LOCATOR, 0))
+    whole = train(X, LocatorTraining(gan, QUICK_LOCATOR, 0))
     first = LocatorTraining(gan, QUICK_LOCATOR, 0)
 
     def interrupt(step: int, metrics: dict[str, float]) -> None:
@@ -81,11 +81,11 @@ def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(gan:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anogan.gan.training.LOG_EVERY", 20)
         with pytest.raises(KeyboardInterrupt):
-            train_locator(X, first, interrupt)
+            train(X, first, interrupt)
     assert first.step == 20
     second = LocatorTraining(gan, QUICK_LOCATOR, 0)
     second.load_state_dict(first.state_dict(), first.step)
-    resumed = train_locator(X, second)
+    resumed = train(X, second)
     assert whole.locator is not None
     assert resumed.locator is not None
     for name, tensor in whole.locator.state_dict().items():
@@ -94,7 +94,7 @@ def test_an_interrupted_training_ends_bit_for_bit_like_an_uninterrupted_one(gan:
 
 def test_the_shared_networks_stay_as_they_were(gan: GAN) -> None:
     before = {name: tensor.clone() for name, tensor in gan.state_dict().items()}
-    after = train_locator(X, LocatorTraining(gan, QUICK_LOCATOR, 0)).state_dict()
+    after = train(X, LocatorTraining(gan, QUICK_LOCATOR, 0)).state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 

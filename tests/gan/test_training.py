@@ -17,8 +17,7 @@ from anogan.gan.training import (
     encoder_loss,
     erase,
     random_stream,
-    train_encoder,
-    train_gan,
+    train,
     update_average,
 )
 
@@ -45,29 +44,29 @@ def gan(**changes: object) -> GANTraining:
     ids=["dcgan", "ema", "hinge", "wgan_gp"],
 )
 def test_interrupted_and_resumed_training_equals_uninterrupted_bit_for_bit(changes: dict) -> None:
-    whole = train_gan(X, gan(**changes))
+    whole = train(X, gan(**changes))
     first = gan(**changes, steps=7)
-    train_gan(X, first)
+    train(X, first)
     second = gan(**changes)
     second.load_state_dict(first.state_dict(), first.step)
-    assert torch.equal(weights(train_gan(X, second)), weights(whole))
+    assert torch.equal(weights(train(X, second)), weights(whole))
 
 
 def test_encoder_training_resumes_bit_for_bit() -> None:
-    networks = train_gan(X, gan())
+    networks = train(X, gan())
     config = dataclasses.replace(QUICK_ENCODER, erase=0.3)
-    whole = train_encoder(X, EncoderTraining(networks, config, 0))
+    whole = train(X, EncoderTraining(networks, config, 0))
     first = EncoderTraining(networks, dataclasses.replace(config, steps=9), 0)
-    train_encoder(X, first)
+    train(X, first)
     second = EncoderTraining(networks, config, 0)
     second.load_state_dict(first.state_dict(), first.step)
-    assert torch.equal(weights(train_encoder(X, second)), weights(whole))
+    assert torch.equal(weights(train(X, second)), weights(whole))
 
 
 def test_encoder_training_leaves_generator_and_discriminator_alone() -> None:
-    networks = train_gan(X, gan())
+    networks = train(X, gan())
     before = weights(networks)
-    trained = train_encoder(X, EncoderTraining(networks, QUICK_ENCODER, 0))
+    trained = train(X, EncoderTraining(networks, QUICK_ENCODER, 0))
     assert torch.equal(weights(networks), before)
     assert torch.equal(weights(trained.generator), weights(networks.generator))
     assert torch.equal(weights(trained.discriminator), weights(networks.discriminator))
@@ -76,7 +75,7 @@ def test_encoder_training_leaves_generator_and_discriminator_alone() -> None:
 def test_the_first_step_is_the_one_derived_by_hand() -> None:
     """One discriminator update on real and fake, then one of the generator, the same fakes before the new judge."""
     training, reference = gan(steps=1), gan(steps=1)
-    train_gan(X, training)
+    train(X, training)
     stream = random_stream(0, "gan", 0)
     networks = reference.gan.train()
     z = torch.randn(16, QUICK_GAN.latent_dim, generator=stream)
@@ -114,19 +113,19 @@ def test_the_averaged_generator_is_the_exponential_moving_average() -> None:
 
 def test_averaging_changes_the_result_but_not_the_training() -> None:
     plain, averaged = gan(), gan(ema=0.9)
-    one, two = train_gan(X, plain), train_gan(X, averaged)
+    one, two = train(X, plain), train(X, averaged)
     assert torch.equal(weights(plain.gan), weights(averaged.gan))
     assert not torch.equal(weights(one.generator), weights(two.generator))
 
 
 def test_divergence_is_an_error_that_names_the_step_and_the_losses() -> None:
     with pytest.raises(TrainingDivergedError, match=r"at step \d+: loss_d"):
-        train_gan(X, gan(learning_rate=1e30))
+        train(X, gan(learning_rate=1e30))
 
 
 def test_the_log_tells_losses_and_beliefs() -> None:
     lines: list[tuple[int, dict[str, float]]] = []
-    train_gan(X, gan(steps=120), lambda step, metrics: lines.append((step, metrics)))
+    train(X, gan(steps=120), lambda step, metrics: lines.append((step, metrics)))
     assert [step for step, _ in lines] == [50, 100, 120]
     assert set(lines[0][1]) == {"loss_d", "loss_g", "d_real", "d_fake"}
     assert all(0 <= line["d_real"] <= 1 and 0 <= line["d_fake"] <= 1 for _, line in lines)
@@ -134,7 +133,7 @@ def test_the_log_tells_losses_and_beliefs() -> None:
 
 @pytest.mark.parametrize("mode", ["izi", "ziz", "izi_f"])
 def test_every_encoder_mode_lowers_its_own_loss(mode: str) -> None:
-    networks = train_gan(X, gan())
+    networks = train(X, gan())
     training = EncoderTraining(networks, EncoderConfig(mode=mode, steps=60, batch_size=16), 0)
 
     def loss() -> float:
@@ -142,7 +141,7 @@ def test_every_encoder_mode_lowers_its_own_loss(mode: str) -> None:
             return encoder_loss(networks, training.encoder, training.config, X, random_stream(0, "t", 0)).mean().item()
 
     before = loss()
-    train_encoder(X, training)
+    train(X, training)
     assert loss() < before
 
 
@@ -171,11 +170,11 @@ def test_bad_settings_say_what_was_expected(changes: dict, message: str) -> None
 
 def test_bfloat16_is_for_products_alone_and_for_training_alone() -> None:
     exact, rough = gan(steps=5), gan(steps=5, precision="bfloat16")
-    one, two = train_gan(X, exact), train_gan(X, rough)
+    one, two = train(X, exact), train(X, rough)
     assert all(parameter.dtype == torch.float32 for parameter in rough.gan.parameters())
     assert not torch.equal(weights(one), weights(two))
     assert torch.allclose(weights(one), weights(two), atol=5e-3)
-    found = train_encoder(X, EncoderTraining(two, dataclasses.replace(QUICK_ENCODER, steps=5), 0))
+    found = train(X, EncoderTraining(two, dataclasses.replace(QUICK_ENCODER, steps=5), 0))
     assert found.encoder is not None
     assert found.encoder(X).dtype == found.generator(torch.zeros(1, QUICK_GAN.latent_dim)).dtype == torch.float32
 
@@ -188,8 +187,8 @@ def test_every_update_has_latents_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
         return drawn[-1]
 
     monkeypatch.setattr(loops, "latents", recorded)
-    networks = train_gan(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=2, steps=3))
-    train_encoder(X, EncoderTraining(networks, dataclasses.replace(QUICK_ENCODER, mode="ziz", steps=3), 0))
+    networks = train(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=2, steps=3))
+    train(X, EncoderTraining(networks, dataclasses.replace(QUICK_ENCODER, mode="ziz", steps=3), 0))
     together = torch.cat(drawn)
     assert len(together) == (3 * 2 + 3) * 16
     assert len(together.unique(dim=0)) == len(together)
@@ -199,13 +198,13 @@ def test_every_update_of_the_critic_sees_the_next_batch(monkeypatch: pytest.Monk
     numbers: list[int] = []
     rows_of = Batches.__call__
     monkeypatch.setattr(Batches, "__call__", lambda self, step: (numbers.append(step), rows_of(self, step))[1])
-    train_gan(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=3, steps=4))
+    train(X, gan(loss="wgan_gp", discriminator_norm="none", critic_steps=3, steps=4))
     assert numbers == list(range(12))
 
 
 def test_the_averaged_generator_has_the_statistics_of_the_trained_one() -> None:
     training = gan(ema=0.9, steps=3)
-    train_gan(X, training)
+    train(X, training)
     assert training.average is not None
     averaged, trained = dict(training.average.named_buffers()), dict(training.gan.generator.named_buffers())
     assert any(name.endswith("running_var") for name in averaged)
@@ -216,7 +215,7 @@ def test_the_gradient_penalty_counts_as_much_as_its_weight_says() -> None:
     def loss(weight: float) -> float:
         told: list[float] = []
         training = gan(loss="wgan_gp", discriminator_norm="none", steps=1, gradient_penalty=weight)
-        train_gan(X, training, lambda step, metrics: told.append(metrics["loss_d"]))
+        train(X, training, lambda step, metrics: told.append(metrics["loss_d"]))
         return told[0]
 
     none, once, twice = loss(0.0), loss(10.0), loss(20.0)
