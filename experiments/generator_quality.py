@@ -41,7 +41,7 @@ def measure(data: str, images: ImageSet, classifier: Classifier, label: str, see
     split = one_vs_rest(images, label)
     training, held_out = hold_out(len(split.x_train), DEFAULT.holdout, seed)
     x, real = torch.from_numpy(split.x_train[training]), torch.from_numpy(split.x_train[held_out])
-    gan, _ = Networks(Job(data, "one_vs_rest", label, seed, ()), x, OUT.resolve() / "networks").get(DEFAULT, False)
+    gan, _ = Networks(Job(data, "one_vs_rest", label, seed, ()), x, OUT.resolve() / "networks").get(DEFAULT.gan, {})
     z = latents(len(real), gan.config.latent_dim, random_stream(seed, "quality", 0))
     generated = torch.cat([gan.generator(part) for part in z.split(500)])
     floor = x[torch.randperm(len(x), generator=random_stream(seed, "quality", 1))[: len(real)]]

@@ -37,7 +37,9 @@ def measure(images: ImageSet, label: str, seed: int) -> Iterator[dict[str, Any]]
     training, held_out = hold_out(len(split.x_train), DEFAULT.holdout, seed)
     x = split.x_train[training]
     job = Job("mnist", "one_vs_rest", label, seed, ())
-    gan, _ = Networks(job, torch.from_numpy(x), OUT.resolve() / "networks").get(DEFAULT, True)
+    gan, _ = Networks(job, torch.from_numpy(x), OUT.resolve() / "networks").get(
+        DEFAULT.gan, {"encoder": DEFAULT.encoder}
+    )
     rows = balanced_subset(split.label_test, split.y_test, IMAGES, seed)
     for steps in STEPS:
         detectors = {

@@ -33,7 +33,8 @@ from anogan.errors import CalibrationWarning, RunError
 from anogan.evaluation.metrics import METRICS, auroc, balanced_subset, bootstrap_interval
 from anogan.files import write_json, write_text
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, train
+from anogan.gan.stages import Parts, train_stages
+from anogan.gan.training import GANTraining, Training, train
 from anogan.runs import bundle
 from anogan.runs.training import make_detector
 
@@ -117,27 +118,27 @@ class Networks:
     x: torch.Tensor
     folder: Path
 
-    def get(self, config: RunConfig, with_encoder: bool) -> tuple[GAN, float]:
-        def gan() -> GAN:
-            return train(self.x, GANTraining(tuple(self.x.shape[1:]), config.gan, self.job.seed, self.x.device))
+    def get(self, config: GANConfig, parts: Parts) -> tuple[GAN, float]:
+        """The networks of these settings, and the seconds that all their stages took."""
+        settings: dict[str, Any] = {}
+        seconds: list[float] = []
 
-        networks, seconds = self._once("gan", to_dict(config.gan), gan)
-        if not with_encoder:
-            return networks, seconds
-        encoded, more = self._once(
-            "encoder",
-            {"gan": to_dict(config.gan), "encoder": to_dict(config.encoder)},
-            lambda: train(self.x, EncoderTraining(networks, config.encoder, self.job.seed)),
-        )
-        return encoded, seconds + more
+        def once(name: str, stage: Training) -> GAN:
+            settings[name] = to_dict(stage.config)
+            gan, took = self._once(name, settings, stage)
+            seconds.append(took)
+            return gan
 
-    def _once(self, stage: str, settings: dict[str, Any], train: Callable[[], GAN]) -> tuple[GAN, float]:
+        adversarial = GANTraining(tuple(self.x.shape[1:]), config, self.job.seed, self.x.device)
+        return train_stages(adversarial, parts, once), sum(seconds)
+
+    def _once(self, stage: str, settings: dict[str, Any], training: Training) -> tuple[GAN, float]:
         about = {"data": self.job.data, "protocol": self.job.protocol, "class": self.job.label, "seed": self.job.seed}
         digest = hashlib.sha256(json.dumps([about, DEFAULT.holdout, settings]).encode()).hexdigest()[:8]
         path = self.folder / f"{'-'.join(map(str, about.values()))}-{stage}-{digest}"
         if not path.exists():
             begin = time.monotonic()
-            networks = train()
+            networks = train(self.x, training)
             bundle.save(path, networks, {}, "digits", about | {"seconds": time.monotonic() - begin})
         return bundle.load_gan(path, str(self.x.device)), bundle.read_manifest(path)["about"]["seconds"]
 
@@ -163,7 +164,7 @@ def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Ite
             detector = make_detector(METHODS[name].detector, config, device)
             if METHODS[name].searches and 0 < subset < len(rows):
                 rows = balanced_subset(split.label_test, split.y_test, subset, job.seed)
-            gan, train_seconds = networks.get(config, detector.encoder is not None)
+            gan, train_seconds = networks.get(config.gan, detector.parts)
             begin = time.monotonic()
             detector.adopt(gan, x, x_held_out)
             train_seconds += time.monotonic() - begin

@@ -16,10 +16,10 @@ from anogan.config.gan import AugmentName, EncoderConfig, GANConfig, LocatorConf
 from anogan.detectors.calibration import Floats, hold_out, p_values, threshold_at
 from anogan.detectors.estimator import OutlierEstimator
 from anogan.gan.inversion import OnRows, chunks
-from anogan.gan.locator import LocatorTraining
 from anogan.gan.networks import GAN, Shape, check_shape
 from anogan.gan.scores import Score, blur
-from anogan.gan.training import EncoderTraining, GANTraining, OnLog, train
+from anogan.gan.stages import Parts, train_stages
+from anogan.gan.training import GANTraining, OnLog, train
 
 FEWEST = 16  # training samples
 COLOURS = (1, 3, 4)  # channels that images usually have
@@ -137,13 +137,15 @@ class Detector(OutlierEstimator):
         if len(training_rows) < FEWEST or not len(held_out):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
         x_train = x[training_rows].to(resolve_device(self.device))
-        training = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
-        gan = train(x_train, training, on_log, self.harmless)
-        if self.encoder is not None:
-            gan = train(x_train, EncoderTraining(gan, self.encoder, self.random_state), on_log, self.harmless)
-        if self.locator is not None:
-            gan = train(x_train, LocatorTraining(gan, self.locator, self.random_state), on_log, self.harmless)
+        adversarial = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
+        gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.harmless))
         return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
+
+    @property
+    def parts(self) -> Parts:
+        """What it needs besides the GAN, and how that is trained."""
+        found = {"encoder": self.encoder, "locator": self.locator}
+        return {name: config for name, config in found.items() if config is not None}
 
     def check_parameters(self) -> None:
         """Raise `ValueError` where one of them cannot be used."""
@@ -158,8 +160,8 @@ class Detector(OutlierEstimator):
     def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
         none of them was trained on."""
-        for part in ("encoder", "locator"):
-            if getattr(self, part) is not None and getattr(gan, part) is None:
+        for part in self.parts:
+            if getattr(gan, part) is None:
                 raise ValueError(f"{type(self).__name__} needs networks with a trained {part}")
         self.gan_, self.map_scale_ = gan.frozen(), 1.0
         self.memory_: Memory = {}

@@ -20,9 +20,9 @@ from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
 from anogan.errors import TrainingWarning
 from anogan.gan.health import HealthMonitor, health_warnings
-from anogan.gan.locator import LocatorTraining
 from anogan.gan.networks import GAN
-from anogan.gan.training import EncoderTraining, GANTraining, Training, train
+from anogan.gan.stages import train_stages
+from anogan.gan.training import GANTraining, Training, train
 from anogan.runs.directory import Run
 
 Update = Callable[[int, str], None]  # units done since the last call, what to show beside the bar
@@ -45,15 +45,16 @@ def unseen(step: int, x: NDArray[np.float32]) -> None:
 
 @dataclass
 class _Trainer:
-    """Train, log, watch and checkpoint the two stages of one run."""
+    """Train, log, watch and checkpoint the stages of one run."""
 
     run: Run[Any]
+    x: torch.Tensor
     monitor: HealthMonitor
     stage: Stage
     checkpoint_seconds: float
     on_samples: OnSamples
 
-    def __call__(self, name: str, training: Training, x: torch.Tensor) -> GAN:
+    def __call__(self, name: str, training: Training) -> GAN:
         self.run.load_checkpoint(name, training)
         saved = time.monotonic()
         with self.run.timed(name), self.stage(f"train {name}", training.config.steps) as update:
@@ -73,7 +74,10 @@ class _Trainer:
                     self.run.save_checkpoint(name, training)
                     saved = time.monotonic()
 
-            return train(x, training, on_log, self.run.config.augment)
+            gan = train(self.x, training, on_log, self.run.config.augment)
+        for sentence in health_warnings(self.run.metrics) if name == "gan" else ():
+            warnings.warn(sentence, TrainingWarning, stacklevel=5)
+        return gan
 
     def _watch(self, name: str, step: int, gan: GAN) -> dict[str, float]:
         if name == "gan" and len(gan.shape) == 3:
@@ -100,15 +104,10 @@ def train_networks(
     detectors = {name: make_detector(name, config, device) for name in config.detectors}
     x = x if x.nbytes > ON_DEVICE else x.to(resolved)
     monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
-    train = _Trainer(run, monitor, stage, checkpoint_seconds, on_samples)
-    gan = train("gan", GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved), x)
-    for sentence in health_warnings(run.metrics):
-        warnings.warn(sentence, TrainingWarning, stacklevel=3)
-    if any(detector.encoder is not None for detector in detectors.values()):
-        gan = train("encoder", EncoderTraining(gan, config.encoder, config.seed), x)
-    if locators := [detector.locator for detector in detectors.values() if detector.locator is not None]:
-        gan = train("locator", LocatorTraining(gan, locators[0], config.seed), x)
-    return gan, detectors
+    adversarial = GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved)
+    parts = {name: part for detector in detectors.values() for name, part in detector.parts.items()}
+    trainer = _Trainer(run, x, monitor, stage, checkpoint_seconds, on_samples)
+    return train_stages(adversarial, parts, trainer), detectors
 
 
 def row_counter(update: Update) -> Callable[[int], None]:

@@ -46,9 +46,9 @@ def test_seconds_of_training_are_those_of_what_a_score_uses(monkeypatch: pytest.
 
     table = pd.DataFrame({"score": [0.0], "alarm": [0]})
     monkeypatch.setattr(sensors, "prepare", lambda *_: None)
-    monkeypatch.setattr(sensors, "train", train)
-    monkeypatch.setattr(sensors, "fit", lambda *_: SimpleNamespace(usual=SimpleNamespace(score=0.0)))
-    monkeypatch.setattr(sensors, "score_recording", lambda *_: SimpleNamespace(table=table))
+    monkeypatch.setattr(sensors, "networks", train)
+    model = SimpleNamespace(usual=SimpleNamespace(score=0.0), score=lambda _: SimpleNamespace(table=table))
+    monkeypatch.setattr(sensors, "fit", lambda *_: model)
     monkeypatch.setattr(sensors.time, "monotonic", lambda: now[0])
     case = SimpleNamespace(healthy=None, recording=None)
     seconds = {name: spent for name, _, _, spent in sensors.ours(case, 0)}  # type: ignore[arg-type]
