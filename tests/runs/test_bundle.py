@@ -286,3 +286,9 @@ def test_a_bundle_of_another_format_says_which_one_it_has(copy: Path) -> None:
     (copy / "bundle.json").write_text(json.dumps(manifest | {"format": 99}))
     with pytest.raises(BundleError, match="has format 99; this version reads format"):
         bundle.load(copy)
+
+
+def test_a_parameter_that_is_a_tuple_comes_back_as_one(tmp_path: Path) -> None:
+    detector = quick("locatorgan", harmless=("flip",)).fit(stripes(64, (1, 16, 16)))
+    bundle.save(tmp_path / "bundle", detector.gan_, {"locatorgan": detector}, "photos", {})
+    assert bundle.load(tmp_path, device="cpu").harmless == ("flip",)
