@@ -99,7 +99,7 @@ class SensorConfig:
     window: int = 20
     """Rows that are looked at together, the newest one last."""
     slow: int = 12
-    """Beside them as many means of so many rows each, a slower scale, where the recording is long enough; 1 = never."""
+    """Also look at a slower scale: means of SLOW rows. Off where the recording is too short; 1 = off."""
     smoothing: float = 5.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
@@ -118,8 +118,8 @@ class AlarmConfig:
     persist: int = 3
     """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
     block: int = 0
-    """Rows of a held-out healthy block, whose highest score counts for the threshold; 0 = twice what a score looks at,
-    at least ten windows, at most a third of a held-out stretch."""
+    """Block length in rows; the threshold is set from the highest score of each held-out block. 0 = twice the rows that
+    a score looks at, at least ten windows, at most a third of a held-out stretch."""
 
     def __post_init__(self) -> None:
         per_second(self.budget)
@@ -153,7 +153,7 @@ class PhotoConfig:
     tiles: bool = False
     """Cut photos into tiles of SIZE pixels at full resolution, for small defects; otherwise each is resized to SIZE."""
     overlap: float = 0.25
-    """Of neighbouring tiles, at least, as a share of their side."""
+    """Minimum overlap of neighbouring tiles, as a share of a tile's side."""
     colour: Literal["auto", "grey", "rgb"] = "auto"
     """auto: grey where all training photos are."""
     augment: tuple[AugmentName, ...] = ()

@@ -176,11 +176,13 @@ class Detector(OutlierEstimator):
         return normal.score, normal.anomaly_map.reshape(len(normal.score), -1).max(1).astype(np.float64)
 
     def remember(self, X: ArrayLike) -> None:
-        """Take what scoring needs of training samples from X (n, *shape) instead; by what it is measured stays."""
+        """Recompute the part of `memory_` that comes from training samples X (n, *shape). The scales from held-out samples
+        are kept."""
         self.memory_ |= self._remember(check_samples(X, self.gan_.shape))
 
     def measure(self, X_normal: ArrayLike) -> None:
-        """Take what scoring needs of held-out samples from X_normal (n, *shape) instead; what is remembered stays."""
+        """Recompute the part of `memory_` that comes from held-out samples, from X_normal (n, *shape). The part from
+        training samples is kept."""
         self.memory_ |= self._measure(check_samples(X_normal, self.gan_.shape))
 
     def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:

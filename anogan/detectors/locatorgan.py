@@ -28,8 +28,8 @@ class LocatorGAN(Detector):
     repair. A(x) is the highest value of two views of all places, each standardised by its mean and spread at that place
     over held-out normal photos, smoothed, in units of how high it gets on those (the quantile LIMIT of their peaks):
 
-    - linear: what the principal components of the training photos leave of x, smoothed; it counts as much as they
-      explain of held-out photos, a surface without any layout being none of their business;
+    - linear: what the principal components of the training photos leave of x, smoothed. It is weighted by the share of
+      variance that the components explain on held-out photos, so that it is ignored on textures without a layout;
     - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat, averaged
       over the flips and turns that were declared `harmless`.
 

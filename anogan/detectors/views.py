@@ -28,7 +28,7 @@ class ViewsDetector(Detector):
     @property
     @abstractmethod
     def _weights(self) -> tuple[float, ...]:
-        """Of the views."""
+        """Weight of each view in the score, in the order of `terms`."""
 
     def _encoded(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Chunks of x with z, and how many of their rows count."""

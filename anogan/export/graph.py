@@ -116,8 +116,8 @@ class SampleGraph(Graph):
 
 
 def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:
-    """Of every three samples (n, channels, *size) in [-1, 1] one as it is, one with noise, and one with a box in which
-    nothing is left."""
+    """Samples (n, channels, *size) in [-1, 1]: every third unchanged, every third with noise, every third with a box of
+    one value."""
     y = x.copy()
     y[1::3] += NOISE * stream.standard_normal(y[1::3].shape, np.float32)
     for sample in y[2::3]:

@@ -20,7 +20,7 @@ from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection, Map, Region, record
 from anogan.runs import bundle
 
-TAIL = np.logspace(0, -6, 121)  # shares of held-out good pixels, of which the values that they exceed are known
+TAIL = np.logspace(0, -6, 121)  # tail probabilities at which the quantiles of held-out good pixels are stored
 BLOCK = 16  # photos in memory at once
 EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
 

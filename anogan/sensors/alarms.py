@@ -27,8 +27,8 @@ SLOW = 0.5  # blocks that a rise must take to be called slow; in as many a sudde
 
 
 def persistent(score: Floats, rows: int) -> Floats:
-    """The lowest of the last `rows` scores, at every row: it exceeds what all of them exceed. NaN until there are as
-    many, and wherever one of them is NaN."""
+    """Rolling minimum over `rows` scores: it is above a threshold only if the last `rows` scores all are. NaN in the
+    first rows - 1 rows, and wherever one of the scores is NaN."""
     padded = np.concatenate([np.full(rows - 1, np.nan), score])
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 

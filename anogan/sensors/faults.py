@@ -241,10 +241,11 @@ def _ranks(at: _Place, rng: Rng) -> NDArray[np.int64]:
 
 
 def _elsewhere(past: Values, due: Values, median: float, rng: Rng) -> Values:
-    """Another stretch of the same channel, there and back where the past (n,) is shorter than what is due (m,).
+    """A stretch of earlier values (m,) in place of `due` (m,), mirrored where the history `past` (n,) is too short.
 
-    Of those that begin near the value that is due, so that no jump gives them away, the one least correlated with it:
-    a recurring pattern must not be replaced by itself."""
+    Among the stretches that begin near the first value of `due`, so that no jump gives them away, it is the one least
+    correlated with `due`: a recurring pattern must not be replaced by itself.
+    """
     turn = max(1, 2 * (len(past) - 1))
     begins = rng.integers(0, turn, TRIES)[:, None]
     there = (begins + np.arange(len(due))) % turn

@@ -79,9 +79,9 @@ class RowScorer:
     """Scores rows as they come; row t's score uses rows <= t alone. What it remembers is bounded and can be saved.
 
     A missing value is the channel's last one, or its training mean where there is none. A late row has no score. After
-    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. Until a
-    segment has `warm_up` rows, the mean of its first window stands before it in the slow scale, which looks unusual:
-    what a score differs from the usual one then counts in proportion to the rows there are.
+    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. The
+    first `warm_up` rows of a segment are padded with the mean of its first window. Padding looks unusual, so until then
+    the score's distance from the usual one is multiplied by the segment's age / warm_up.
     """
 
     def __init__(

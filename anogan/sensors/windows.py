@@ -27,7 +27,7 @@ def lead_in(rows: Rows, window: int, slow: int) -> Rows:
 def cut_scales(x: NDArray[np.float32], window: int, slow: int, stride: int = 1) -> NDArray[np.float32]:
     """x (channels, length) -> every `stride`-th sample (n, channels or 2 channels, window) of window * slow rows.
 
-    Beside the sample's last `window` rows stand the means of its blocks of `slow` rows; slow = 1: they do not.
+    Channels of a sample: its last `window` rows, then (if slow > 1) `window` means over blocks of `slow` rows.
     """
     fast = cut_windows(x[:, window * (slow - 1) :], window, stride)
     if slow == 1:

@@ -41,7 +41,7 @@ def _default(shown: str) -> str:
 
 
 def _metavar(hint: Any) -> str | None:
-    """Of what may be left out: tyro would offer None as well."""
+    """Metavar of an optional option; hides tyro's None."""
     first, *others = typing.get_args(hint) or (None,)
     if others != [types.NoneType]:
         return None

@@ -113,7 +113,10 @@ class Topic:
         return found
 
     def close(self) -> list[str]:
-        """Wait a moment for what is being sent, then leave; the broker keeps the session. The same ids once more."""
+        """Wait up to LAST_WORDS seconds for pending messages, then disconnect; the broker keeps the session.
+
+        Returns the ids confirmed meanwhile.
+        """
         found, end = self.confirmed(), time.monotonic() + LAST_WORDS
         while (self.waiting or self.sending) and self.client.is_connected() and time.monotonic() < end:
             time.sleep(0.01)
