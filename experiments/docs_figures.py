@@ -92,7 +92,9 @@ def searched(gan: GAN, training: np.ndarray, held_out: np.ndarray, queries: dict
     x, found = np.stack(list(queries.values())), {}
     for steps in SEARCHED:
         config = SearchConfig(steps=steps, learning_rate=0.1, patience=0, residual="mse", discrimination_weight=0.0)
-        detector = AnoGAN(gan.config, config, false_alarm_rate=RATE, device="cpu").adopt(gan, training, held_out[:20])
+        detector = AnoGAN(gan.config, config, false_alarm_rate=RATE, device="cpu").calibrate(
+            gan, training, held_out[:20]
+        )
         found[steps] = detector.reconstruct(x), detector.anomaly_score(x)
 
     def draw(figure: Figure) -> None:
@@ -198,7 +200,7 @@ def main() -> None:
     x, held_out = split.x_train[training_rows], split.x_train[held_out_rows]
     drawn, gan = stages(torch.from_numpy(x))
     gan = train(torch.from_numpy(x), EncoderTraining(gan, ENCODER, SEED))
-    detector = FAnoGAN(gan.config, ENCODER, false_alarm_rate=RATE, device="cpu").adopt(gan, x, held_out)
+    detector = FAnoGAN(gan.config, ENCODER, false_alarm_rate=RATE, device="cpu").calibrate(gan, x, held_out)
     score = detector.anomaly_score(split.x_test)
     first = {name: split.x_test[split.label_test == int(name)][0] for name in ("3", "8", "5", "0", "1", "7")}
     stage_rows = [(f"{steps:,} step{'s' * (steps > 1)}", list(images)) for steps, images in drawn.items()]

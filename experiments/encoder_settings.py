@@ -38,7 +38,7 @@ def measure(split: Split, seed: int) -> Iterator[dict[str, Any]]:
     for name, config in SETTINGS.items():
         networks = train(x, EncoderTraining(gan, config, seed))
         # The threshold plays no part in an AUROC; the held-out normals are the test normals here.
-        detector = FAnoGAN(encoder=config, device="cpu").adopt(networks, x, split.x_test[split.y_test == 0])
+        detector = FAnoGAN(encoder=config, device="cpu").calibrate(networks, x, split.x_test[split.y_test == 0])
         yield {"setting": name, "auroc": auroc(split.y_test, detector.anomaly_score(split.x_test))}
 
 

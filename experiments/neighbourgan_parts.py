@@ -59,7 +59,7 @@ def measure(split: Split, seed: int) -> Iterator[dict[str, Any]]:
     gan = train(tensor, EncoderTraining(gan, DEFAULT.encoder, seed))
     for sparsity in (0, 1, DEFAULT.neighbour.code_sparsity):
         neighbour = replace(DEFAULT.neighbour, code_sparsity=sparsity)
-        detector = NeighbourGAN(neighbour=neighbour, device="cpu").adopt(gan, x, x_held_out)
+        detector = NeighbourGAN(neighbour=neighbour, device="cpu").calibrate(gan, x, x_held_out)
         terms = detector.explain(split.x_test).terms
         if sparsity in (0, 1):
             parts = f"gradients and code, 1 : 1/4, {'wholly' if sparsity else 'not'} relative to sparsity"

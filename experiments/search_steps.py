@@ -52,7 +52,7 @@ def measure(images: ImageSet, label: str, seed: int) -> Iterator[dict[str, Any]]
             ),
         }
         for start, detector in detectors.items():
-            detector.adopt(gan, x, split.x_train[held_out[:CALIBRATION]])
+            detector.calibrate(gan, x, split.x_train[held_out[:CALIBRATION]])
             begin = time.perf_counter()
             score = detector.anomaly_score(split.x_test[rows])
             seconds = (time.perf_counter() - begin) / len(rows)

@@ -157,7 +157,7 @@ def inversion(data_root: str | None, n: int = 400) -> Iterator[Row]:
     published = PAPERS.search
 
     def detector(kind: type[AnoGAN], setting: SearchConfig) -> Callable[[], Any]:
-        found = kind(gan=gan.config, search=setting, device="cpu").adopt(gan, x, held_out[:64])
+        found = kind(gan=gan.config, search=setting, device="cpu").calibrate(gan, x, held_out[:64])
         return partial(found.anomaly_score, x)
 
     variants: dict[str, Callable[[], Any]] = {
@@ -185,7 +185,7 @@ def fitted(folder: Path) -> FAnoGAN:
     x = unit_range(images(600))
     gan = train(x, GANTraining(SHAPE, replace(DEFAULT.gan, steps=1), 0))
     gan = train(x, EncoderTraining(gan, replace(DEFAULT.encoder, steps=1), 0))
-    detector = FAnoGAN(gan=gan.config, encoder=DEFAULT.encoder, device="cpu").adopt(
+    detector = FAnoGAN(gan=gan.config, encoder=DEFAULT.encoder, device="cpu").calibrate(
         gan, x[:500].numpy(), x[500:].numpy()
     )
     bundle.save(folder, gan, {"fanogan": detector}, "digits", {"data": "random"})

@@ -120,7 +120,7 @@ def cell(x: Photos, seed: int) -> Iterator[dict[str, Any]]:
         for name, places in VARIANTS.items():
             if trained or name == "without the components":
                 detector = LocatorGAN(PHOTOS.gan, PHOTOS.locator, places, HARMLESS, false_alarm_rate=0.1, device="cpu")
-                found = detector.adopt(gan, x_train, x_measure).explain(x_test)
+                found = detector.calibrate(gan, x_train, x_measure).explain(x_test)
                 for row in figures_of(found.score, found.anomaly_map[:, 0], len(x_good), masks, kinds):
                     yield {"detector": name if trained else f"{name}, the GAN untrained"} | row
     maps = components(x_train[:, 0], x_test[:, 0], 50)
@@ -191,7 +191,7 @@ def steady_photos(root: Path) -> None:
             detector = LocatorGAN(
                 PHOTOS.gan, PHOTOS.locator, VARIANTS[name], HARMLESS, false_alarm_rate=0.1, device="cpu"
             )
-            found = detector.adopt(gan, x_train, x_measure).explain(x_test)
+            found = detector.calibrate(gan, x_train, x_measure).explain(x_test)
             figures = pd.DataFrame(figures_of(found.score, found.anomaly_map[:, 0], len(x_good), masks, kinds))
             means = figures[["auroc", "pixel_auroc"]].mean().to_dict()
             rows.append({"mode": mode(), "data": data, "seed": seed, "detector": name} | means)

@@ -166,7 +166,7 @@ def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Ite
                 rows = balanced_subset(split.label_test, split.y_test, subset, job.seed)
             gan, train_seconds = networks.get(config.gan, detector.parts)
             begin = time.monotonic()
-            detector.adopt(gan, x, x_held_out)
+            detector.calibrate(gan, x, x_held_out)
             train_seconds += time.monotonic() - begin
             threshold = detector.threshold_
         else:

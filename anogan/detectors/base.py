@@ -81,7 +81,7 @@ class Detector(OutlierEstimator):
     encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
     locator: LocatorConfig | None = None  # likewise
     search: SearchConfig | None = None  # likewise, one that searches for z
-    harmless: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
+    augment: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
     gan: GANConfig
     false_alarm_rate: float
@@ -91,7 +91,7 @@ class Detector(OutlierEstimator):
 
     def _encode(self, x: Tensor) -> Tensor:
         """x (n, *shape) -> z (n, latent_dim) in one pass."""
-        assert self.gan_.encoder is not None, "adopt() refuses networks without an encoder"
+        assert self.gan_.encoder is not None, "calibrate() refuses networks without an encoder"
         z: Tensor = self.gan_.encoder(x)
         return z
 
@@ -138,8 +138,8 @@ class Detector(OutlierEstimator):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
         x_train = x[training_rows].to(resolve_device(self.device))
         adversarial = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
-        gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.harmless))
-        return self.adopt(gan, x_train.cpu().numpy(), x[held_out].numpy())
+        gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.augment))
+        return self.calibrate(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
     @property
     def parts(self) -> Parts:
@@ -157,7 +157,7 @@ class Detector(OutlierEstimator):
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"random_state must be a whole number >= 0, got {seed!r}")
 
-    def adopt(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
+    def calibrate(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
         none of them was trained on."""
         for part in self.parts:
@@ -168,7 +168,7 @@ class Detector(OutlierEstimator):
         self.remember(X)
         self.measure(X_normal)
         score, peaks = self._held_out(X_normal, on_rows)
-        return self.restore(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
+        return self.load_state(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
 
     def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
         """Scores (n,) and highest map values (n,) of held-out samples, as those of new ones will be."""
@@ -176,16 +176,16 @@ class Detector(OutlierEstimator):
         return normal.score, normal.anomaly_map.reshape(len(normal.score), -1).max(1).astype(np.float64)
 
     def remember(self, X: ArrayLike) -> None:
-        """Recompute the part of `memory_` that comes from training samples X (n, *shape). The scales from held-out samples
-        are kept."""
+        """Recompute the part of `memory_` that comes from training samples X (n, *shape); the scales from held-out ones
+        stay."""
         self.memory_ |= self._remember(check_samples(X, self.gan_.shape))
 
     def measure(self, X_normal: ArrayLike) -> None:
-        """Recompute the part of `memory_` that comes from held-out samples, from X_normal (n, *shape). The part from
-        training samples is kept."""
+        """Recompute the part of `memory_` that comes from held-out samples X_normal (n, *shape); that from training
+        samples stays."""
         self.memory_ |= self._measure(check_samples(X_normal, self.gan_.shape))
 
-    def restore(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
+    def load_state(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""
         if set(memory) != self.remembered or not all(tensor.isfinite().all() for tensor in memory.values()):
             expected, got = ", ".join(sorted(self.remembered)), ", ".join(sorted(memory))

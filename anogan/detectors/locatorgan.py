@@ -31,7 +31,7 @@ class LocatorGAN(Detector):
     - linear: what the principal components of the training photos leave of x, smoothed. It is weighted by the share of
       variance that the components explain on held-out photos, so that it is ignored on textures without a layout;
     - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat, averaged
-      over the flips and turns that were declared `harmless`.
+      over the flips and turns that were declared `augment`.
 
     For photos (channels, height, width) alone.
     """
@@ -46,7 +46,7 @@ class LocatorGAN(Detector):
         gan: GANConfig = PHOTOS.gan,
         locator: LocatorConfig = PHOTOS.locator,
         places: PlacesConfig = PlacesConfig(),
-        harmless: tuple[AugmentName, ...] = (),
+        augment: tuple[AugmentName, ...] = (),
         *,
         false_alarm_rate: float = 0.01,
         holdout: float = 0.25,
@@ -56,7 +56,7 @@ class LocatorGAN(Detector):
         self.gan = gan
         self.locator = locator
         self.places = places
-        self.harmless = harmless
+        self.augment = augment
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout
         self.random_state = random_state
@@ -145,7 +145,7 @@ class LocatorGAN(Detector):
 
     def _located(self, x: Tensor, x_hat: Tensor) -> Tensor:
         network, found = self._network, []
-        for i, symmetry in enumerate(symmetries(self.harmless)):
+        for i, symmetry in enumerate(symmetries(self.augment)):
             turned = moved(x, symmetry)
             drawn = self._draw(network.encoder(turned)) if i else x_hat
             found.append(moved_back(network.places(turned, drawn), symmetry))

@@ -66,7 +66,7 @@ def train_run(
         return {}
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", starts(detector) * len(x_held_out)) as update:
-            detector.adopt(gan, x.numpy(), x_held_out.numpy(), row_counter(update))
+            detector.calibrate(gan, x.numpy(), x_held_out.numpy(), row_counter(update))
     bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about)
     return detectors
 

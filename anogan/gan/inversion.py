@@ -133,6 +133,6 @@ def search_latent(
 
 def encode(gan: GAN, x_all: Tensor) -> Iterator[Tensor]:
     """E(x) (rows, latent_dim), chunk after chunk, the last one padded."""
-    assert gan.encoder is not None, "adopt() refuses networks without an encoder"
+    assert gan.encoder is not None, "calibrate() refuses networks without an encoder"
     for x, _ in chunks(x_all, gan.device):
         yield gan.encoder(x)

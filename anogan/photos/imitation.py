@@ -39,7 +39,7 @@ def imitate_defect(model: PhotoModel, recorded: Samples, good: Samples, n: int, 
     """n samples of a defect like the recorded ones (m, channels, height, width), put onto good ones (k, channels,
     height, width), all in [-1, 1] and framed for the model.
 
-    Every defect is flipped and turned as the detector's `harmless` allows, and moved a little. Severities are spread
+    Every defect is flipped and turned as the detector's `augment` allows, and moved a little. Severities are spread
     evenly over OPACITIES, in ratios.
     """
     rng = np.random.default_rng([seed, n])
@@ -47,7 +47,7 @@ def imitate_defect(model: PhotoModel, recorded: Samples, good: Samples, n: int, 
     rows = rng.integers(0, len(good), n)
     bases, which = np.unique(rows, return_inverse=True)
     drawn = model.detector.reconstruct(good[bases])[which] if n else good[:0]
-    turns = symmetries(model.detector.harmless)
+    turns = symmetries(model.detector.augment)
     severity = np.exp(rng.uniform(math.log(OPACITIES[0]), math.log(OPACITIES[1]), n))
     x = good[rows]
     for i, (one, base) in enumerate(zip(rng.integers(0, len(recorded), n), drawn, strict=True)):

@@ -159,7 +159,7 @@ def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhot
     with warnings.catch_warnings():
         if tiled:
             warnings.simplefilter("ignore", CalibrationWarning)  # of samples; photos are what counts
-        detector.adopt(gan, parts.x.numpy(), parts.x_held_out.numpy())
+        detector.calibrate(gan, parts.x.numpy(), parts.x_held_out.numpy())
     model = PhotoModel(detector, parts.framing, np.linspace(0, 1, len(TAIL)), np.ones(1))  # until they are known
     stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(parts.held_out))
     scores, peaks, pixels = [], [], []
@@ -172,7 +172,7 @@ def calibrated(detector: Detector, gan: GAN, parts: GoodParts, on_photos: OnPhot
     scale = 1.0
     if tiled:
         scale = float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6))
-        detector.restore(gan, np.array(scores), detector.map_scale_ * scale, detector.memory_)
+        detector.load_state(gan, np.array(scores), detector.map_scale_ * scale, detector.memory_)
     levels = tail_levels((np.concatenate(pixels) / scale).astype(np.float32))
     return replace(model, levels=levels, peaks=np.array(peaks) / scale)
 

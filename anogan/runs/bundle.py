@@ -236,7 +236,7 @@ def load(path: Path | str, detector: str | None = None, device: str = "auto") ->
         scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
         file = _memory_file(name)
         memory = load_tensors(_read_file(folder, manifest, file)) if file in manifest["files"] else {}
-        return fitted.restore(gan, scores, float(entry["map_scale"]), memory)
+        return fitted.load_state(gan, scores, float(entry["map_scale"]), memory)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error
 

@@ -38,6 +38,9 @@ def convert(path: Path) -> list[Path]:
         if json.loads(file.read_bytes()).get("format") == BEFORE:
             manifest = bundle.unsealed(file, BEFORE)
             about = _with_kind(manifest["about"])
+            for entry in manifest["detectors"].values():
+                if "harmless" in entry["params"]:
+                    entry["params"]["augment"] = entry["params"].pop("harmless")
             manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
             bundle.write_manifest(file, manifest)
             written.append(file)

@@ -123,7 +123,7 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
     """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
     on such data or a setting cannot be used."""
     cls: Any = DETECTORS[name]
-    settings = vars(config) | {"harmless": config.augment, "random_state": config.seed, "device": device}
+    settings = vars(config) | {"augment": config.augment, "random_state": config.seed, "device": device}
     if name == "hybrid":
         settings["search"] = config.hybrid
     detector: Detector = cls(**{key: settings[key] for key in cls().get_params(deep=False) if key in settings})

@@ -70,7 +70,7 @@ def calibrated(
     x_held_out, smoothing = healthy.x_held_out.numpy(), config.sensors.smoothing
     if isinstance(detector, SubspaceGAN):
         detector.slow = healthy.slow > 1
-    detector.adopt(gan, healthy.x.numpy(), x_held_out, on_rows)
+    detector.calibrate(gan, healthy.x.numpy(), x_held_out, on_rows)
     usual = usual_of(detector, x_held_out)
     scores = []
     for i, fold in enumerate(healthy.folds):
@@ -116,7 +116,7 @@ def scores_of(scorer: Callable[[], RowScorer], parts: list[Part], block: int) ->
 
 def calibrate(detector: Detector, scores: list[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
     """Thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
-    detector.restore(detector.gan_, np.concatenate(scores), detector.map_scale_, detector.memory_)
+    detector.load_state(detector.gan_, np.concatenate(scores), detector.map_scale_, detector.memory_)
     return AlarmRule.calibrate(scores, block, step, config)
 
 

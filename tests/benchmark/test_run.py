@@ -134,12 +134,12 @@ def test_the_ablation_without_the_gan_ranks_as_the_default_whose_code_counts_not
 def test_training_calibration_and_test_rows_are_disjoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
 
-    def adopt(self, gan, x, x_normal, *rest):
+    def calibrate(self, gan, x, x_normal, *rest):
         seen.update(train=x, calibration=x_normal)
         return original(self, gan, x, x_normal, *rest)
 
-    original = FAnoGAN.adopt
-    monkeypatch.setattr(FAnoGAN, "adopt", adopt)
+    original = FAnoGAN.calibrate
+    monkeypatch.setattr(FAnoGAN, "calibrate", calibrate)
     run(tmp_path, ["fanogan"])
     split = one_vs_rest(load_dataset("digits"), "8")
     rows = [{row.tobytes() for row in x} for x in (seen["train"], seen["calibration"], split.x_test)]

@@ -76,7 +76,7 @@ def test_nothing_is_made_float64_on_a_device_that_has_none(fitted: Detector, mon
         pytest.skip("a search stops by what it finds, and nothing is found on it")
     networks = copy.deepcopy(fitted.gan_).to("meta")
     remembered = fitted.calibration_scores_, fitted.map_scale_, fitted.memory_
-    detector = clone(fitted).restore(networks, *remembered)
+    detector = clone(fitted).load_state(networks, *remembered)
     double, cpu = torch.Tensor.double, torch.Tensor.cpu
 
     def refused(x: torch.Tensor) -> torch.Tensor:
@@ -217,7 +217,7 @@ def test_clone_repr_and_pickle_work(fitted: Detector) -> None:
 def test_networks_can_be_shared() -> None:
     x = stripes(64, SHAPES["square"])
     first = quick("hybrid").fit(x)
-    second = quick("fanogan").adopt(first.gan_, x[20:], x[:20])
+    second = quick("fanogan").calibrate(first.gan_, x[20:], x[:20])
     assert second.gan_.generator is first.gan_.generator
     assert len(second.calibration_scores_) == 20
 
@@ -226,7 +226,7 @@ def test_a_detector_that_needs_an_encoder_refuses_networks_without_one() -> None
     x = stripes(64, (1, 12, 12))
     networks = quick("anogan").fit(x).gan_
     with pytest.raises(ValueError, match="needs networks with a trained encoder"):
-        quick("fanogan").adopt(networks, x, x)
+        quick("fanogan").calibrate(networks, x, x)
 
 
 DEMOS = {
@@ -346,7 +346,7 @@ def test_a_channel_that_leaves_the_others_is_far_from_the_subspace() -> None:
 
 def test_the_level_of_the_slow_channels_counts_where_there_are_such() -> None:
     x, plain = line(200, 0), quick("subspacegan").fit(line(200, 0))
-    detector = quick("subspacegan", slow=True).adopt(plain.gan_, x[:140], x[140:])
+    detector = quick("subspacegan", slow=True).calibrate(plain.gan_, x[:140], x[140:])
     assert detector.memory_["level_mean"].shape == (2 * (x.shape[1] // 2),)
     before = detector.explain(x[:4])
     assert before.score == pytest.approx(sum(before.terms.values()), rel=1e-4, abs=1e-4)
@@ -380,10 +380,10 @@ def locator() -> LocatorGAN:
 def test_a_held_out_sample_is_measured_by_the_other_folds_like_a_new_one(locator: LocatorGAN) -> None:
     """As many samples as folds: each by all others."""
     x, held_out = stripes(40, locator.gan_.shape), stripes(FOLDS, locator.gan_.shape, seed=1)
-    whole = clone(locator).adopt(locator.gan_, x, held_out)
+    whole = clone(locator).calibrate(locator.gan_, x, held_out)
     new = []
     for row in range(FOLDS):
-        others = clone(locator).adopt(locator.gan_, x, np.delete(held_out, row, axis=0))
+        others = clone(locator).calibrate(locator.gan_, x, np.delete(held_out, row, axis=0))
         others.memory_["explained"] = whole.memory_["explained"]  # one number, of all of them
         new.append(others.anomaly_score(held_out[[row]])[0])
     assert np.allclose(whole.calibration_scores_, np.sort(new), rtol=1e-3)
@@ -392,7 +392,7 @@ def test_a_held_out_sample_is_measured_by_the_other_folds_like_a_new_one(locator
 
 def test_what_is_declared_harmless_does_not_change_what_the_locator_says() -> None:
     shape = (1, 32, 32)
-    declared = quick("locatorgan", harmless=("flip",), places=PlacesConfig(linear_weight=0.0)).fit(stripes(64, shape))
+    declared = quick("locatorgan", augment=("flip",), places=PlacesConfig(linear_weight=0.0)).fit(stripes(64, shape))
     x = stripes(6, shape, seed=4)
     declared.memory_ |= {"centre": declared.memory_["centre"] * 0, "spread": declared.memory_["spread"] * 0 + 1}
     flipped = declared.explain(x[..., ::-1].copy())

@@ -134,7 +134,7 @@ FRAMINGS = {
 @pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
 def test_photos_get_pythons_verdicts_maps_and_reconstructions(framing: tuple[Any, ...], tmp_path: Path) -> None:
     shape, crop, overlap, (height, width) = framing
-    detector = locator(shape[0], harmless=("flip",) if crop else ())
+    detector = locator(shape[0], augment=("flip",) if crop else ())
     run = save_photos(tmp_path / "run", detector, Framing(shape, crop, overlap))
     session = exported(run, tmp_path / "model.onnx", photo_size=(width, height))
     photos = np.moveaxis(pixels(4, (3, height, width), seed=2), 1, 3)

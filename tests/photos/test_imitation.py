@@ -30,8 +30,8 @@ STEP = 0.3  # by how much the defect is brighter than its photo
 class Plain:
     """Stands for a detector of plain surfaces: draws the median, and the map is what differs from it."""
 
-    def __init__(self, harmless: tuple[str, ...] = ()) -> None:
-        self.harmless = harmless
+    def __init__(self, augment: tuple[str, ...] = ()) -> None:
+        self.augment = augment
 
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         return np.broadcast_to(np.median(X, axis=(1, 2, 3), keepdims=True), X.shape).astype(np.float32)
@@ -53,9 +53,9 @@ def good() -> np.ndarray:
     return np.broadcast_to(levels[:, None, None, None], (7, 1, SIDE, SIDE)).copy()
 
 
-def imitated(n: int = 60, seed: int = 0, harmless: tuple[str, ...] = ()) -> Imitated:
+def imitated(n: int = 60, seed: int = 0, augment: tuple[str, ...] = ()) -> Imitated:
     levels = np.linspace(0, 0.9, len(TAIL))
-    model = PhotoModel(Plain(harmless), Framing((1, SIDE, SIDE), (), None), levels, np.ones(1))  # type: ignore[arg-type]
+    model = PhotoModel(Plain(augment), Framing((1, SIDE, SIDE), (), None), levels, np.ones(1))  # type: ignore[arg-type]
     return imitate_defect(model, recorded(), good(), n, seed)
 
 
@@ -90,7 +90,7 @@ def test_without_a_harmless_change_a_defect_stays_near_its_place() -> None:
 
 
 def test_a_harmless_flip_puts_defects_on_the_other_side_too() -> None:
-    made = centres(imitated(harmless=("flip",)))
+    made = centres(imitated(augment=("flip",)))
     sides = {(row > SIDE / 2, column > SIDE / 2) for row, column in made}
     assert len(sides) == 4
 

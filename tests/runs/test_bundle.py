@@ -28,7 +28,7 @@ NAMES = ("fanogan", "neighbourgan", "anogan", "hybrid")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "bundle"
     hybrid = quick("hybrid").fit(X)
-    detectors = {name: quick(name).adopt(hybrid.gan_, X[20:], X[:20]) for name in NAMES}
+    detectors = {name: quick(name).calibrate(hybrid.gan_, X[20:], X[:20]) for name in NAMES}
     bundle.save(folder, hybrid.gan_, detectors, "digits", {"data": "stripes"})
     return folder
 
@@ -44,7 +44,7 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loaded_detector_scores_as_the_one_saved(saved: Path, name: str) -> None:
-    original = quick(name).adopt(bundle.load_gan(saved), X[20:], X[:20])
+    original = quick(name).calibrate(bundle.load_gan(saved), X[20:], X[:20])
     loaded = bundle.load(saved.parent, name, device="cpu")
     query = stripes(9, (1, 12, 12), seed=5)
     rounding = 1e-5 * original.calibration_scores_.std()  # sums are taken as the memory lies
@@ -289,6 +289,6 @@ def test_a_bundle_of_another_format_says_which_one_it_has(copy: Path) -> None:
 
 
 def test_a_parameter_that_is_a_tuple_comes_back_as_one(tmp_path: Path) -> None:
-    detector = quick("locatorgan", harmless=("flip",)).fit(stripes(64, (1, 16, 16)))
+    detector = quick("locatorgan", augment=("flip",)).fit(stripes(64, (1, 16, 16)))
     bundle.save(tmp_path / "bundle", detector.gan_, {"locatorgan": detector}, "photos", {})
-    assert bundle.load(tmp_path, device="cpu").harmless == ("flip",)
+    assert bundle.load(tmp_path, device="cpu").augment == ("flip",)

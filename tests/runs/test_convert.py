@@ -90,6 +90,20 @@ def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: Kind
         convert(old)
 
 
+def test_what_a_photo_model_leaves_good_is_called_augment_now(tmp_path: Path) -> None:
+    detector = quick("locatorgan", augment=("flip",)).fit(stripes(64, (1, 16, 16)))
+    bundle.save(tmp_path / "bundle", detector.gan_, {"locatorgan": detector}, "photos", {"photos": {}})
+    file = tmp_path / "bundle" / "bundle.json"
+    manifest = json.loads(file.read_text())
+    params = manifest["detectors"]["locatorgan"]["params"]
+    params["harmless"] = params.pop("augment")
+    manifest |= {"format": 1, "about": {"photo": {}}}
+    del manifest["kind"], manifest["sha256"]
+    rewrite(file, manifest, seal=True)
+    assert convert(tmp_path) == [file]
+    assert bundle.load(tmp_path, device="cpu").augment == ("flip",)
+
+
 def test_the_command_names_what_it_has_written(old: Path) -> None:
     assert anogan("convert", old).stdout.split() == [f"{old}/config.json", f"{old}/bundle/bundle.json"]
     assert anogan("convert", old).stdout == f"{old} has today's format already\n"

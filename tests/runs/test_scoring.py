@@ -113,7 +113,7 @@ def test_another_model_does_not_go_on_with_the_rows_of_the_first(detector: Detec
 
     with pytest.raises(KeyboardInterrupt):
         stream(detector, source, out, interrupt)
-    other.adopt(detector.gan_, x[15:], x[:15])
+    other.calibrate(detector.gan_, x[15:], x[:15])
     score_stream(scorer(other, "row"), source, out, "another model", lambda rows: None, lambda *error: None)
     assert np.allclose(pd.read_csv(out)["score"], other.anomaly_score(x), rtol=1e-4)
 
