@@ -98,11 +98,22 @@ class LocatorConfig:
     """Photos per update."""
     learning_rate: float = 4e-3
     """Adam, at its highest: it rises during the first tenth of the steps and falls to nothing."""
+    spoiled: tuple[float, float] = (0.75, 0.4)
+    """Share of the photos that get a first and a second pseudo-defect."""
+    foreign: float = 0.4
+    """Share of the pseudo-defects that show another place."""
+    drawn: float = 0.5
+    """Share of those places that the generator has drawn; the others are from other photos."""
+    defect_weight: float = 3.0
+    """Weight of a defective cell in the loss beside a good one's 1: they are few."""
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, "locator.steps", self.steps, ">= 1")
         _require(self.batch_size >= 2, "locator.batch_size", self.batch_size, ">= 2 (batch normalisation)")
         _require(self.learning_rate > 0, "locator.learning_rate", self.learning_rate, "> 0")
+        _require(self.defect_weight > 0, "locator.defect_weight", self.defect_weight, "> 0")
+        for name, share in {"spoiled": min(self.spoiled), "foreign": self.foreign, "drawn": self.drawn}.items():
+            _require(0 <= share <= 1 and max(self.spoiled) <= 1, f"locator.{name}", getattr(self, name), "in [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -100,12 +100,16 @@ class SensorConfig:
     """Rows that are looked at together, the newest one last."""
     slow: int = 12
     """Also look at a slower scale: means of SLOW rows. Off where the recording is too short; 1 = off."""
+    reach: float = 6.0
+    """Standard deviations from a channel's mean up to which its values are told apart well; at 3, strong faults look
+    alike."""
     smoothing: float = 5.0
     """Rows over which the score is averaged, the older the less (exponential moving average)."""
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, "window", self.window, ">= 2 rows")
         _require(self.slow >= 1, "slow", self.slow, ">= 1 row")
+        _require(self.reach > 0, "reach", self.reach, "> 0 standard deviations")
         _require(self.smoothing >= 1, "smoothing", self.smoothing, ">= 1 row")
 
 

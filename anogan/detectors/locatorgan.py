@@ -18,7 +18,6 @@ from anogan.gan.networks import Locator
 from anogan.gan.scores import Score, blur
 
 SMALLEST = 1e-3  # spread of a view; samples lie in [-1, 1]
-LIMIT = 0.9  # quantile of the peaks of held-out photos that a view is measured by
 FOLDS = 5  # of held-out samples
 MOST = 2000  # photos that the principal components are made of
 
@@ -26,7 +25,7 @@ MOST = 2000  # photos that the principal components are made of
 class LocatorGAN(Detector):
     """x -> z -> x_hat by the locator's own encoder and generator, which began as a copy of the GAN's and learnt to
     repair. A(x) is the highest value of two views of all places, each standardised by its mean and spread at that place
-    over held-out normal photos, smoothed, in units of how high it gets on those (the quantile LIMIT of their peaks):
+    over held-out normal photos, smoothed, in units of how high it gets on those (`places.quantile` of their peaks):
 
     - linear: what the principal components of the training photos leave of x, smoothed. It is weighted by the share of
       variance that the components explain on held-out photos, so that it is ignored on textures without a layout;
@@ -102,7 +101,11 @@ class LocatorGAN(Detector):
         centre = blur(views.mean(1)[None], passes)[0]
         spread = blur(views.var(1, correction=0)[None], 9 * passes)[0].sqrt().clamp_min(SMALLEST)
         peaks = self._standardised(views, centre, spread).flatten(2).amax(2)
-        return {"centre": centre, "spread": spread, "limit": peaks.quantile(LIMIT, dim=1).clamp_min(SMALLEST)}
+        return {
+            "centre": centre,
+            "spread": spread,
+            "limit": peaks.quantile(self.places.quantile, dim=1).clamp_min(SMALLEST),
+        }
 
     def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
         """Each fold measured by the others (cross-conformal prediction: Vovk 2015): a sample that is odd at a place

@@ -57,14 +57,16 @@ class NeighbourGAN(ViewsDetector):
     def _remember(self, x: Tensor) -> Memory:
         columns: tuple[list[Tensor], list[Tensor]] = ([], [])
         for chunk, z, count in self._encoded(x):
-            for column, value in zip(columns, (oriented_gradients(chunk), normalize(z, dim=1)), strict=True):
+            for column, value in zip(
+                columns, (oriented_gradients(chunk, self.neighbour), normalize(z, dim=1)), strict=True
+            ):
                 column.append(value[:count])
         gradients, codes = map(torch.cat, columns)
         return {"gradients": gradients, "codes": codes, "spacing": spacing(codes, self.neighbour.code_neighbours)}
 
     def _views(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Tensor:
         config, memory = self.neighbour, self.memory_
-        gradients = neighbour_distance(oriented_gradients(x), memory["gradients"], config.neighbours)
+        gradients = neighbour_distance(oriented_gradients(x, config), memory["gradients"], config.neighbours)
         distance, rows = nearest(normalize(z, dim=1), memory["codes"], config.code_neighbours)
         code = distance.mean(1).log() - config.code_sparsity * memory["spacing"][rows].mean(1)
         return torch.stack([gradients, code])

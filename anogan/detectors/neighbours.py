@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d, normalize, pad, relu
 
-DIRECTIONS = 8  # in two dimensions
-CELL = 3 / 14  # side of a cell over the side of the sample: 6 pixels of 28; cells overlap by half
+from anogan.config.detectors import NeighbourConfig
+
 EPSILON = 1e-4  # keeps the root smooth where nothing changes; the range of x is 2
 FLOOR = 1e-6  # of a distance, before its logarithm
 SPARE = 4  # neighbours beyond those asked for, among which the last one is chosen
 CHUNK = 500  # rows compared with the memory at once
 
 
-def oriented_gradients(x: Tensor) -> Tensor:
+def oriented_gradients(x: Tensor, config: NeighbourConfig = NeighbourConfig()) -> Tensor:
     """x (n, channels, *size) -> unit vectors (n, d): root of the mean gradient per direction and overlapping cell.
 
     A histogram of oriented gradients (Dalal & Triggs 2005) with signed directions, each gradient shared between the
-    two nearest: rising and falling in a signal, eight in an image.
+    two nearest: rising and falling in a signal, `config.directions` in an image.
     """
     size, dims = x.shape[2:], x.dim() - 2
     padded = pad(x, [1, 1] * dims, mode="replicate")
@@ -30,19 +30,22 @@ def oriented_gradients(x: Tensor) -> Tensor:
         for other in set(range(dims)) - {axis}:
             inner = inner.narrow(2 + other, 1, size[other])
         slopes.append((inner.narrow(2 + axis, 2, size[axis]) - inner.narrow(2 + axis, 0, size[axis])) / 2)
-    votes = torch.cat([relu(slopes[0]), relu(-slopes[0])] if dims == 1 else _directions(*slopes), dim=1)
-    cells = [max(2, round(CELL * side)) for side in size]
+    if dims == 1:
+        votes = torch.cat([relu(slopes[0]), relu(-slopes[0])], dim=1)
+    else:
+        votes = torch.cat(_directions(slopes[0], slopes[1], config.directions), dim=1)
+    cells = [max(2, round(config.cell * side)) for side in size]
     pool = avg_pool1d if dims == 1 else avg_pool2d
     pooled = pool(votes, cells, [max(1, cell // 2) for cell in cells])
     return normalize((pooled + EPSILON).sqrt().flatten(1), dim=1)
 
 
-def _directions(down: Tensor, right: Tensor) -> list[Tensor]:
-    """The gradient's length, shared between the two nearest of the eight directions."""
+def _directions(down: Tensor, right: Tensor, n: int) -> list[Tensor]:
+    """The gradient's length, shared between the two nearest of n directions."""
     length = (down.square() + right.square()).sqrt()
-    angle = torch.atan2(down, right) * (DIRECTIONS / (2 * math.pi)) % DIRECTIONS
-    away = [(angle - k).abs() for k in range(DIRECTIONS)]
-    return [length * relu(1 - torch.minimum(apart, DIRECTIONS - apart)) for apart in away]
+    angle = torch.atan2(down, right) * (n / (2 * math.pi)) % n
+    away = [(angle - k).abs() for k in range(n)]
+    return [length * relu(1 - torch.minimum(apart, n - apart)) for apart in away]
 
 
 def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:

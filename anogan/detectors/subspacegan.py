@@ -14,8 +14,6 @@ from anogan.detectors.base import Memory
 from anogan.detectors.views import ViewsDetector
 from anogan.gan.layers import precise
 
-LIMIT = 0.99  # quantile of training windows that T2 and SPE are measured by
-SHRINKAGE = 0.01  # of correlations towards none, so that they can be inverted
 SMALLEST = 0.01  # standard deviation; samples lie in [-1, 1]
 SMALLEST_DISTANCE = 1e-6
 
@@ -30,15 +28,17 @@ class Subspace(NamedTuple):
     limits: Tensor  # (2,), of T2 and SPE
 
     @classmethod
-    def fit(cls, x: Tensor, share: float) -> Subspace:
-        """As many components as hold a `share` of the variance of standardised x."""
+    def fit(cls, x: Tensor, config: SubspaceConfig) -> Subspace:
+        """As many components as hold `config.variance` of the variance of standardised x (n, d)."""
         mean, spread = x.mean(0), x.std(0, correction=0).clamp_min(SMALLEST)
         _, values, rows = torch.linalg.svd((x - mean) / spread, full_matrices=False)
         variance = values.square() / len(x)
         held = variance.cumsum(0) / variance.sum().clamp_min(SMALLEST_DISTANCE)
-        k = min(int((held < share).sum()) + 1, len(variance))
+        k = min(int((held < config.variance).sum()) + 1, len(variance))
         found = cls(mean, spread, rows[:k].T.contiguous(), variance[:k].clamp_min(SMALLEST_DISTANCE), torch.ones(2))
-        limits = torch.stack([part.quantile(LIMIT) for part in found.distances(x)]).clamp_min(SMALLEST_DISTANCE)
+        limits = torch.stack([part.quantile(config.quantile) for part in found.distances(x)]).clamp_min(
+            SMALLEST_DISTANCE
+        )
         return found._replace(limits=limits)
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,11 +57,11 @@ class Ellipsoid(NamedTuple):
     precision: Tensor  # (d, d)
 
     @classmethod
-    def fit(cls, x: Tensor) -> Ellipsoid:
+    def fit(cls, x: Tensor, shrinkage: float) -> Ellipsoid:
         mean, spread = x.mean(0), x.std(0, correction=0).clamp_min(SMALLEST)
         standard = (x - mean) / spread
         correlation = standard.T @ standard / len(x)
-        correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * torch.eye(len(mean)).to(correlation)
+        correlation = (1 - shrinkage) * correlation + shrinkage * torch.eye(len(mean)).to(correlation)
         return cls(mean, correlation.inverse() / spread / spread[:, None])
 
     def distance(self, x: Tensor) -> Tensor:
@@ -120,9 +120,11 @@ class SubspaceGAN(ViewsDetector):
     def _remember(self, x: Tensor) -> Memory:
         generator = self.gan_.generator
         parts = [self._unexplained(part, generator(z))[:count] for part, z, count in self._encoded(x)]
-        residual = Ellipsoid.fit(torch.cat(parts))
+        config = self.subspace
+        residual = Ellipsoid.fit(torch.cat(parts), config.shrinkage)
         x = x.to(residual.mean)
-        level, linear = Ellipsoid.fit(self._level(x)), Subspace.fit(x.flatten(1), self.subspace.variance)
+        level = Ellipsoid.fit(self._level(x), config.shrinkage)
+        linear = Subspace.fit(x.flatten(1), config)
         memory = {f"residual_{field}": tensor for field, tensor in residual._asdict().items()}
         memory |= {f"level_{field}": tensor for field, tensor in level._asdict().items()}
         return linear._asdict() | memory

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from anogan.export.graph import Found, Graph, Input, disturbed
 from anogan.sensors.model import SensorModel
-from anogan.sensors.scaling import REACH
 from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales
 
@@ -34,7 +33,7 @@ class SensorGraph(Graph):
 
     def forward(self, rows: Tensor, average: Tensor) -> tuple[Tensor, ...]:
         units = self._filled((rows - self.centre) / self.spread)
-        x = (units / REACH).tanh().float().transpose(1, 2)
+        x = (units / self.model.scaling.reach).tanh().float().transpose(1, 2)
         sample = x[:, :, -self.window :]
         if self.model.slow > 1:
             sample = torch.cat([sample, x.unflatten(2, (self.window, self.model.slow)).mean(3)], 1)
@@ -69,7 +68,7 @@ class SensorGraph(Graph):
 
     def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
         x = disturbed(self.generated(n, stream), stream).astype(np.float64)
-        units = REACH * np.arctanh(np.clip(x, -FARTHEST, FARTHEST)).transpose(0, 2, 1)
+        units = self.model.scaling.from_unit(np.clip(x, -FARTHEST, FARTHEST)).transpose(0, 2, 1)
         count, slow = len(self.model.channels), self.model.slow
         rows = np.repeat(units[:, :, -count:], slow, axis=1)
         rows[:, -self.window :] = units[:, :, :count]

@@ -22,8 +22,6 @@ from anogan.gan.training import Samples, State, flatten_state, latents, random_s
 from anogan.parallel import share
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-DEFECT_WEIGHT = 3.0  # of a defective cell in the loss: they are few
-DRAWN = 0.5  # share of the pasted places that the generator has drawn; the others are from other photos
 
 
 class LocatorTraining:
@@ -48,16 +46,16 @@ class LocatorTraining:
         # Draw pseudo-defects.
         photos = samples(self.step)
         z = latents(len(photos), gan.config.latent_dim, stream).to(gan.device)
-        drawn = torch.rand(len(photos), 1, 1, 1, generator=stream) < DRAWN
+        drawn = torch.rand(len(photos), 1, 1, 1, generator=stream) < config.drawn
         foreign = torch.where(drawn.to(gan.device), gan.generator(z), photos)
-        good, spoiled, mask = map(share, (photos, *spoil(photos, foreign, stream)))
+        good, spoiled, mask = map(share, (photos, *spoil(photos, foreign, stream, config)))
 
         # Repair them, and tell where they were.
         x_hat = locator.generator(locator.encoder(spoiled))
         loss_r = (x_hat - good).square().mean()
         logit = locator.cells(spoiled, x_hat.detach())
         target = adaptive_max_pool2d(mask[:, None], logit.shape[2:])
-        loss_l = binary_cross_entropy_with_logits(logit, target, pos_weight=logit.new_tensor(DEFECT_WEIGHT))
+        loss_l = binary_cross_entropy_with_logits(logit, target, pos_weight=logit.new_tensor(config.defect_weight))
 
         for group in adam.param_groups:
             group["lr"] = config.learning_rate * rise_and_fall((self.step + 1) / config.steps)

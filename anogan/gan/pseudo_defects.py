@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-SPOILED = (0.75, 0.4)  # share of the photos that get a first and a second pseudo-defect
-FOREIGN = 0.4  # share of the pseudo-defects that show another place
+from anogan.config.gan import LocatorConfig
+
 VISIBLE = 0.04  # least change of a pixel that counts as a defect; the range of x is 2
 KNOTS = 8  # pieces of a stroke
 GRIDS = (4, 8, 16, 32)  # cells along a side of the noise that blotches are cut from
@@ -23,17 +23,21 @@ GRIDS = (4, 8, 16, 32)  # cells along a side of the noise that blotches are cut 
 # Pseudo-defects.
 
 
-def spoil(x: Tensor, foreign: Tensor, stream: torch.Generator) -> tuple[Tensor, Tensor]:
+def spoil(
+    x: Tensor, foreign: Tensor, stream: torch.Generator, config: LocatorConfig = LocatorConfig()
+) -> tuple[Tensor, Tensor]:
     """Photos x (n, channels, height, width) in [-1, 1] -> the same with pseudo-defects, and the mask (n, height, width)
     of what they change, 0 or 1. `foreign` (n, channels, height, width) is what pasted places show."""
     y = x
-    for spoiled in SPOILED:
+    for spoiled in config.spoiled:
         n, (height, width) = len(x), x.shape[2:]
         drawn = torch.where(
             _chance(n, 0.5, stream), _strokes(n, height, width, stream), _blotches(n, height, width, stream)
         )
         opacity = (drawn * _chance(n, spoiled, stream)).to(x)
-        other = torch.where(_chance(n, FOREIGN, stream).to(x.device), _elsewhere(foreign, stream), _toned(y, stream))
+        other = torch.where(
+            _chance(n, config.foreign, stream).to(x.device), _elsewhere(foreign, stream), _toned(y, stream)
+        )
         y = torch.lerp(y, other, opacity).clamp(-1, 1)
     return y, ((y - x).abs().amax(1) > VISIBLE).to(x)
 

@@ -13,6 +13,14 @@ from anogan.files import write_json
 from anogan.runs import bundle
 
 BEFORE = 1  # the format of bundles whose kind was told by a key in `about`
+# What could not be told to format 1, as it was then.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "neighbour": {"directions": 8, "cell": 3 / 14},
+    "subspace": {"quantile": 0.99, "shrinkage": 0.01},
+    "places": {"quantile": 0.9},
+    "locator": {"spoiled": [0.75, 0.4], "foreign": 0.4, "drawn": 0.5, "defect_weight": 3.0},
+    "sensors": {"reach": 6.0},
+}
 RENAMED: dict[str, Kind] = {"signal": "sensors", "photo": "photos"}
 
 
@@ -41,6 +49,7 @@ def convert(path: Path) -> list[Path]:
             for entry in manifest["detectors"].values():
                 if "harmless" in entry["params"]:
                     entry["params"]["augment"] = entry["params"].pop("harmless")
+                _complete(entry["params"])
             manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
             bundle.write_manifest(file, manifest)
             written.append(file)
@@ -53,4 +62,11 @@ def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
     """Settings, or what a bundle says of its data, with their kind and under today's names."""
     kind = next((RENAMED[name] for name in saved if name in RENAMED), "digits")
     kept = {RENAMED.get(name, name): value for name, value in saved.items() if kind == "digits" or name != "normal"}
+    _complete(kept)
     return {"kind": kind} | kept
+
+
+def _complete(settings: dict[str, Any]) -> None:
+    """Add what could not be told before to the groups of settings that are there."""
+    for group in SETTINGS.keys() & settings.keys():
+        settings[group] = SETTINGS[group] | settings[group]

@@ -84,7 +84,7 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
     for i, name in enumerate(recording.channels):
         if np.isnan(values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
-    scaling = _scaling(recording.channels, values)
+    scaling = _scaling(recording.channels, values, config.sensors.reach)
 
     def samples(stretches: Sequence[slice], most: int = WINDOWS) -> torch.Tensor:
         parts = [part for rows in stretches for part in parts_of(recording, rows)]
@@ -108,9 +108,9 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
     return Healthy(samples([slice(0, n)]), x, folds, scaling, slow, block)
 
 
-def _scaling(channels: tuple[str, ...], values: Rows) -> Scaling:
+def _scaling(channels: tuple[str, ...], values: Rows, reach: float) -> Scaling:
     with np.errstate(over="ignore"):
-        scaling = Scaling.fit(values)
+        scaling = Scaling.fit(values, reach)
     for name, *figures in zip(channels, scaling.centre, scaling.spread, strict=True):
         if not np.isfinite(figures).all():
             raise SampleError(f"the numbers of channel {name!r} are too large to calculate with")

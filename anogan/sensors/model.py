@@ -63,7 +63,7 @@ class SensorModel:
             return cls(
                 fitted,
                 tuple(about["channels"]),
-                Scaling(tuple(about["centre"]), tuple(about["spread"])),
+                Scaling(tuple(about["centre"]), tuple(about["spread"]), float(about["reach"])),
                 float(about["step"]),
                 int(about["slow"]),
                 float(about["smoothing"]),
@@ -136,6 +136,7 @@ def about_sensors(models: dict[str, SensorModel]) -> dict[str, Any]:
         "channels": list(first.channels),
         "centre": list(first.scaling.centre),
         "spread": list(first.scaling.spread),
+        "reach": first.scaling.reach,
         "step": first.step,
         "slow": first.slow,
         "smoothing": first.smoothing,

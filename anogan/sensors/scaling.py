@@ -8,20 +8,23 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 6.0  # spreads from the centre at which the curve bends; at 3, strong faults look alike (experiments/LOG.md)
+from anogan.config.runs import SensorConfig
+
 FAR = 1e100  # spreads from the centre, where values end: beyond any measurement, and sums of them are finite
 Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and spread of each channel (channels,), in its own unit."""
+    """Centre and spread of each channel (channels,), in its own unit, and at how many spreads from the centre the curve
+    bends."""
 
     centre: tuple[float, ...]
     spread: tuple[float, ...]
+    reach: float = SensorConfig.reach
 
     @classmethod
-    def fit(cls, rows: Rows) -> Self:
+    def fit(cls, rows: Rows, reach: float = SensorConfig.reach) -> Self:
         """Mean and standard deviation of training rows (n, channels), without the missing values.
 
         A channel that never changes has a spread of a thousandth of its value, or of 1 where it is zero: it counts for
@@ -30,7 +33,7 @@ class Scaling:
         centre, spread = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
         still = spread <= 1e-9 * np.maximum(np.abs(centre), 1e-300)
         spread = np.where(still, np.where(centre == 0, 1.0, np.abs(centre) / 1000), spread)
-        return cls(tuple(map(float, centre)), tuple(map(float, spread)))
+        return cls(tuple(map(float, centre)), tuple(map(float, spread)), reach)
 
     def apply(self, rows: Rows) -> Rows:
         """Rows (n, channels) in units of spread from the centre."""
@@ -40,4 +43,8 @@ class Scaling:
 
     def to_unit(self, rows: Rows) -> NDArray[np.float32]:
         """Rows in units of spread -> (-1, 1): tanh leaves what is usual nearly as it is and bounds the rest."""
-        return np.tanh(rows / REACH).astype(np.float32)
+        return np.tanh(rows / self.reach).astype(np.float32)
+
+    def from_unit(self, x: NDArray[np.float64]) -> Rows:
+        """The inverse of `to_unit`."""
+        return np.asarray(self.reach * np.arctanh(x), dtype=np.float64)

@@ -21,7 +21,7 @@ from anogan.gan.inversion import OnRows, encode
 from anogan.gan.networks import GAN
 from anogan.gan.sampling import draw, generate
 from anogan.gan.training import latents, random_stream
-from anogan.sensors.scaling import REACH, Scaling
+from anogan.sensors.scaling import Scaling
 from anogan.sensors.windows import cut_scales, lead_in
 from anogan.windows import cut_windows
 
@@ -46,12 +46,13 @@ class Colouring(NamedTuple):
     map: Rows  # (d, d), symmetric
 
     @classmethod
-    def fit(cls, gan: GAN, x: torch.Tensor) -> Colouring | None:
+    def fit(cls, gan: GAN, x: torch.Tensor, scaling: Scaling) -> Colouring | None:
         """From training samples x (n, *shape); None where they are too few to tell their covariance."""
-        real = _in_spreads(x).reshape(len(x), -1)
+        real = _in_spreads(x, scaling).reshape(len(x), -1)
         if len(real) < SAMPLES_PER_VALUE * real.shape[1]:
             return None
-        made = _in_spreads(draw(gan, max(COLOURED, len(real[0]) * SAMPLES_PER_VALUE), 0)).reshape(-1, real.shape[1])
+        drawn = draw(gan, max(COLOURED, len(real[0]) * SAMPLES_PER_VALUE), 0)
+        made = _in_spreads(drawn, scaling).reshape(-1, real.shape[1])
         values, vectors = np.linalg.eigh(np.cov(made.T))
         values = values.clip(FAINTEST * values.max())
         root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
@@ -75,13 +76,13 @@ class Windows(NamedTuple):
 
 def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int, colouring: Colouring | None = None) -> Windows:
     """Normal windows of a model of sensors."""
-    own = _normal(draw(gan, n, seed), colouring)[:, : len(scaling.centre)]
+    own = _normal(draw(gan, n, seed), scaling, colouring)[:, : len(scaling.centre)]
     return Windows(_in_units(own, scaling), np.zeros(n))
 
 
 def real_windows(x: torch.Tensor, scaling: Scaling) -> Rows:
     """Samples (n, channels or more, window) in (-1, 1) -> windows (n, channels, window) in the recording's units."""
-    return _in_units(_in_spreads(x[:, : len(scaling.centre)]), scaling)
+    return _in_units(_in_spreads(x[:, : len(scaling.centre)], scaling), scaling)
 
 
 def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int, seed: int) -> Windows:
@@ -98,13 +99,13 @@ def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int,
     x = torch.from_numpy(cut_scales(whole.T, window, slow).copy())
     with torch.no_grad():
         z = torch.cat(list(encode(gan, x)))[: len(x)].cpu()
-    effect = cut_windows(rows.T, window) - _in_spreads(generate(gan, z)[:, :channels])
+    effect = cut_windows(rows.T, window) - _in_spreads(generate(gan, z)[:, :channels], scaling)
     chosen = rng.integers(0, len(x), n)
     towards = latents(n, z.shape[1], random_stream(seed, "imitate", 0))
     angle = torch.from_numpy(np.radians(rng.uniform(0, FURTHEST, (n, 1)))).float()
     elsewhere = generate(gan, torch.cos(angle) * z[chosen] + torch.sin(angle) * towards)
     severity = np.exp(rng.uniform(math.log(SEVERITIES[0]), math.log(SEVERITIES[1]), n))
-    made = _in_spreads(elsewhere[:, :channels]) + severity[:, None, None] * effect[chosen]
+    made = _in_spreads(elsewhere[:, :channels], scaling) + severity[:, None, None] * effect[chosen]
     return Windows(_in_units(made, scaling), severity)
 
 
@@ -130,7 +131,7 @@ def long_recording(
     end, slow = np.empty(0), np.empty(0)  # of the window before
     while done < n_rows:
         drawn = latents(CANDIDATES, gan.config.latent_dim, random_stream(seed, "long recording", len(laid)))
-        candidates = _normal(generate(gan, drawn), colouring)
+        candidates = _normal(generate(gan, drawn), scaling, colouring)
         x, slower = candidates[:, :channels], candidates[:, channels:]
         at, cut, begin = 0, 0, done  # the window chosen, its first row, and where that comes
         if laid:
@@ -150,15 +151,15 @@ def long_recording(
     return np.asarray(_in_units(np.concatenate(laid)[:n_rows].T[None], scaling)[0].T, dtype=np.float64)
 
 
-def _normal(x: torch.Tensor, colouring: Colouring | None) -> Rows:
-    windows = _in_spreads(x)
+def _normal(x: torch.Tensor, scaling: Scaling, colouring: Colouring | None) -> Rows:
+    windows = _in_spreads(x, scaling)
     return colouring(windows) if colouring else windows
 
 
-def _in_spreads(x: torch.Tensor) -> Rows:
+def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Rows:
     """Samples in (-1, 1) -> in units of spread."""
     values = np.clip(x.numpy().astype(np.float64), -EDGE, EDGE)
-    return np.asarray(REACH * np.arctanh(values), dtype=np.float64)
+    return scaling.from_unit(values)
 
 
 def _in_units(x: Rows, scaling: Scaling) -> Rows:

@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from anogan.config.detectors import PlacesConfig
+from anogan.config.detectors import PlacesConfig, SubspaceConfig
 from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
 from anogan.detectors.calibration import hold_out
 from anogan.detectors.locatorgan import FOLDS
@@ -361,7 +361,7 @@ def test_the_level_of_the_slow_channels_counts_where_there_are_such() -> None:
 def test_distances_from_the_subspace_are_t2_and_spe() -> None:
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((4000, 3)) * [3, 1, 0.5]).float()
-    subspace = Subspace.fit(x, 0.6)  # two of three standardised directions
+    subspace = Subspace.fit(x, SubspaceConfig(variance=0.6))  # two of three standardised directions
     t2, spe = subspace.distances(x)
     assert subspace.components.shape == (3, 2)
     assert float(t2.mean()) == pytest.approx(2, rel=0.01)

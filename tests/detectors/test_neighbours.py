@@ -8,6 +8,7 @@ import torch
 from conftest import stripes
 from sklearn.neighbors import NearestNeighbors
 
+from anogan.config.detectors import NeighbourConfig
 from anogan.detectors.neighbours import nearest, neighbour_distance, oriented_gradients, spacing
 
 
@@ -56,3 +57,9 @@ def test_spacing_leaves_the_row_itself_out() -> None:
     memory = torch.nn.functional.normalize(torch.randn(700, 6, generator=torch.Generator().manual_seed(0)), dim=1)
     distances, _ = NearestNeighbors(n_neighbors=2, metric="cosine").fit(memory.numpy()).kneighbors()
     assert np.allclose(spacing(memory, 2).exp().numpy(), distances.mean(1), atol=1e-5)
+
+
+def test_cells_and_directions_are_as_many_as_the_settings_say() -> None:
+    x = torch.rand(3, 1, 28, 28)
+    assert oriented_gradients(x, NeighbourConfig(directions=4)).shape == (3, 4 * 8 * 8)
+    assert oriented_gradients(x, NeighbourConfig(cell=0.5)).shape == (3, 8 * 3 * 3)

@@ -11,7 +11,7 @@ import pytest
 
 from anogan.errors import SampleError
 from anogan.sensors.recordings import from_table, read_recording, read_text
-from anogan.sensors.scaling import FAR, REACH, Scaling
+from anogan.sensors.scaling import FAR, Scaling
 from anogan.sensors.windows import cut_scales, lead_in, slow_scale
 from anogan.windows import cut_windows
 
@@ -180,7 +180,7 @@ def test_a_value_far_away_stays_finite_and_keeps_its_sign() -> None:
     scaling = Scaling((0.0,), (1e-300,))
     far = scaling.apply(np.array([[1e300], [-1e300], [1e-300]]))
     assert far[:, 0].tolist() == [FAR, -FAR, 1]
-    assert scaling.to_unit(far)[:, 0] == pytest.approx([1, -1, np.tanh(1 / REACH)])
+    assert scaling.to_unit(far)[:, 0] == pytest.approx([1, -1, np.tanh(1 / scaling.reach)])
 
 
 def test_a_sample_shows_the_last_rows_and_beside_them_the_means_of_the_last_blocks() -> None:

@@ -19,6 +19,7 @@ from anogan.gan.sampling import draw
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
+from anogan.sensors.scaling import Scaling
 from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, real_windows
 
 FLOW, PRESSURE, NOISE, STILL = range(4)
@@ -114,7 +115,7 @@ def coloured(run: Path) -> tuple[SensorModel, Colouring]:
     model, config = SensorModel.load(run), Run(run).config
     assert isinstance(config, SensorRunConfig)
     healthy = prepare(config, model.read(Path(config.data)))
-    found = Colouring.fit(model.detector.gan_, healthy.x)
+    found = Colouring.fit(model.detector.gan_, healthy.x, model.scaling)
     assert found
     return model, found
 
@@ -141,7 +142,7 @@ def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run
 
 def test_too_few_windows_tell_no_covariance(model: SensorModel) -> None:
     gan = model.detector.gan_
-    assert Colouring.fit(gan, draw(gan, 50, 0)) is None
+    assert Colouring.fit(gan, draw(gan, 50, 0), Scaling((0.0,), (1.0,))) is None
 
 
 # As a command.

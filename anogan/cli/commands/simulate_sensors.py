@@ -62,7 +62,7 @@ def _known(options: Simulate) -> Known:
             raise
         print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
         return Known(model, None, None, faults)
-    colouring = Colouring.fit(model.detector.gan_, healthy.x)
+    colouring = Colouring.fit(model.detector.gan_, healthy.x, model.scaling)
     if colouring is None:
         print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
     return Known(model, healthy, colouring, faults)
