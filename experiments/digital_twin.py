@@ -127,23 +127,19 @@ class Watch:
     def __init__(self, model: SensorModel, day: int) -> None:
         self.model, self.begin = model, ONSETS[day] * HOUR // EVERY
         before = recording_of(Trial(None, 0.0, "sudden", day).simulate()).rows(slice(self.begin))
-        scorer, tracker = model.scorer(), AlarmTracker(model.rule, model.channels)
-        found = scorer.push(before.time, before.values)
-        tracker.push(before.stamps.tolist(), found.score, found.shares)
-        self.states = json.dumps([scorer.state(), tracker.state()])
+        follower = model.follower()
+        follower.push(before.time, before.stamps.tolist(), before.values)
+        self.state = json.dumps(follower.state())
 
     def alarm(self, recording: Recording) -> tuple[bool, float]:
         """Whether an alarm lasts at the onset, and the time (s) of the first that begins after it, NaN if none does."""
-        scorer, tracker = self.model.scorer(), AlarmTracker(self.model.rule, self.model.channels)
-        of_scorer, of_tracker = json.loads(self.states)
-        scorer.restore(of_scorer)
-        tracker.restore(of_tracker)
-        early = tracker.current is not None
+        follower = self.model.follower()
+        follower.restore(json.loads(self.state))
+        early = follower.tracker.current is not None
         for begin in range(self.begin, len(recording), BLOCK):
             rows = recording.rows(slice(begin, begin + BLOCK))
-            found = scorer.push(rows.time, rows.values)
-            changes = tracker.push(rows.stamps.tolist(), found.score, found.shares)
-            starts = [float(alarm.start) for _, alarm in changes if alarm.end is None]
+            found = follower.push(rows.time, rows.stamps.tolist(), rows.values)
+            starts = [float(alarm.start) for _, alarm in found.changes if alarm.end is None]
             if starts:
                 return early, starts[0]
         return early, math.nan

@@ -16,6 +16,7 @@ from anogan.detectors.calibration import p_values
 from anogan.errors import BundleError
 from anogan.runs import bundle
 from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker
+from anogan.sensors.follower import Follower
 from anogan.sensors.recordings import Recording, from_table, read_recording
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.scoring import RowScorer, Usual
@@ -75,6 +76,10 @@ class SensorModel:
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{path}: what it says of its sensors cannot be used ({error!r})") from error
 
+    def follower(self) -> Follower:
+        """What scores rows as they come and follows the alarms, from a fresh state."""
+        return Follower(self.scorer(), AlarmTracker(self.rule, self.channels))
+
     def scorer(self) -> RowScorer:
         return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
 
@@ -87,21 +92,20 @@ class SensorModel:
             recording = self.read_table(source, "the table")
         else:
             recording = source if isinstance(source, Recording) else self.read(Path(source))
-        scorer, tracker = self.scorer(), AlarmTracker(self.rule, self.channels)
+        follower = self.follower()
         stamps = recording.stamps.tolist()
         scores, shares, active, alarms = [], [], [], []
         for begin in range(0, len(recording), BATCH):
             rows = slice(begin, begin + BATCH)
-            found = scorer.push(recording.time[rows], recording.values[rows])
-            before = tracker.current.number if tracker.current else 0
-            changes = tracker.push(stamps[rows], found.score, found.shares)
-            active.append(_active(len(found.score), before, changes))
-            alarms += [alarm for _, alarm in changes if alarm.end is not None]
+            current = follower.tracker.current
+            found = follower.push(recording.time[rows], stamps[rows], recording.values[rows])
+            active.append(_active(len(found.score), current.number if current else 0, found.changes))
+            alarms += [alarm for _, alarm in found.changes if alarm.end is not None]
             scores.append(found.score)
             shares.append(found.shares)
             on_rows(len(found.score))
-        if current := tracker.ongoing():
-            alarms.append(current)
+        if ongoing := follower.tracker.ongoing():
+            alarms.append(ongoing)
         score = np.concatenate(scores)
         table = pd.DataFrame({"time": stamps, "score": score})
         known = np.isfinite(score)
@@ -109,7 +113,7 @@ class SensorModel:
         table.loc[known, "p_value"] = p_values(self.detector.calibration_scores_, score[known])
         table["alarm"] = np.concatenate(active)
         return ScoredRecording(
-            table.join(pd.DataFrame(np.concatenate(shares), columns=list(self.channels))), alarms, scorer
+            table.join(pd.DataFrame(np.concatenate(shares), columns=list(self.channels))), alarms, follower.scorer
         )
 
     def read(self, path: Path) -> Recording:

@@ -18,7 +18,6 @@ from anogan.errors import SampleError
 from anogan.evaluation.trials import NOTHING, Cell, OnTrials, config_of, random_stream, separation, still_there
 from anogan.runs import bundle
 from anogan.sensors import faults
-from anogan.sensors.alarms import AlarmTracker
 from anogan.sensors.healthy import Healthy, Rows, prepare, segments
 from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
@@ -43,7 +42,7 @@ class Begun(NamedTuple):
     number: int
     model: SensorModel
     rows: Recording
-    state: tuple[dict[str, Any], dict[str, Any]]
+    state: dict[str, Any]
     score: Floats
     alarm: int | None
 
@@ -88,24 +87,21 @@ class SensorTrials:
         self.turns = [(self.usable[n], self.channels[i % len(self.channels)]) for i, n in enumerate(order)]
 
     def _begin(self, number: int, model: SensorModel, rows: Recording) -> Begun | None:
-        scorer, tracker = model.scorer(), AlarmTracker(model.rule, self.names)
-        found = scorer.push(rows.time[: self.lead], rows.values[: self.lead])
-        tracker.push(rows.stamps[: self.lead].tolist(), found.score, found.shares)
-        if tracker.current:
+        follower, lead = model.follower(), self.lead
+        follower.push(rows.time[:lead], rows.stamps[:lead].tolist(), rows.values[:lead])
+        if follower.tracker.current:
             return None
-        begun = Begun(number, model, rows, (scorer.state(), tracker.state()), np.zeros(0), None)
+        begun = Begun(number, model, rows, follower.state(), np.zeros(0), None)
         score, alarm = self.follow(begun, rows.values)
         return begun._replace(score=score, alarm=alarm)
 
     def follow(self, begun: Begun, values: Rows) -> tuple[Floats, int | None]:
         """Scores of the rows from the onset on, of values (n, channels) of the whole stretch, and how many rows after
         the onset the first alarm begins."""
-        scorer, tracker = begun.model.scorer(), AlarmTracker(begun.model.rule, self.names)
-        scorer.restore(begun.state[0])
-        tracker.restore(begun.state[1])
-        found = scorer.push(begun.rows.time[self.lead :], values[self.lead :])
-        changes = tracker.push(begun.rows.stamps[self.lead :].tolist(), found.score, found.shares)
-        return found.score, changes[0][0] if changes else None
+        follower, rows = begun.model.follower(), begun.rows
+        follower.restore(begun.state)
+        found = follower.push(rows.time[self.lead :], rows.stamps[self.lead :].tolist(), values[self.lead :])
+        return found.score, found.changes[0][0] if found.changes else None
 
     def faulty(self, trial: int, kind: str, severity: float) -> Rows:
         """The values of a trial's stretch with its fault, whose spread is that of all healthy rows."""

@@ -13,7 +13,6 @@ import numpy as np
 
 from anogan.detectors.calibration import p_values
 from anogan.errors import SampleError
-from anogan.sensors.alarms import AlarmTracker
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import RowScorer
 from anogan.serve.limits import Refusal
@@ -36,7 +35,7 @@ class Feed:
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded, self.lock = loaded, threading.Lock()
-        self.scorer, self.tracker = _fresh(loaded.sensors)
+        self.follower = loaded.sensors.follower()
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self.last = NOTHING  # that was told of rows: them, the shares of the last one, and the alarm after it
         self.begun: dict[str, Any] | None = None  # the alarm that goes on, as it was told when it began
@@ -59,17 +58,16 @@ class Feed:
             return error
         time, stamps = recording.time, recording.stamps.tolist()
         if not model.time_column:  # rows are counted from the first request on
-            time = time + self.scorer.seen
+            time = time + self.follower.scorer.seen
             stamps = time.astype(int).tolist()
-        found = self.scorer.push(time, recording.values)
-        changed = self.tracker.push(stamps, found.score, found.shares)
-        changes = [alarm_as_json(alarm.change(self.loaded.name)) for _, alarm in changed]
+        found = self.follower.push(time, stamps, recording.values)
+        changes = [alarm_as_json(alarm.change(self.loaded.name)) for _, alarm in found.changes]
         p_value = np.full(len(time), np.nan)
         scored = np.isfinite(found.score)
         p_value[scored] = p_values(model.detector.calibration_scores_, found.score[scored])
         last = slice(-HISTORY, None)
         shares = dict(zip(model.channels, map(known, found.shares[-1].tolist()), strict=True)) if scored[-1] else {}
-        current = self.tracker.ongoing()
+        current = self.follower.tracker.ongoing()
         alarm = alarm_as_json(current.to_dict()) if current else None
         new = {"rows": rows(stamps[last], found.score[last], p_value[last]), "shares": shares, "alarm": alarm}
         self._tell(self._spread, new, changes)
@@ -78,13 +76,13 @@ class Feed:
     def renew(self, loaded: Loaded) -> None:
         """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
         with self.lock:
-            scorer, tracker = _fresh(loaded.sensors)
+            follower, before = loaded.sensors.follower(), self.follower
             kept = _same_rows(self.loaded.sensors, loaded.sensors)
             if kept:
-                scorer.restore(_carried(self.scorer, self.loaded.sensors, loaded.sensors))
-                tracker.restore(self.tracker.state())
-            tracker.alarms = self.tracker.alarms
-            self.loaded, self.scorer, self.tracker = loaded, scorer, tracker
+                carried = _carried(before.scorer, self.loaded.sensors, loaded.sensors)
+                follower.restore({"scorer": carried, "tracker": before.tracker.state()})
+            follower.tracker.alarms = before.tracker.alarms
+            self.loaded, self.follower = loaded, follower
         self._tell(self._spread_model, loaded.describe(), kept)
 
     def _tell(self, action: Any, *arguments: Any) -> None:
@@ -147,10 +145,6 @@ def _end(listener: asyncio.Queue[str]) -> None:
     if listener.full():
         listener.get_nowait()
     listener.put_nowait(ENDED)
-
-
-def _fresh(model: SensorModel) -> tuple[RowScorer, AlarmTracker]:
-    return model.scorer(), AlarmTracker(model.rule, model.channels)
 
 
 def _same_rows(old: SensorModel, new: SensorModel) -> bool:

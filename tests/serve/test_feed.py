@@ -132,9 +132,9 @@ def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> No
         (answer,) = feed.push([sent(table[begin : begin + 10])])
         assert answer["rows"] == 10
     whole.push([sent(table)])
-    assert np.allclose(feed.scorer.rows, whole.scorer.rows)
-    assert feed.scorer.average == pytest.approx(whole.scorer.average)
-    assert feed.scorer.clock.last == whole.scorer.clock.last == 99
+    assert np.allclose(feed.follower.scorer.rows, whole.follower.scorer.rows)
+    assert feed.follower.scorer.average == pytest.approx(whole.follower.scorer.average)
+    assert feed.follower.scorer.clock.last == whole.follower.scorer.clock.last == 99
 
 
 def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump_run: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump
         rows = {row["time"]: row["score"] for name, data in events if name == "rows" for row in data["rows"]}
         expected = batch(loaded.sensors, faulty()).table["score"]
         assert [rows[time] for time in range(550, 1000)] == pytest.approx([short(s) for s in expected[550:]], rel=1e-5)
-        assert feed.tracker.rule == newer.sensors.rule
+        assert feed.follower.tracker.rule == newer.sensors.rule
 
     heard(listen, feed)
 
@@ -165,11 +165,11 @@ def test_a_model_of_another_window_starts_anew(loaded: Loaded) -> None:
     other = replace(loaded, model=replace(loaded.sensors, step=2.0))
     feed = Feed(loaded)
     feed.push([sent(faulty()[:550])])
-    alarms = feed.tracker.alarms
+    alarms = feed.follower.tracker.alarms
     feed.renew(other)
-    assert feed.scorer.seen == 0
-    assert feed.tracker.current is None
-    assert feed.tracker.alarms == alarms  # so that no two alarms have the same number
+    assert feed.follower.scorer.seen == 0
+    assert feed.follower.tracker.current is None
+    assert feed.follower.tracker.alarms == alarms  # so that no two alarms have the same number
 
 
 def test_rows_in_other_units_of_spread_are_converted(loaded: Loaded) -> None:
@@ -179,4 +179,4 @@ def test_rows_in_other_units_of_spread_are_converted(loaded: Loaded) -> None:
     feed.push([sent(recording(100))])
     feed.renew(other)
     fresh.push([sent(recording(100))])
-    assert np.allclose(feed.scorer.rows, fresh.scorer.rows)
+    assert np.allclose(feed.follower.scorer.rows, fresh.follower.scorer.rows)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from anogan.errors import SampleError
 from anogan.files import write_text
 from anogan.runs import bundle
-from anogan.sensors.alarms import AlarmTracker
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.rows import Row, RowReader
 
@@ -70,8 +69,7 @@ class LiveMonitor:
         self.model = SensorModel.load(path, detector, device)
         self.name, self.folder, self.source = bundle.run_name(path), folder, source
         self.digest = bundle.digest(path)
-        self.scorer, self.reader = self.model.scorer(), RowReader(self.model)
-        self.tracker = AlarmTracker(self.model.rule, self.model.channels)
+        self.follower, self.reader = self.model.follower(), RowReader(self.model)
         self.malformed, self.repeated, self.written = 0, 0, 0
         self.position: Any = None
         self.outbox: list[dict[str, Any]] = []
@@ -85,7 +83,7 @@ class LiveMonitor:
         """Score the rows of these messages and return the alarm changes. Saves if there are any, or if the last time
         was `patience` seconds ago."""
         rows: list[Row] = []
-        newest = self.scorer.clock.last
+        newest = self.follower.scorer.clock.last
         for message in messages:
             fresh = self._rows(message, newest)
             newest = max([newest, *(row.time for row in fresh)])
@@ -115,11 +113,10 @@ class LiveMonitor:
         if not rows:
             return []
         times, values = np.array([row.time for row in rows]), np.array([row.values for row in rows])
-        found = self.scorer.push(times, values)
+        found = self.follower.push(times, [row.stamp for row in rows], values)
         known = found.score[np.isfinite(found.score)]
         self.score = float(known[-1]) if len(known) else self.score
-        changes = self.tracker.push([row.stamp for row in rows], found.score, found.shares)
-        return [alarm.change(self.name) for _, alarm in changes]
+        return [alarm.change(self.name) for _, alarm in found.changes]
 
     # What is on disk.
 
@@ -149,9 +146,7 @@ class LiveMonitor:
             "repeated": self.repeated,
             "written": self.written,
             "outbox": self.outbox,
-            "scorer": self.scorer.state(),
-            "tracker": self.tracker.state(),
-        }
+        } | self.follower.state()
         write_text(self.folder / STATE, json.dumps(state, allow_nan=False))
         self.saved, self.unsaved = time.monotonic(), False
 
@@ -164,13 +159,12 @@ class LiveMonitor:
             state = json.loads(file.read_text())
             self.position = state["position"] if state["source"] == self.source else None
             self.written, self.outbox = int(state["written"]), state["outbox"]
-            self.tracker.alarms = int(state["tracker"]["alarms"])
+            self.follower.tracker.alarms = int(state["tracker"]["alarms"])
             if state["columns"] and set(self.model.channels) <= set(state["columns"]):
                 self.reader.header(state["columns"], state["delimiter"])
             self.reader.read = int(state["read"])
             if state["model"] == self.digest:
-                self.scorer.restore(state["scorer"])
-                self.tracker.restore(state["tracker"])
+                self.follower.restore(state)
                 self.malformed, self.repeated = int(state["malformed"]), int(state["repeated"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SampleError(f"{file} cannot be read ({error!r}); delete it to start anew") from None
@@ -178,16 +172,16 @@ class LiveMonitor:
             os.truncate(self.folder / ALARMS, self.written)
         if state["model"] != self.digest:
             return "the model has changed since the monitor last ran; its window fills anew"
-        return f"going on after {self.scorer.seen:,} rows"
+        return f"going on after {self.follower.scorer.seen:,} rows"
 
     def status(self) -> str:
         """One line of counts."""
-        clock, rule = self.scorer.clock, self.model.rule
-        alarm = f"ALARM {self.tracker.current.number}" if self.tracker.current else "healthy"
+        clock, rule = self.follower.scorer.clock, self.model.rule
+        alarm = f"ALARM {self.follower.tracker.current.number}" if self.follower.tracker.current else "healthy"
         p50, p99 = (1000 * self.latencies.quantile(q) for q in (0.5, 0.99))
         odd = {"malformed": self.malformed, "late": clock.late, "repeated": self.repeated, "gaps": clock.gaps}
         counts = "".join(f", {count} {name}" for name, count in odd.items() if count)
         return (
-            f"{alarm}  score {self.score:.4g} of {rule.threshold:.4g}  {self.scorer.seen:,} rows{counts}  "
+            f"{alarm}  score {self.score:.4g} of {rule.threshold:.4g}  {self.follower.scorer.seen:,} rows{counts}  "
             f"latency {p50:.3g} ms, 99 % {p99:.3g} ms"
         )

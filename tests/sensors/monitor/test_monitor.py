@@ -126,7 +126,7 @@ def test_malformed_and_late_rows_are_counted_and_nothing_else_changes(
         monitor.handle(messages(list(batch)))
     assert written(tmp_path / "state") == expected(model, days(), tmp_path)
     assert "3 malformed, 3 late" in monitor.status()
-    assert monitor.scorer.seen == 2003
+    assert monitor.follower.scorer.seen == 2003
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -169,7 +169,7 @@ def test_another_source_begins_at_its_beginning_and_another_model_with_an_empty_
     (tmp_path / STATE).write_text(json.dumps(state | {"model": "another"}))
     changed = LiveMonitor(pump_run, tmp_path, "one.csv")
     assert "has changed" in changed.notice
-    assert (changed.scorer.seen, changed.position) == (0, 101)
+    assert (changed.follower.scorer.seen, changed.position) == (0, 101)
     (tmp_path / STATE).write_text("{")
     with pytest.raises(SampleError, match="delete it to start anew"):
         LiveMonitor(pump_run, tmp_path, "one.csv")
@@ -189,10 +189,10 @@ def test_what_a_broker_delivers_again_is_not_scored_again(pump_run: Path, tmp_pa
     monitor = LiveMonitor(pump_run, tmp_path, "-")
     monitor.handle(messages(texts[:40]))
     monitor.handle([Message(text, 0.0, None, again=True) for text in texts[30:50]])
-    assert (monitor.scorer.seen, monitor.repeated) == (50, 10)
+    assert (monitor.follower.scorer.seen, monitor.repeated) == (50, 10)
     restarted = LiveMonitor(pump_run, tmp_path, "-")
     restarted.handle([Message(text, 0.0, None, again=True) for text in texts[45:]])
-    assert (restarted.scorer.seen, restarted.repeated) == (60, 15)
+    assert (restarted.follower.scorer.seen, restarted.repeated) == (60, 15)
 
 
 def test_a_row_of_a_wrong_clock_does_not_make_all_later_ones_repeated(pump_run: Path, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_row_of_a_wrong_clock_does_not_make_all_later_ones_repeated(pump_run: 
     monitor = LiveMonitor(pump_run, tmp_path, "-")
     monitor.handle(messages([*texts[:20], texts[20].replace('"t":20', '"t":1e300'), *texts[21:40]]))
     monitor.handle([Message(text, 0.0, None, again=True) for text in texts[40:]])
-    assert (monitor.scorer.seen, monitor.repeated) == (60, 0)
+    assert (monitor.follower.scorer.seen, monitor.repeated) == (60, 0)
 
 
 def test_a_model_with_other_channels_waits_for_its_own_header(pump_run: Path, tmp_path: Path) -> None:

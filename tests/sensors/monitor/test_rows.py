@@ -191,10 +191,10 @@ def test_what_is_hostile_is_counted_and_leaves_the_monitor_as_it_was(pump_run: P
     good = recording(60).to_csv(index=False).splitlines()
     monitor = LiveMonitor(pump_run, tmp_path, "-")
     monitor.handle([Message(line, time.monotonic(), i) for i, line in enumerate([*good[:31], text, *good[31:]])])
-    assert monitor.malformed + monitor.scorer.seen == 61
+    assert monitor.malformed + monitor.follower.scorer.seen == 61
     assert np.isfinite(monitor.score)
     assert json.loads((tmp_path / STATE).read_text())["malformed"] == monitor.malformed
-    assert LiveMonitor(pump_run, tmp_path, "-").scorer.seen == monitor.scorer.seen
+    assert LiveMonitor(pump_run, tmp_path, "-").follower.scorer.seen == monitor.follower.scorer.seen
 
 
 @pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[3], HOSTILE[6], HOSTILE[7], HOSTILE[8], HOSTILE[16]])
