@@ -30,7 +30,7 @@ class LocatorGAN(Detector):
     - linear: what the principal components of the training photos leave of x, smoothed. It is weighted by the share of
       variance that the components explain on held-out photos, so that it is ignored on textures without a layout;
     - locator: the logit of the network that was trained on pseudo-defects, which looks at x and at x - x_hat, averaged
-      over the flips and turns that were declared `augment`.
+      over the flips and turns that `augment` names.
 
     For photos (channels, height, width) alone.
     """

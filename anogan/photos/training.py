@@ -129,7 +129,7 @@ def train_photos(
 ) -> dict[str, PhotoModel]:
     """Train on photos of good parts from wherever the run stands, calibrate its detectors, write the bundle.
 
-    Warnings and errors as in `pipeline.train_networks`.
+    Warnings and errors as in `train_networks`.
     """
     config = run.config
     gan, detectors = train_networks(

@@ -39,11 +39,13 @@ def convert(path: Path) -> list[Path]:
                 from_dict(KINDS[content["kind"]], {name: content[name] for name in content if name != "kind"})
                 write_json(config, content)
                 written.append(config)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RunError(f"{config} cannot be converted: {error}") from error
     if bundle.is_there(path):
         file = bundle.find(path) / bundle.MANIFEST
-        if json.loads(file.read_bytes()).get("format") == BEFORE:
+        if not _is_older(file):
+            bundle.read_manifest(path)  # says what is wrong with it, if anything is
+        else:
             manifest = bundle.unsealed(file, BEFORE)
             about = _with_kind(manifest["about"])
             for entry in manifest["detectors"].values():
@@ -56,6 +58,13 @@ def convert(path: Path) -> list[Path]:
     elif not written:
         bundle.home(path)  # says what is missing
     return written
+
+
+def _is_older(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_bytes())["format"] == BEFORE)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Fold(NamedTuple):
 @dataclass(frozen=True)
 class Healthy:
     """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
-    held-out stretches, disjoint in rows from those and from each other; `slow` as in `data.windows`, `block` as in
+    held-out stretches, disjoint in rows from those and from each other; `slow` as in `sensors.windows`, `block` as in
     `AlarmRule`."""
 
     every: torch.Tensor

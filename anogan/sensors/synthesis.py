@@ -88,7 +88,7 @@ def real_windows(x: torch.Tensor, scaling: Scaling) -> Rows:
 def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int, seed: int) -> Windows:
     """n windows of a fault like the recorded rows (m, channels), without missing values, at least a window of them.
 
-    `slow` as in `data.windows`. Severities are spread evenly over SEVERITIES, in ratios. Raises `SampleError` on too
+    `slow` as in `sensors.windows`. Severities are spread evenly over SEVERITIES, in ratios. Raises `SampleError` on too
     few rows.
     """
     window, channels, rng = gan.shape[1], len(scaling.centre), np.random.default_rng([seed, n])

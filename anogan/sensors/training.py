@@ -36,7 +36,7 @@ def train_recording(
 ) -> dict[str, SensorModel]:
     """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
 
-    Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `pipeline.train_networks`.
+    Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `train_networks`.
     """
     config = run.config
     gan, detectors = train_networks(

@@ -106,6 +106,16 @@ def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: Kind
         convert(old)
 
 
+@pytest.mark.parametrize("content", ["[]", "no JSON", "{}"])
+def test_what_is_damaged_is_said_in_one_line(old: Path, content: str) -> None:
+    for file in (old / "bundle" / "bundle.json", old / "config.json"):
+        file.write_text(content)
+        done = anogan("convert", old)
+        assert done.returncode == 2
+        assert done.stderr.startswith("anogan: ")
+        assert done.stderr.count("\n") == 1
+
+
 def test_a_converted_photo_model_has_todays_parameters(tmp_path: Path) -> None:
     detector = quick("locatorgan", augment=("flip",)).fit(stripes(64, (1, 16, 16)))
     bundle.save(tmp_path / "bundle", detector.gan_, {"locatorgan": detector}, "photos", {"photos": {}})

@@ -24,7 +24,7 @@ from anogan.digits.datasets import DATASETS
 from anogan.digits.splits import one_vs_rest
 from anogan.digits.training import normal_rows, train_run
 from anogan.errors import RunError, SampleError
-from anogan.photos import training as qualitycontrol
+from anogan.photos import training as photo_training
 from anogan.photos.folders import find_photos
 from anogan.runs import bundle
 from anogan.runs.directory import C, Run
@@ -147,15 +147,15 @@ def _train_photos(options: TrainPhotos, path: Path) -> int:
     def tell(file: Path, error: SampleError) -> None:
         tqdm.write(f"anogan: {file} is left out: {error}", file=sys.stderr)
 
-    framing, good = qualitycontrol.frame(config.photos, folder.good, tell)
+    framing, good = photo_training.frame(config.photos, folder.good, tell)
     _check_holdout(config, len(good))
     started = _start(path, config)
     if started.finished:
         print(f"{path} is already trained")
     else:
         with bar("read photos", len(good)) as update:
-            parts = qualitycontrol.prepare(started, framing, good, lambda n: update(n, ""), tell)
-        models = qualitycontrol.train_photos(
+            parts = photo_training.prepare(started, framing, good, lambda n: update(n, ""), tell)
+        models = photo_training.train_photos(
             started, parts, device=options.device, checkpoint_seconds=options.checkpoint_seconds, stage=bar
         )
         for name, model in models.items():
@@ -164,7 +164,7 @@ def _train_photos(options: TrainPhotos, path: Path) -> int:
                 f"{config.false_alarm_rate:g}, from {len(model.detector.calibration_scores_)} held-out photos"
             )
     if folder.test and not parallel.rank() and not (path / "results.json").exists():
-        show(qualitycontrol.evaluate_photos(started, folder.test, device=options.device, stage=bar))
+        show(photo_training.evaluate_photos(started, folder.test, device=options.device, stage=bar))
     if not parallel.rank():
         print(path / "bundle")
     return 0
