@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
+from filelock import lock_descriptor
+
 from anogan import parallel
 
 if TYPE_CHECKING:
@@ -45,18 +47,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def lock(stream: IO[Any], wait: bool) -> bool:
     """Keep other processes from locking this file until it is closed; False where one has done so and we do not `wait`.
-    Where system or drive have no locks nothing is kept from anyone."""
+    Where the drive has no locks nothing is kept from anyone."""
     try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
+        return lock_descriptor(stream.fileno(), blocking=wait, poll_interval=0.01)
     except OSError:
         return True
-    return True
 
 
 def no_formula(cell: Any) -> Any:

@@ -88,8 +88,9 @@ class Results:
         self.done: dict[str, Stamp] = {}
         self.anomalies: dict[str, Record] = {}  # that may not have been moved when the process ended
         self.stream = self.path.open("a+b")
+        self.lock = self.path.with_suffix(".lock").open("ab")  # on Windows nobody else can read a file that is locked
         try:
-            if not lock(self.stream, wait=False):  # two processes would score everything twice
+            if not lock(self.lock, wait=False):  # two processes would score everything twice
                 raise SampleError(
                     f"{self.path} is being written by another anogan watch; give this one its own --state"
                 )
@@ -124,6 +125,7 @@ class Results:
 
     def close(self) -> None:
         self.stream.close()
+        self.lock.close()
 
 
 class Watcher:
