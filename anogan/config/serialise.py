@@ -1,8 +1,9 @@
-"""A config as JSON-ready dict, and back: an unknown key is an error."""
+"""A config as JSON-ready dict, and back: a missing or unknown key is an error, and so is a value of another type."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
 from typing import Any, Literal, TypeVar
 
@@ -20,14 +21,17 @@ def _items(config: Any) -> typing.Iterator[tuple[str, Any]]:
         yield f.name, to_dict(value) if dataclasses.is_dataclass(value) else value
 
 
-def from_dict(cls: type[T], values: object, where: str = "config") -> T:
-    """Rebuild a config saved by `to_dict`; a missing or unknown key or a value of another type is a `ValueError`."""
-    of_class = typing.get_type_hints(cls)
-    hints = {f.name: of_class[f.name] for f in dataclasses.fields(typing.cast(Any, cls))}
-    if not isinstance(values, dict) or set(values) != set(hints):
-        got = sorted(set(values) ^ set(hints)) if isinstance(values, dict) else values
-        raise ValueError(f"{where}: keys missing or unknown: {got}")
-    return cls(**{name: _coerce(hints[name], values[name], f"{where}.{name}") for name in hints})
+def from_dict(cls: type[T], values: object, where: str = "config", **given: Any) -> T:
+    """Rebuild a config saved by `to_dict`, or another object from all arguments of its constructor but those `given`.
+
+    A missing or unknown key or a value of another type is a `ValueError` that names the setting, after `where`.
+    """
+    hints, expected = typing.get_type_hints(cls.__init__), inspect.signature(cls).parameters.keys() - given.keys()
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: expected settings, got {values!r}")
+    if wrong := sorted(values.keys() ^ expected):
+        raise ValueError(f"missing or unknown: {', '.join(f'{where}.{name}' for name in wrong)}")
+    return cls(**{name: _coerce(hints[name], value, f"{where}.{name}") for name, value in values.items()}, **given)
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
@@ -37,15 +41,14 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
     if origin is Literal and value in arguments:
         return value
     if origin is tuple and isinstance(value, list):
-        variadic = len(arguments) == 2 and arguments[1] is Ellipsis
-        if variadic or len(arguments) == len(value):
-            inner = [arguments[0]] * len(value) if variadic else arguments
+        inner = arguments[:1] * len(value) if Ellipsis in arguments else arguments
+        if len(inner) == len(value):
             return tuple(_coerce(h, v, where) for h, v in zip(inner, value, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int:
         return float(value)
     if type(value) is hint:
         return value
-    raise ValueError(f"{where}: expected {hint}, got {value!r}")
+    raise ValueError(f"{where}: expected {inspect.formatannotation(hint)}, got {value!r}")
 
 
 def differing_keys(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -232,26 +231,11 @@ def load(path: Path | str, detector: str | None = None, device: str = "auto") ->
         raise ValueError(f"no detector {name!r} in {path}; choose from {', '.join(names)}")
     gan, entry = load_gan(path, device), manifest["detectors"][name]
     try:
-        fitted = _build(DETECTORS[typing.cast(Any, name)], entry["params"], gan.config, device)
+        cls = DETECTORS[typing.cast(Any, name)]
+        fitted = from_dict(cls, entry["params"], name, gan=gan.config, device=device)
         scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
         file = _memory_file(name)
         memory = load_tensors(_read_file(folder, manifest, file)) if file in manifest["files"] else {}
         return fitted.load_state(gan, scores, float(entry["map_scale"]), memory)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error
-
-
-def _build(cls: type[Detector], params: dict[str, Any], gan: GANConfig, device: str) -> Detector:
-    hints = typing.get_type_hints(cls.__init__)
-    expected = set(inspect.signature(cls).parameters) - {"device", "gan"}
-    if set(params) != expected:
-        raise ValueError(f"parameters missing or unknown: {sorted(set(params) ^ expected)}")
-    values = {k: _value(hints[k], v, k) for k, v in params.items()}
-    detector: Detector = typing.cast(Any, cls)(**values, gan=gan, device=device)
-    return detector
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast(Any, hint), value, name)
-    return tuple(value) if isinstance(value, list) else value

@@ -18,10 +18,13 @@ def test_a_saved_config_is_read_back_as_it_was(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(extra=1), "extra"),
-        (lambda c: c.pop("seed"), "seed"),
-        (lambda c: c["gan"].update(width="wide"), r"config\.gan\.width: expected .*int.*, got 'wide'"),
+        (lambda c: c.update(extra=1), r"missing or unknown: config\.extra"),
+        (lambda c: c.pop("seed"), r"missing or unknown: config\.seed"),
+        (lambda c: c["gan"].pop("width"), r"missing or unknown: config\.gan\.width"),
+        (lambda c: c["gan"].update(width="wide"), r"config\.gan\.width: expected int, got 'wide'"),
         (lambda c: c["gan"].update(width=True), r"config\.gan\.width"),
+        (lambda c: c["gan"].update(learning_rate=True), r"config\.gan\.learning_rate: expected float, got True"),
+        (lambda c: c["gan"].update(learning_rate=float("nan")), r"gan\.learning_rate must be > 0, got nan"),
         (lambda c: c["gan"].update(betas=[0.5]), r"config\.gan\.betas"),
         (lambda c: c["encoder"].update(mode="zzz"), r"config\.encoder\.mode"),
         (lambda c: c.update(gan=3), r"config\.gan"),
@@ -32,6 +35,12 @@ def test_an_unknown_key_or_a_wrong_type_is_an_error_that_names_it(change, messag
     change(saved)
     with pytest.raises(ValueError, match=message):
         from_dict(DigitRunConfig, saved)
+
+
+def test_an_integer_stands_for_a_number_with_a_point() -> None:
+    saved = to_dict(DigitRunConfig())
+    saved["gan"]["learning_rate"] = 1
+    assert isinstance(from_dict(DigitRunConfig, saved).gan.learning_rate, float)
 
 
 def test_differing_settings_are_named() -> None:

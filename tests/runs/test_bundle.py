@@ -127,7 +127,9 @@ FORGED = {
     "shape": lambda m: m.update(shape=[1, 20, 20]),
     "no shape": lambda m: m.update(shape="none"),
     "parameter": lambda m: m["detectors"]["fanogan"]["params"].update(surprise=1),
+    "no parameter": lambda m: m["detectors"]["fanogan"]["params"].pop("holdout"),
     "rate": lambda m: m["detectors"]["fanogan"]["params"].update(false_alarm_rate="often"),
+    "truth for a number": lambda m: m["detectors"]["fanogan"]["params"].update(random_state=True),
     "scale": lambda m: m["detectors"]["fanogan"].pop("map_scale"),
     "format": lambda m: m.update(format=99),
     "extra": lambda m: m.update(extra=1),
@@ -142,6 +144,12 @@ def test_a_memory_without_one_of_its_parts_is_refused(copy: Path) -> None:
     reseal(copy, lambda manifest: None)
     with pytest.raises(BundleError, match="expected a memory of finite centre, codes"):
         bundle.load(copy, "neighbourgan")
+
+
+def test_a_parameter_of_another_type_is_named(copy: Path) -> None:
+    reseal(copy, lambda m: m["detectors"]["fanogan"]["params"]["encoder"].update(erase="much"))
+    with pytest.raises(BundleError, match=r"fanogan\.encoder\.erase: expected float, got 'much'"):
+        bundle.load(copy)
 
 
 @pytest.mark.parametrize("kind", sorted(FORGED))

@@ -96,7 +96,7 @@ def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: Kind
         convert(tmp_path)
     saved = json.loads((old / "config.json").read_text())
     rewrite(old / "config.json", saved | {"surprise": 1})
-    with pytest.raises(RunError, match=r"config\.json cannot be converted: config: keys missing or unknown"):
+    with pytest.raises(RunError, match=r"config\.json cannot be converted: missing or unknown: config"):
         convert(old)
     assert json.loads((old / "config.json").read_text())["surprise"] == 1
     rewrite(old / "config.json", saved)
