@@ -7,7 +7,7 @@ from pathlib import Path
 from anogan.config.runs import Kind
 from anogan.digits.model import DigitModel
 from anogan.photos.model import PhotoModel
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 
 Model = DigitModel | SensorModel | PhotoModel
@@ -21,5 +21,5 @@ def load(path: Path | str, detector: str | None = None, device: str = "auto") ->
     and folders (photos). Its `detector` is the scikit-learn object inside. Nothing in the files is executed. Raises
     `BundleError` if they cannot be trusted and `ValueError` if there is no such detector.
     """
-    path = Path(path)
-    return MODELS[bundle.kind_of(path)].load(path, detector, device)
+    bundle = Bundle.open(path)
+    return MODELS[bundle.kind].load(bundle, detector, device)

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from anogan.config.presets import SENSORS
 from anogan.files import write_text
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.alarms import AlarmRule, AlarmTracker, persistent
 from anogan.sensors.healthy import prepare
@@ -82,7 +83,7 @@ def trained(seed: int) -> Path:
 
 @cache
 def model_of(seed: int) -> SensorModel:
-    return SensorModel.load(trained(seed), device="cpu")
+    return SensorModel.load(Bundle.open(trained(seed)), device="cpu")
 
 
 # One trial.

@@ -30,6 +30,7 @@ from anogan.files import write_json, write_text
 from anogan.photos import training as photo_training
 from anogan.photos.folders import find_photos
 from anogan.report.page import Section, write_tables
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.recordings import read_recording
@@ -80,7 +81,7 @@ def trained(folder: Path) -> Iterator[tuple[str, Path, str]]:
 def measured(folder: Path) -> Iterator[dict[str, object]]:
     for model, run, detector in trained(folder):
         file = folder / "model.onnx"
-        parity, speeds = export(run, graph_of(run, detector), file)
+        parity, speeds = export(Bundle.open(run), graph_of(Bundle.open(run), detector), file)
         for speed in speeds:
             size = {"megabytes": file.stat().st_size / 1e6}
             yield {"model": model, "detector": detector} | size | parity._asdict() | speed._asdict()

@@ -36,6 +36,7 @@ from tqdm import tqdm
 from anogan.files import write_json, write_text
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo
+from anogan.runs.bundle import Bundle
 from experiments.load_attacks import attacks, reason, send_all
 from experiments.load_server import RUNS, Client, Sent, Server, clients, models, photo_requests, serving, table_requests
 
@@ -93,7 +94,7 @@ def load(runs: dict[str, Path], amounts: Amounts, log: Path) -> Rows:
 
 def in_a_loop(run: Path, requests: Sequence[Sent], seconds: float) -> dict[str, float]:
     """Photos per second that the library decodes and inspects with one thread."""
-    model, found = PhotoModel.load(run, device="cpu"), {}
+    model, found = PhotoModel.load(Bundle.open(run), device="cpu"), {}
     for name, together in (("library, one by one", 1), ("library, 32 at once", 32)):
         bodies = [requests[i % len(requests)].body for i in range(together)]
         begun, rounds = time.monotonic(), 0

@@ -27,6 +27,7 @@ from PIL import Image
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo
 from anogan.pictures.verdicts import Inspection, record, short
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.simulators import boards
 from anogan.simulators.pump import CHANNELS, simulate
@@ -89,7 +90,7 @@ class Sent:
 
 def photo_requests(name: str, path: Path, together: int = 1) -> list[Sent]:
     """Requests of so many photos each."""
-    model = PhotoModel.load(path, device="cpu")
+    model = PhotoModel.load(Bundle.open(path), device="cpu")
     rng, contents = np.random.default_rng(0), []
     for i in range(PHOTOS):
         stream = io.BytesIO()
@@ -122,7 +123,7 @@ def form(contents: Sequence[bytes]) -> bytes:
 
 
 def table_requests(name: str, path: Path) -> list[Sent]:
-    model = SensorModel.load(path, device="cpu")
+    model = SensorModel.load(Bundle.open(path), device="cpu")
     found = []
     for i in range(PHOTOS):
         table = simulate(ROWS * EVERY, 100 + i, (), EVERY)[list(CHANNELS)].iloc[:ROWS]

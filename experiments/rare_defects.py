@@ -45,6 +45,7 @@ from anogan.photos import imitation
 from anogan.photos.faults import DEFECTS
 from anogan.photos.imitation import imitate_defect
 from anogan.photos.model import PhotoModel
+from anogan.runs.bundle import Bundle
 from experiments.visual import DATA, RUNS, photos
 
 OUT = Path("reports/rare_defects")
@@ -101,7 +102,7 @@ def case(folder: Path, seed: int, development: bool) -> Case:
     teach, test = sides(folder)
     tested_good = held_out if development else sorted((folder / "test" / "good").glob("*.png"))
     tested = [] if development else test
-    model = PhotoModel.load(RUNS / f"{folder.name}-{seed}", device="cpu")
+    model = PhotoModel.load(Bundle.open(RUNS / f"{folder.name}-{seed}"), device="cpu")
     x_test = photos([*tested_good, *tested])[:, None]
     y_test = np.repeat([0, 1], [len(tested_good), len(tested)])
     return Case(model, photos(training)[:, None], photos(teach)[:, None], x_test, y_test, development)

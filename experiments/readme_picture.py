@@ -22,7 +22,7 @@ from anogan.pictures.drawing import heatmap, overlay, picture
 from anogan.pictures.files import read_photo
 from anogan.pictures.verdicts import Inspection
 from anogan.report import figures
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.model import SensorModel
 from anogan.simulators.pump import DAY, DEMO_FAULTS
@@ -38,7 +38,7 @@ def digits(part: SubFigure) -> None:
     config = Run(DIGITS).config
     split = one_vs_rest(load_dataset(config.data), config.normal)
     normal, other = (np.flatnonzero(split.y_test == y) for y in (0, 1))
-    detector = bundle.load(DIGITS)
+    detector = Bundle.open(DIGITS).detector()
     axes = part.subplots(4, ACROSS)
     for rows, pair in ((normal[:ACROSS], axes[:2]), (other[:ACROSS], axes[2:])):
         x = split.x_test[rows]
@@ -51,7 +51,7 @@ def digits(part: SubFigure) -> None:
 
 def sensors(part: SubFigure) -> None:
     """The score of the watched days, the threshold, alarms and true faults."""
-    model = SensorModel.load(SENSORS / "run")
+    model = SensorModel.load(Bundle.open(SENSORS / "run"))
     watched = model.score(model.read(SENSORS / "watched.csv"))
     days = np.arange(len(watched.table)) * model.step / DAY
     axes = part.subplots()
@@ -70,7 +70,7 @@ def sensors(part: SubFigure) -> None:
 
 def photos(part: SubFigure) -> None:
     """A good board and the first of some kinds of defects, as `anogan score --maps` draws them."""
-    model = PhotoModel.load(PHOTOS / "run")
+    model = PhotoModel.load(Bundle.open(PHOTOS / "run"))
     test = find_photos(Path(Run(PHOTOS / "run").config.data)).test
     kinds = [GOOD, *sorted({photo.kind for photo in test} - {GOOD})[:KINDS]]
     first = [next(photo.path for photo in test if photo.kind == kind) for kind in kinds]

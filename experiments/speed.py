@@ -40,6 +40,7 @@ from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.pictures.sources import ImageFiles
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.scoring import score_stream
 from experiments.development import development_split
 from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
@@ -246,7 +247,7 @@ def memory(data_root: str | None, n: int = 1_000_000) -> Iterator[Row]:
 
 def score_file(folder: str) -> None:
     """Score FOLDER/x.npy and print what it took."""
-    detector = bundle.load(Path(folder) / "bundle", device="cpu")
+    detector = Bundle.open(Path(folder) / "bundle").detector(device="cpu")
     source = ArrayFile(Path(folder) / "x.npy", SHAPE)
     detector.anomaly_score(np.stack([row for row in source.read(0, 64)[1] if isinstance(row, np.ndarray)]))
     idle = resident("VmRSS")

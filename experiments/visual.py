@@ -36,7 +36,7 @@ from anogan.files import write_text
 from anogan.photos.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
 from anogan.photos.training import calibrated, frame, prepare, train_photos
 from anogan.pictures.files import read_photo
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import make_detector
 
@@ -84,7 +84,7 @@ def trained(config: PhotoRunConfig, folder: PhotoFolder) -> tuple[Run, Any]:
 def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Found]]:
     config = replace(PHOTOS, data=str(data), seed=seed, photos=replace(PHOTOS.photos, augment=HARMLESS))
     run, parts = trained(config, folder)
-    gan = bundle.load_gan(run.path, "cpu")
+    gan = Bundle.open(run.path).gan("cpu")
     for name, places in OURS.items():
         detector = make_detector("locatorgan", replace(config, places=places), "cpu")
         begin = time.monotonic()

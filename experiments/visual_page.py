@@ -26,6 +26,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures.drawing import heatmap
 from anogan.report import figures
 from anogan.report.page import Captioned, Section, write_tables
+from anogan.runs.bundle import Bundle
 from experiments.benchmark import with_table
 from experiments.visual import DATA, OURS, OUT, RUNS, SIDE, WITHOUT_LOCATOR
 from experiments.visual_development import FILE as DEVELOPMENT
@@ -138,7 +139,7 @@ def dots(part: pd.DataFrame) -> figures.Drawing:
 
 def gallery(run: Path, photos: Sequence[LabelledPhoto]) -> figures.Drawing:
     """Maps of the defective photos evenly spread over their scores, masks above where there are, and good ones'."""
-    model = PhotoModel.load(run, DETECTOR, "cpu")
+    model = PhotoModel.load(Bundle.open(run), DETECTOR, "cpu")
     rng = np.random.default_rng(0)
     picked = {}
     for good in (False, True):

@@ -12,6 +12,7 @@ from conftest import quick, recording, stripes
 import anogan
 from anogan.errors import BundleError
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 SHAPE = (1, 16, 16)
 
@@ -74,6 +75,6 @@ def test_a_kind_does_not_load_the_runs_of_another(digits: Path, pump_run: Path) 
         with pytest.raises(BundleError, match="was trained on stripes, not on"):
             model.load(digits)
     with pytest.raises(BundleError, match="not on a data set of images"):
-        anogan.DigitModel.load(pump_run)
+        anogan.DigitModel.load(Bundle.open(pump_run))
     with pytest.raises(ValueError, match="no detector 'knn'"):
         anogan.load(digits, "knn")

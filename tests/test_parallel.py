@@ -22,7 +22,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from anogan import parallel
 from anogan.errors import ParallelError
 from anogan.gan.training import GANTraining, train
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 TESTS = Path(__file__).parent
 X = torch.from_numpy(stripes(48, (1, 12, 12)))
@@ -67,7 +67,7 @@ def test_a_job_is_resumed_after_a_process_was_killed_and_scores_like_one_process
 
     done = run(*TORCHRUN, *TRAIN, "--resume", *out, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    detector = bundle.load(tmp_path / "killed")
+    detector = Bundle.open(tmp_path / "killed").detector()
     assert np.isfinite(detector.threshold_)
     lines = [json.loads(line) for line in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if line["stage"] == "gan"]

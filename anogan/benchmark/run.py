@@ -36,6 +36,7 @@ from anogan.gan.networks import GAN
 from anogan.gan.stages import Parts, train_stages
 from anogan.gan.training import GANTraining, Training, train
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.training import make_detector
 
 KEY = ["data", "protocol", "class", "detector", "seed"]
@@ -140,7 +141,7 @@ class Networks:
             begin = time.monotonic()
             networks = train(self.x, training)
             bundle.save(path, networks, {}, "digits", about | {"seconds": time.monotonic() - begin})
-        return bundle.load_gan(path, str(self.x.device)), bundle.read_manifest(path)["about"]["seconds"]
+        return Bundle.open(path).gan(str(self.x.device)), Bundle.open(path).about["seconds"]
 
 
 def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, device: str) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from anogan.errors import BundleError, SampleError
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,12 @@ class DigitModel:
     framing: Framing
 
     @classmethod
-    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> DigitModel:
-        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on images."""
-        manifest = bundle.read_manifest(path)
-        if manifest["kind"] != "digits":
-            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a data set of images")
-        fitted = bundle.load(path, detector, device)
+    def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> DigitModel:
+        """Raises `BundleError` where it cannot be trusted or was not trained on images."""
+        fitted = bundle.of("digits", "a data set of images").detector(detector, device)
         shape = fitted.gan_.shape
         if len(shape) != 3 or shape[0] not in (1, 3):
-            raise BundleError(f"{path} scores samples of shape {shape}, which no image has")
+            raise BundleError(f"{bundle.folder} scores samples of shape {shape}, which no image has")
         return cls(fitted, Framing(shape, resize=False))
 
     def score(self, x: ArrayLike) -> pd.DataFrame:

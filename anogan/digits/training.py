@@ -23,6 +23,7 @@ from anogan.evaluation.results import save_gallery, summarise, write_results
 from anogan.files import write_text
 from anogan.pictures.drawing import sheets
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import Stage, row_counter, silent, starts, train_networks
 
@@ -90,7 +91,7 @@ def evaluate_run(
     """
     tables, results = [], {}
     for name in run.config.detectors:
-        detector = bundle.load(run.path, name, device)
+        detector = Bundle.open(run.path).detector(name, device)
         rows = np.arange(len(split.x_test))
         if detector.searches and 0 < subset < len(rows):
             rows = balanced_subset(split.label_test, split.y_test, subset, run.config.seed)

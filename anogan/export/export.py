@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 import anogan
+from anogan.config.detectors import DetectorName
 from anogan.detectors import DETECTORS
 from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Graph, SampleGraph
@@ -26,7 +27,7 @@ from anogan.export.photos import PhotoGraph, usual_size
 from anogan.export.sensors import SensorGraph
 from anogan.files import write_bytes
 from anogan.photos.model import PhotoModel
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 
 __all__ = ["TOLERANCE", "Exported", "Graph", "export", "graph_of", "inputs_of"]
@@ -55,41 +56,39 @@ class Exported(NamedTuple):
         return pd.DataFrame(rows, columns=["figure", "value"])
 
 
-def graph_of(path: Path, detector: str | None = None, photo_size: tuple[int, int] | None = None) -> Graph:
-    """What the model of a run or bundle computes, by its first detector unless another is named. `photo_size` is the
+def graph_of(bundle: Bundle, detector: str | None = None, photo_size: tuple[int, int] | None = None) -> Graph:
+    """What the model of a bundle computes, by its first detector unless another is named. `photo_size` is the
     width and height of the camera's photos, those of training unless given. Raises `ValueError` where no graph can
     hold it."""
-    name = _exportable(path, detector)
-    kind = bundle.kind_of(path)
+    name, kind = _exportable(bundle, detector), bundle.kind
     if photo_size and kind != "photos":
-        raise ValueError(f"--photo-size is for models of photos; {path} is none")
+        raise ValueError(f"--photo-size is for models of photos; {bundle.folder} is none")
     if kind == "sensors":
-        return SensorGraph(SensorModel.load(path, name, "cpu"))
+        return SensorGraph(SensorModel.load(bundle, name, "cpu"))
     if kind == "photos":
-        size = (photo_size[1], photo_size[0]) if photo_size else usual_size(path)
-        return PhotoGraph(PhotoModel.load(path, name, "cpu"), size)
-    return SampleGraph(bundle.load(path, name, "cpu"))
+        size = (photo_size[1], photo_size[0]) if photo_size else usual_size(bundle)
+        return PhotoGraph(PhotoModel.load(bundle, name, "cpu"), size)
+    return SampleGraph(bundle.detector(name, "cpu"))
 
 
-def _exportable(path: Path, detector: str | None) -> str | None:
-    searches = {name: DETECTORS[name].searches for name in bundle.read_manifest(path)["detectors"]}
-    chosen = detector or next(iter(searches), "")
-    if not searches.get(chosen):
-        return detector  # where there is none of this name, loading tells
-    others = [name for name in searches if not searches[name]]
+def _exportable(bundle: Bundle, detector: str | None) -> DetectorName:
+    chosen = bundle.name(detector)
+    if not DETECTORS[chosen].searches:
+        return chosen
+    others = [name for name in bundle.detectors if not DETECTORS[name].searches]
     advice = f"take --detector {' or '.join(others)}" if others else "train with --detectors fanogan"
     raise ValueError(f"{chosen} searches z for every sample, which no graph holds; {advice}")
 
 
-def export(path: Path, graph: Graph, out: Path, seed: int = 0, on_inputs: OnInputs = lambda n: None) -> Exported:
-    """Write the graph of the model in `path` as ONNX into `out`, after both paths have been compared on drawn inputs.
+def export(bundle: Bundle, graph: Graph, out: Path, seed: int = 0, on_inputs: OnInputs = lambda n: None) -> Exported:
+    """Write the graph of the model of a bundle as ONNX into `out`, after both paths have been compared on drawn inputs.
     Raises `ExportError`, and writes nothing, where they differ."""
     model = _traced(graph, seed)
     content = model.SerializeToString()
     session = _session(content)
     parity = compare(graph, session, seed, on_inputs)
     found = Exported(parity, speeds(graph, session, seed))
-    onnx.helper.set_model_props(model, {key: str(value) for key, value in _about(path, graph, parity).items()})
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in _about(bundle, graph, parity).items()})
     write_bytes(out, model.SerializeToString())
     return found
 
@@ -142,9 +141,8 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _about(path: Path, graph: Graph, parity: Parity) -> dict[str, Any]:
+def _about(bundle: Bundle, graph: Graph, parity: Parity) -> dict[str, Any]:
     """The file's metadata: what made it, what it takes, and how close to Python it is."""
-    manifest = bundle.read_manifest(path)
     name = next(key for key, cls in DETECTORS.items() if type(graph.detector) is cls)
     differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}
     return {
@@ -152,8 +150,8 @@ def _about(path: Path, graph: Graph, parity: Parity) -> dict[str, Any]:
         "torch": torch.__version__,
         "onnx": onnx.__version__,
         "onnxruntime": onnxruntime.__version__,
-        "bundle_sha256": bundle.digest(path),
-        "weights_sha256": json.dumps(manifest["files"], sort_keys=True),
+        "bundle_sha256": bundle.digest,
+        "weights_sha256": json.dumps(bundle.manifest["files"], sort_keys=True),
         "kind": graph.kind,
         "detector": name,
         "threshold": graph.threshold,

@@ -20,7 +20,7 @@ from anogan.photos.folders import find_photos
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import header, pixels_of, resized
 from anogan.pictures.framing import fade
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 LUMINANCE = (19595, 38470, 7471)  # of red, green, blue, in parts of 65536: Pillow's; float32 holds the sums exactly
 MOST_PIXELS = 2**25  # of a batch to compare
@@ -130,9 +130,9 @@ def _resizing(length: int, to: int) -> Tensor:
     return torch.from_numpy(resized(np.eye(length, dtype=np.float32)[None], length, to)[0])
 
 
-def usual_size(path: Path) -> tuple[int, int]:
+def usual_size(bundle: Bundle) -> tuple[int, int]:
     """Height and width of most photos that a run was trained on; raises `ValueError` where they are there no longer."""
-    folder = Path(bundle.read_manifest(path)["about"]["data"])
+    folder = Path(bundle.about["data"])
     sizes: Counter[tuple[int, int]] = Counter()
     try:
         for file in find_photos(folder).good:
@@ -141,7 +141,9 @@ def usual_size(path: Path) -> tuple[int, int]:
             except SampleError:
                 continue
     except ValueError as error:
-        raise ValueError(f"the photos that {path} was trained on are not there ({error}): give --photo-size") from None
+        raise ValueError(
+            f"the photos that {bundle.folder} was trained on are not there ({error}): give --photo-size"
+        ) from None
     if not sizes:
         raise ValueError(f"{folder} holds no photo that can be read: give --photo-size")
     return max(sizes, key=lambda size: (sizes[size], size))

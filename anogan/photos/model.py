@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import BundleError, SampleError
 from anogan.pictures.files import Pixels, find_images, how_many_fit, read_photos
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection, Map, Region, record
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 TAIL = np.logspace(0, -6, 121)  # tail probabilities at which the quantiles of held-out good pixels are stored
 BLOCK = 16  # photos in memory at once
@@ -35,15 +36,12 @@ class PhotoModel:
     peaks: Floats  # the highest map value of each held-out good photo (n,)
 
     @classmethod
-    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> PhotoModel:
-        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on photos."""
-        manifest = bundle.read_manifest(path)
-        if manifest["kind"] != "photos":
-            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a folder of photos")
-        name = detector or next(iter(manifest["detectors"]))
-        fitted = bundle.load(path, name, device)
+    def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> PhotoModel:
+        """Raises `BundleError` where it cannot be trusted or was not trained on photos."""
+        name = bundle.of("photos", "a folder of photos").name(detector)
+        fitted = bundle.detector(name, device)
         try:
-            about = manifest["about"]["photos"]
+            about = bundle.about["photos"]
             levels, peaks = (np.array(about["detectors"][name][key], dtype=np.float64) for key in ("levels", "peaks"))
             framing = Framing(fitted.gan_.shape, tuple(about["crop"]), about["overlap"])
             if levels.shape != TAIL.shape:
@@ -52,7 +50,7 @@ class PhotoModel:
                 raise ValueError("no peaks")
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
-                f"{path}: what it says of its photos cannot be used ({error!r}); train it anew"
+                f"{bundle.folder}: what it says of its photos cannot be used ({error!r}); train it anew"
             ) from error
         return cls(fitted, framing, levels, peaks)
 
@@ -157,7 +155,7 @@ def tail_levels(maps: Map) -> Floats:
     return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
 
 
-def about_photos(models: dict[str, PhotoModel]) -> dict[str, Any]:
+def about_photos(models: Mapping[DetectorName, PhotoModel]) -> dict[str, Any]:
     """What the bundle's manifest says of its photos; the inverse of `PhotoModel.load`."""
     first = next(iter(models.values()))
     scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from anogan import parallel
+from anogan.config.detectors import DetectorName
 from anogan.config.runs import PhotoConfig, PhotoRunConfig
 from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST, MAP_QUANTILE
@@ -31,6 +32,7 @@ from anogan.pictures.files import header, read_photo, read_photos, resized
 from anogan.pictures.framing import Framing, common_shape
 from anogan.pictures.verdicts import Inspection
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import Stage, silent, train_networks
 
@@ -126,7 +128,7 @@ def train_photos(
     device: str = "auto",
     checkpoint_seconds: float = 20.0,
     stage: Stage = silent,
-) -> dict[str, PhotoModel]:
+) -> dict[DetectorName, PhotoModel]:
     """Train on photos of good parts from wherever the run stands, calibrate its detectors, write the bundle.
 
     Warnings and errors as in `train_networks`.
@@ -143,10 +145,10 @@ def train_photos(
     )
     if parallel.rank():
         return {}
-    models = {}
+    models: dict[DetectorName, PhotoModel] = {}
     for name, detector in detectors.items():
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", len(parts.held_out)) as update:
-            models[str(name)] = calibrated(detector, gan, parts, lambda n: update(n, ""))
+            models[name] = calibrated(detector, gan, parts, lambda n: update(n, ""))
     bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about | {"photos": about_photos(models)})
     (run.path / SAMPLES).unlink(missing_ok=True)
     return models
@@ -188,7 +190,7 @@ def evaluate_photos(
     and defective ones remain."""
     tables, results = [], {}
     for name in run.config.detectors:
-        model = PhotoModel.load(run.path, name, device)
+        model = PhotoModel.load(Bundle.open(run.path), name, device)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", len(photos)) as update:
             said = list(model.inspect_files([photo.path for photo in photos], lambda n: update(n, "")))

@@ -9,8 +9,9 @@ import os
 import shutil
 import typing
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -33,14 +34,13 @@ FORMAT = 2
 MANIFEST = "bundle.json"
 NETWORKS = ("generator", "discriminator", "encoder", "locator")
 CALIBRATION = "calibration.safetensors"
-KEYS = {"format", "kind", "about", "shape", "gan", "detectors", "files"}
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _seal(manifest: dict[str, Any]) -> str:
+def _seal(manifest: Mapping[str, Any]) -> str:
     return _sha256(json.dumps(manifest, sort_keys=True).encode())
 
 
@@ -62,14 +62,14 @@ def save(
     memories = {name: detector.memory_ for name, detector in detectors.items() if detector.memory_}
     contents |= {_memory_file(name): save_tensors(_cpu(memory)) for name, memory in memories.items()}
     contents[CALIBRATION] = save_arrays({name: d.calibration_scores_ for name, d in detectors.items()})
-    manifest = {
+    manifest: Manifest = {
         "format": FORMAT,
         "kind": kind,
         "about": dict(about),
         "shape": list(gan.shape),
         "gan": to_dict(gan.config),
         "detectors": {
-            name: {"params": _params(d), "threshold": d.threshold_, "map_scale": d.map_scale_}  # threshold: to read
+            name: {"params": _params(d), "threshold": d.threshold_, "map_scale": d.map_scale_}
             for name, d in detectors.items()
         },
         "files": {file: _sha256(content) for file, content in contents.items()},
@@ -136,17 +136,6 @@ def run_name(path: Path) -> str:
     return whole.name
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The checked contents of bundle.json; raises `BundleError`."""
-    file = find(path) / MANIFEST
-    manifest = unsealed(file, FORMAT, f"convert it with: anogan convert {path}")
-    if set(manifest) != KEYS:
-        raise BundleError(f"{file} holds {', '.join(sorted(map(str, manifest)))}; expected {', '.join(sorted(KEYS))}")
-    if manifest["kind"] not in typing.get_args(Kind):
-        raise BundleError(f"{file} is of kind {manifest['kind']!r}; expected {', '.join(typing.get_args(Kind))}")
-    return manifest
-
-
 def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
     """The contents of a manifest of one format, if nobody has changed them; raises `BundleError`. `older` says what to
     do about one of an earlier format."""
@@ -163,47 +152,127 @@ def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
     return typing.cast(dict[str, Any], manifest)
 
 
-def write_manifest(file: Path, manifest: dict[str, Any]) -> None:
+def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
     """Write it with the seal that tells whether anybody has changed it."""
-    write_json(file, manifest | {"sha256": _seal(manifest)})
+    write_json(file, {**manifest, "sha256": _seal(manifest)})
 
 
-def kind_of(path: Path) -> Kind:
-    """What the model of a run or bundle looks at."""
-    kind: Kind = read_manifest(path)["kind"]
-    return kind
+class Entry(TypedDict):
+    """What the manifest says of a detector: its parameters, and the scale of its maps. The threshold is there to be
+    read by people; it follows from the calibration scores."""
+
+    params: dict[str, Any]
+    threshold: float
+    map_scale: float
 
 
-def digest(path: Path) -> str:
-    """What tells this bundle from any other: the hash of its manifest, which holds those of its files."""
-    return _seal(read_manifest(path))
+class Manifest(TypedDict):
+    """The contents of bundle.json, without its seal. `about` says what the model was trained on, and what a model of
+    its kind needs besides the detectors; `files` has the SHA-256 of each file by its name."""
+
+    format: int
+    kind: Kind
+    about: dict[str, Any]
+    shape: list[int]
+    gan: dict[str, Any]
+    detectors: dict[DetectorName, Entry]
+    files: dict[str, str]
 
 
-def _read_file(folder: Path, manifest: dict[str, Any], file: str) -> bytes:
-    try:
-        content = (folder / file).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder / file} cannot be read: {error.strerror}") from error
-    if _sha256(content) != manifest["files"].get(file):
-        raise BundleError(f"{folder / file} has been changed since it was written (SHA-256 differs)")
-    return content
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest has been read and checked, once. Its files are read when they are asked for and must have
+    the hashes in the manifest: a bundle that is replaced meanwhile is refused, never mixed."""
 
+    folder: Path
+    manifest: Manifest
 
-def load_gan(path: Path | str, device: str = "auto") -> GAN:
-    """The frozen networks of a run or bundle; raises `BundleError` if a key, shape, type or hash is wrong."""
-    folder, manifest = find(Path(path)), read_manifest(Path(path))
-    try:
-        config = from_dict(GANConfig, manifest["gan"], "gan")
-        with torch.device("meta"):  # nothing is allocated before the shapes have been compared
-            trained = [f"{name}.safetensors" in manifest["files"] for name in NETWORKS[2:]]
-            gan = GAN(tuple(manifest["shape"]), config, *trained)
-    except (ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{folder / MANIFEST}: {error}") from error
-    for name in NETWORKS:
-        network = getattr(gan, name)
-        if network is not None:
-            _fill(network, folder / f"{name}.safetensors", _read_file(folder, manifest, f"{name}.safetensors"))
-    return gan.arranged().to(resolve_device(device)).frozen()
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """The bundle of a run, or of itself. Raises `BundleError` where there is none, or its manifest is damaged, of
+        another format, or has been changed."""
+        folder = find(Path(path))
+        file = folder / MANIFEST
+        manifest = unsealed(file, FORMAT, f"convert it with: anogan convert {path}")
+        expected = Manifest.__required_keys__
+        if set(manifest) != expected:
+            got = ", ".join(sorted(map(str, manifest)))
+            raise BundleError(f"{file} holds {got}; expected {', '.join(sorted(expected))}")
+        if manifest["kind"] not in typing.get_args(Kind):
+            raise BundleError(f"{file} is of kind {manifest['kind']!r}; expected {', '.join(typing.get_args(Kind))}")
+        return cls(folder, typing.cast(Manifest, manifest))
+
+    @property
+    def kind(self) -> Kind:
+        return self.manifest["kind"]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return self.manifest["about"]
+
+    @property
+    def detectors(self) -> list[DetectorName]:
+        """Their names, in the order they were trained in."""
+        return list(self.manifest["detectors"])
+
+    @property
+    def digest(self) -> str:
+        """What tells it from any other bundle: the hash of its manifest, which holds those of its files."""
+        return _seal(self.manifest)
+
+    def of(self, kind: Kind, data: str) -> Self:
+        """This bundle; raises `BundleError` where it is of another kind, which was not trained on such `data`."""
+        if self.kind != kind:
+            raise BundleError(f"{self.folder} was trained on {self.about.get('data')}, not on {data}")
+        return self
+
+    def name(self, detector: str | None) -> DetectorName:
+        """The name of a detector, the first one unless another is asked for. Raises `ValueError` where there is no such
+        detector, and `BundleError` where there is none at all."""
+        if not self.detectors:
+            raise BundleError(f"{self.folder} was trained without a detector; it can only generate samples")
+        for name in self.detectors:
+            if name == (detector or name):
+                return name
+        raise ValueError(f"no detector {detector!r} in {self.folder}; choose from {', '.join(self.detectors)}")
+
+    def gan(self, device: str = "auto") -> GAN:
+        """The frozen networks; raises `BundleError` if a key, shape, type or hash is wrong."""
+        try:
+            config = from_dict(GANConfig, self.manifest["gan"], "gan")
+            with torch.device("meta"):  # nothing is allocated before the shapes have been compared
+                trained = [f"{name}.safetensors" in self.manifest["files"] for name in NETWORKS[2:]]
+                gan = GAN(tuple(self.manifest["shape"]), config, *trained)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"{self.folder / MANIFEST}: {error}") from error
+        for name in NETWORKS:
+            network = getattr(gan, name)
+            if network is not None:
+                _fill(network, self.folder / f"{name}.safetensors", self._read(f"{name}.safetensors"))
+        return gan.arranged().to(resolve_device(device)).frozen()
+
+    def detector(self, detector: str | None = None, device: str = "auto") -> Detector:
+        """A fitted detector, by name or the first one. Raises `BundleError` if the files cannot be trusted and
+        `ValueError` if there is no such detector."""
+        name = self.name(detector)
+        gan, entry = self.gan(device), self.manifest["detectors"][name]
+        try:
+            fitted = from_dict(DETECTORS[name], entry["params"], name, gan=gan.config, device=device)
+            scores = load_arrays(self._read(CALIBRATION))[name]
+            file = _memory_file(name)
+            memory = load_tensors(self._read(file)) if file in self.manifest["files"] else {}
+            return fitted.load_state(gan, scores, float(entry["map_scale"]), memory)
+        except (SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise BundleError(f"{self.folder / MANIFEST}, detector {name}: {error!r}") from error
+
+    def _read(self, file: str) -> bytes:
+        try:
+            content = (self.folder / file).read_bytes()
+        except OSError as error:
+            raise BundleError(f"{self.folder / file} cannot be read: {error.strerror}") from error
+        if _sha256(content) != self.manifest["files"].get(file):
+            raise BundleError(f"{self.folder / file} has been changed since it was written (SHA-256 differs)")
+        return content
 
 
 def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
@@ -217,25 +286,3 @@ def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise BundleError(f"{file} holds NaN or infinity")
     network.load_state_dict(tensors, assign=True)
-
-
-def load(path: Path | str, detector: str | None = None, device: str = "auto") -> Detector:
-    """A fitted detector of a run or bundle, by name or the first one. Raises `BundleError` if the files cannot be
-    trusted and `ValueError` if the bundle has no such detector."""
-    folder, manifest = find(Path(path)), read_manifest(Path(path))
-    names = list(manifest["detectors"])
-    if not names:
-        raise BundleError(f"{path} was trained without a detector; it can only generate samples")
-    name = detector or names[0]
-    if name not in names:
-        raise ValueError(f"no detector {name!r} in {path}; choose from {', '.join(names)}")
-    gan, entry = load_gan(path, device), manifest["detectors"][name]
-    try:
-        cls = DETECTORS[typing.cast(Any, name)]
-        fitted = from_dict(cls, entry["params"], name, gan=gan.config, device=device)
-        scores = load_arrays(_read_file(folder, manifest, CALIBRATION))[name]
-        file = _memory_file(name)
-        memory = load_tensors(_read_file(folder, manifest, file)) if file in manifest["files"] else {}
-        return fitted.load_state(gan, scores, float(entry["map_scale"]), memory)
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{folder / MANIFEST}, detector {name}: {error!r}") from error

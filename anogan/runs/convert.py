@@ -11,6 +11,7 @@ from anogan.config.serialise import from_dict
 from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 BEFORE = 1  # the format of bundles whose kind was told by a key in `about`
 # What could not be told to format 1, as it was then.
@@ -44,7 +45,7 @@ def convert(path: Path) -> list[Path]:
     if bundle.is_there(path):
         file = bundle.find(path) / bundle.MANIFEST
         if not _is_older(file):
-            bundle.read_manifest(path)  # says what is wrong with it, if anything is
+            Bundle.open(path)  # says what is wrong with it, if anything is
         else:
             manifest = bundle.unsealed(file, BEFORE)
             about = _with_kind(manifest["about"])

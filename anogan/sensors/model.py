@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
 from anogan.detectors.calibration import p_values
 from anogan.errors import BundleError
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker
 from anogan.sensors.follower import Follower
 from anogan.sensors.recordings import Recording, from_table, read_recording
@@ -51,15 +52,12 @@ class SensorModel:
     day_first: bool
 
     @classmethod
-    def load(cls, path: Path, detector: str | None = None, device: str = "auto") -> SensorModel:
-        """From a run or bundle. Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
-        manifest = bundle.read_manifest(path)
-        if manifest["kind"] != "sensors":
-            raise BundleError(f"{path} was trained on {manifest['about'].get('data')}, not on a recording of sensors")
-        name = detector or next(iter(manifest["detectors"]))
-        fitted = bundle.load(path, name, device)
+    def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> SensorModel:
+        """Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
+        name = bundle.of("sensors", "a recording of sensors").name(detector)
+        fitted = bundle.detector(name, device)
         try:
-            about = manifest["about"]["sensors"]
+            about = bundle.about["sensors"]
             own = about["detectors"][name]
             return cls(
                 fitted,
@@ -74,7 +72,7 @@ class SensorModel:
                 about["day_first"],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{path}: what it says of its sensors cannot be used ({error!r})") from error
+            raise BundleError(f"{bundle.folder}: what it says of its sensors cannot be used ({error!r})") from error
 
     def follower(self) -> Follower:
         """What scores rows as they come and follows the alarms, from a fresh state."""
@@ -133,7 +131,7 @@ class SensorModel:
         return found
 
 
-def about_sensors(models: dict[str, SensorModel]) -> dict[str, Any]:
+def about_sensors(models: Mapping[DetectorName, SensorModel]) -> dict[str, Any]:
     """What the bundle's manifest says of its sensors; the inverse of `SensorModel.load`."""
     first = next(iter(models.values()))
     return {

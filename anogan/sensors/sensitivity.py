@@ -16,7 +16,7 @@ from anogan.config.runs import SensorRunConfig
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.evaluation.trials import NOTHING, Cell, OnTrials, config_of, random_stream, separation, still_there
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors import faults
 from anogan.sensors.healthy import Healthy, Rows, prepare, segments
 from anogan.sensors.model import SensorModel
@@ -167,7 +167,7 @@ def healthy_parts(run: Path, model: SensorModel, data: Path | None) -> list[Part
     parts = [(fold, part) for fold, found in enumerate(healthy.folds) for part in found.parts]
     first = [max(part.first(warm_up, healthy.block), window - 1) for _, part in parts]
     scored = sum(max(0, len(part.time) - begin) for (_, part), begin in zip(parts, first, strict=True))
-    recalibrated = "recalibrated" in bundle.read_manifest(run)["about"]
+    recalibrated = "recalibrated" in Bundle.open(run).about
     if scored != len(model.detector.calibration_scores_) and not recalibrated:
         raise SampleError(f"{config.data} is not what it was in training; give healthy rows with --data")
     models = [_without(model, healthy, fold) for fold in range(len(healthy.folds))]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan import parallel
+from anogan.config.detectors import DetectorName
 from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
@@ -33,7 +34,7 @@ def train_recording(
     device: str = "auto",
     checkpoint_seconds: float = 20.0,
     stage: Stage = silent,
-) -> dict[str, SensorModel]:
+) -> dict[DetectorName, SensorModel]:
     """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
 
     Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `train_networks`.
@@ -44,11 +45,11 @@ def train_recording(
     )
     if parallel.rank():
         return {}
-    models = {}
+    models: dict[DetectorName, SensorModel] = {}
     for name, detector in detectors.items():
         total = starts(detector) * len(healthy.x_held_out)
         with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
-            models[str(name)] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
+            models[name] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
     bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about | {"sensors": about_sensors(models)})
     return models
 

@@ -16,11 +16,11 @@ import torch
 import anogan
 from anogan.config.runs import Kind
 from anogan.detectors.calibration import Floats
-from anogan.errors import BundleError, SampleError
+from anogan.errors import SampleError
 from anogan.kinds import MODELS, Model
 from anogan.pictures.files import Pixels, read_photo
 from anogan.pictures.verdicts import Inspection, Inspector
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.serve.limits import Refusal
 from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
@@ -59,13 +59,10 @@ class Loaded:
     @classmethod
     def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
         """From a run or bundle. Raises `BundleError` where it cannot be trusted, or is replaced meanwhile."""
-        sha256, manifest = bundle.digest(path), bundle.read_manifest(path)
-        kind: Kind = manifest["kind"]
-        model = MODELS[kind].load(path, device=device)
-        if bundle.digest(path) != sha256:
-            raise BundleError(f"{path} has been replaced while it was read")
-        trained_on = Path(str(manifest["about"].get("data", ""))).name  # the folder is no client's business
-        return cls(name, kind, sha256, trained_on, datetime.now(UTC), model, next(iter(manifest["detectors"])))
+        bundle = Bundle.open(path)
+        model = MODELS[bundle.kind].load(bundle, device=device)
+        trained_on = Path(str(bundle.about.get("data", ""))).name  # the folder is no client's business
+        return cls(name, bundle.kind, bundle.digest, trained_on, datetime.now(UTC), model, bundle.detectors[0])
 
     @property
     def inspector(self) -> Inspector:

@@ -12,6 +12,7 @@ from typing import Any
 
 from anogan.errors import BundleError
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.serve.batching import Worker
 from anogan.serve.feed import Feed
 from anogan.serve.limits import Limits
@@ -51,7 +52,7 @@ class Served:
         self.stamp = stamp
         before = self.loaded
         try:
-            if bundle.digest(self.path) == before.sha256:
+            if Bundle.open(self.path).digest == before.sha256:
                 return
             newer = Loaded.load(self.name, self.path, self.device)
             if newer.kind != before.kind:

@@ -21,6 +21,7 @@ from anogan.photos.model import PhotoModel
 from anogan.photos.sensitivity import KINDS, Part, PhotoTrials, examples, good_parts, seen
 from anogan.pictures.verdicts import Region
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
@@ -32,7 +33,7 @@ from anogan.simulators.boards import write_folder
 
 @pytest.fixture(scope="module")
 def trials(pump_run: Path) -> SensorTrials:
-    return SensorTrials(healthy_parts(pump_run, SensorModel.load(pump_run, device="cpu"), None), repeats=2)
+    return SensorTrials(healthy_parts(pump_run, SensorModel.load(Bundle.open(pump_run), device="cpu"), None), repeats=2)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(photos: Path) -> PhotoTrials:
-    return PhotoTrials(good_parts(photos, PhotoModel.load(photos, device="cpu"), photos / "good"))
+    return PhotoTrials(good_parts(photos, PhotoModel.load(Bundle.open(photos), device="cpu"), photos / "good"))
 
 
 # Sensors.
@@ -90,7 +91,7 @@ def test_every_channel_takes_its_turn(trials: SensorTrials) -> None:
 
 
 def test_the_detector_has_not_seen_the_rows_it_scores(pump_run: Path) -> None:
-    model = SensorModel.load(pump_run, device="cpu")
+    model = SensorModel.load(Bundle.open(pump_run), device="cpu")
     config = Run(pump_run).config
     assert isinstance(config, SensorRunConfig)
     healthy, score = prepare(config, model.read(Path(config.data))), []
@@ -114,7 +115,7 @@ def test_a_spread_is_the_channels_own_and_a_severity_is_told_in_its_unit(trials:
 
 
 def test_too_few_healthy_rows_or_an_alarm_in_all_of_them_is_one_clear_line(pump_run: Path, tmp_path: Path) -> None:
-    model = SensorModel.load(pump_run, device="cpu")
+    model = SensorModel.load(Bundle.open(pump_run), device="cpu")
     recording(250).to_csv(tmp_path / "few.csv", index=False)
     with pytest.raises(SampleError, match=r"expected 300 healthy rows without a gap.*got 250"):
         SensorTrials(healthy_parts(pump_run, model, tmp_path / "few.csv"))
@@ -125,7 +126,7 @@ def test_too_few_healthy_rows_or_an_alarm_in_all_of_them_is_one_clear_line(pump_
 
 
 def test_a_gap_is_in_no_stretch(pump_run: Path, tmp_path: Path) -> None:
-    model = SensorModel.load(pump_run, device="cpu")
+    model = SensorModel.load(Bundle.open(pump_run), device="cpu")
     table = recording(900, 8).astype({"t": float})
     table.loc[450:, "t"] += 500
     found = SensorTrials(healthy_parts(pump_run, model, _written(table, tmp_path / "gap.csv")), repeats=1)
@@ -222,7 +223,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(pump_run: Path, photos: Path, 
 
 def test_a_recording_that_is_gone_or_has_changed_is_told(pump_run: Path, tmp_path: Path) -> None:
     data = Path(Run(pump_run).config.data)
-    model, before = SensorModel.load(pump_run, device="cpu"), data.read_bytes()
+    model, before = SensorModel.load(Bundle.open(pump_run), device="cpu"), data.read_bytes()
     try:
         recording(3300).to_csv(data, index=False)
         with pytest.raises(SampleError, match="is not what it was in training; give healthy rows with --data"):
@@ -332,7 +333,7 @@ def test_held_out_photos_are_measured_by_the_others_as_when_the_threshold_was_se
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
         assert main.run_command([*words.split(), "--false-alarm-rate", "0.1", "--device", "cpu"]) == 0
-    model = PhotoModel.load(run, device="cpu")
+    model = PhotoModel.load(Bundle.open(run), device="cpu")
     found = PhotoTrials(good_parts(run, model, None))
     assert isinstance(Run(run).config, PhotoRunConfig)
     assert len(found.score) == len(model.detector.calibration_scores_) == 11

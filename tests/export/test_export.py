@@ -25,6 +25,7 @@ from anogan.pictures.files import read_photo, to_unit_range
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import fill
 
@@ -84,7 +85,7 @@ def save_photos(folder: Path, detector: LocatorGAN, framing: Framing, data: str 
 
 
 def exported(run: Path, file: Path, **options: Any) -> Any:
-    export(run, graph_of(run, **options), file)
+    export(Bundle.open(run), graph_of(Bundle.open(run), **options), file)
     return onnxruntime.InferenceSession(file)
 
 
@@ -109,7 +110,7 @@ def test_samples_get_pythons_verdicts_in_batches_of_any_size(name: str, images: 
     else:
         run = save_samples(tmp_path / "run", name, shape)
         session = exported(run, tmp_path / "model.onnx")
-    detector = bundle.load(run, device="cpu")
+    detector = Bundle.open(run).detector(device="cpu")
     for n in (1, 7, 64):
         x = pixels(n, shape, seed=n)
         unit = to_unit_range(x)
@@ -142,7 +143,7 @@ def test_photos_get_pythons_verdicts_maps_and_reconstructions(framing: tuple[Any
     files = [tmp_path / f"{i}.png" for i in range(len(photos))]
     for file, photo in zip(files, photos, strict=True):
         Image.fromarray(photo).save(file)
-    model = PhotoModel.load(run, device="cpu")
+    model = PhotoModel.load(Bundle.open(run), device="cpu")
     expected = model.inspect([read_photo(file, shape[0]) for file in files])
     got = said(session, photo=photos)
     for i, one in enumerate(expected):
@@ -156,7 +157,7 @@ def test_photos_get_pythons_verdicts_maps_and_reconstructions(framing: tuple[Any
 @pytest.mark.slow
 def test_a_live_stream_gets_the_scores_of_the_monitor(pump_run: Path, tmp_path: Path) -> None:
     session = exported(pump_run, tmp_path / "model.onnx")
-    model = SensorModel.load(pump_run, device="cpu")
+    model = SensorModel.load(Bundle.open(pump_run), device="cpu")
     table = recording(300, seed=4)
     table.loc[250:, "pressure"] += 2
     table.loc[160:190, "flow"] = np.nan
@@ -174,7 +175,7 @@ def test_a_live_stream_gets_the_scores_of_the_monitor(pump_run: Path, tmp_path: 
 
 
 def test_missing_rows_are_filled_as_in_python(pump_run: Path) -> None:
-    graph = graph_of(pump_run)
+    graph = graph_of(Bundle.open(pump_run))
     assert isinstance(graph, SensorGraph)
     stream = np.random.default_rng(0)
     rows = stream.standard_normal((5, graph.length, 3))
@@ -215,7 +216,7 @@ def test_a_score_as_high_as_a_held_out_one_counts_it_and_is_no_anomaly_at_the_th
 
 def test_the_file_tells_what_made_it_and_how_close_it_is_but_not_where(images: Path) -> None:
     about = onnxruntime.InferenceSession(images / "model.onnx").get_modelmeta().custom_metadata_map
-    assert about["bundle_sha256"] == bundle.digest(images / "run")
+    assert about["bundle_sha256"] == Bundle.open(images / "run").digest
     assert float(about["max_difference_score"]) <= float(about["tolerance"])
     assert (about["kind"], about["detector"], about["compared"]) == ("digits", "fanogan", "72")
     assert about["input"] == "x: uint8 0-255, (n, 1, 28, 28)"
@@ -260,7 +261,7 @@ def test_a_model_that_differs_is_not_written(
     monkeypatch.setattr("anogan.export.export._traced", lambda *_: onnx.load(images / "model.onnx"))
     monkeypatch.setattr("anogan.export.export._session", lambda _: session)
     with pytest.raises(ExportError, match="nothing was written"):
-        export(images / "run", graph_of(images / "run"), tmp_path / "model.onnx")
+        export(Bundle.open(images / "run"), graph_of(Bundle.open(images / "run")), tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_text() == "an earlier one"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -278,15 +279,15 @@ def test_a_detector_that_searches_is_refused_by_naming_one_that_does_not(tmp_pat
         tmp_path / "bundle", encoding.gan_, {"anogan": searching, "fanogan": encoding}, "digits", {"data": "stripes"}
     )
     with pytest.raises(ValueError, match=r"anogan searches z for every sample, .*; take --detector fanogan"):
-        graph_of(tmp_path)
-    assert graph_of(tmp_path, "fanogan").kind == "digits"
+        graph_of(Bundle.open(tmp_path))
+    assert graph_of(Bundle.open(tmp_path), "fanogan").kind == "digits"
     with pytest.raises(ValueError, match=r"no detector 'hybrid' in .*; choose from anogan, fanogan"):
-        graph_of(tmp_path, "hybrid")
+        graph_of(Bundle.open(tmp_path), "hybrid")
     with pytest.raises(ValueError, match="--photo-size is for models of photos"):
-        graph_of(tmp_path, "fanogan", (64, 64))
+        graph_of(Bundle.open(tmp_path), "fanogan", (64, 64))
     bundle.save(tmp_path / "bundle", searching.gan_, {"anogan": searching}, "digits", {"data": "stripes"})
     with pytest.raises(ValueError, match="train with --detectors fanogan"):
-        graph_of(tmp_path)
+        graph_of(Bundle.open(tmp_path))
 
 
 def test_photos_have_the_size_of_most_training_photos(tmp_path: Path) -> None:
@@ -295,13 +296,13 @@ def test_photos_have_the_size_of_most_training_photos(tmp_path: Path) -> None:
         Image.new("L", size).save(tmp_path / f"{i}.png")
     (tmp_path / "broken.png").write_text("no photo")
     run = save_photos(tmp_path / "run", detector, Framing((1, SIDE, SIDE)), str(tmp_path))
-    assert usual_size(run) == (41, 40)
-    assert graph_of(run).about()["input"] == "photo: uint8 0-255, red green blue, (n, 41, 40, 3)"
+    assert usual_size(Bundle.open(run)) == (41, 40)
+    assert graph_of(Bundle.open(run)).about()["input"] == "photo: uint8 0-255, red green blue, (n, 41, 40, 3)"
     with pytest.raises(SampleError, match="size 90x30 has other proportions than 16x16; crop it"):
-        graph_of(run, photo_size=(90, 30))
+        graph_of(Bundle.open(run), photo_size=(90, 30))
     save_photos(tmp_path / "run", detector, Framing((1, SIDE, SIDE)), str(tmp_path / "gone"))
     with pytest.raises(ValueError, match=r"are not there .*gone is no folder\): give --photo-size"):
-        graph_of(run)
+        graph_of(Bundle.open(run))
 
 
 BLOCKED = """
@@ -335,7 +336,7 @@ def test_the_readmes_example_needs_neither_torch_nor_this_package(images: Path, 
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED + example], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    flagged = np.flatnonzero(bundle.load(run).predict(to_unit_range(x)) == -1)
+    flagged = np.flatnonzero(Bundle.open(run).detector().predict(to_unit_range(x)) == -1)
     assert [int(line.split()[0]) for line in done.stdout.splitlines()] == flagged.tolist() != []
     assert done.stderr == ""
 

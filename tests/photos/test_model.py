@@ -15,6 +15,7 @@ from anogan.errors import BundleError, SampleError
 from anogan.photos.model import TAIL, PhotoModel, about_photos, tail_levels
 from anogan.pictures.framing import Framing
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 SHAPE = (1, 16, 16)
 PEAKS = np.array([0.3, 0.7, 1.2, 0.9])
@@ -149,5 +150,5 @@ def test_a_bundle_that_does_not_tell_the_peaks_of_good_photos_is_refused_in_one_
             {"data": "photos", "photos": about},
         )
         with pytest.raises(BundleError, match="train it anew") as refused:
-            PhotoModel.load(tmp_path, device="cpu")
+            PhotoModel.load(Bundle.open(tmp_path), device="cpu")
         assert "\n" not in str(refused.value)

@@ -29,6 +29,7 @@ from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo
 from anogan.pictures.sources import ImageFiles, PhotoFiles
 from anogan.runs import bundle, scoring
+from anogan.runs.bundle import Bundle
 from anogan.runs.scoring import score_stream
 
 
@@ -63,7 +64,7 @@ def test_tables_of_scores_and_regions_agree(run: Path, tmp_path: Path) -> None:
     regions = pd.read_csv(tmp_path / "s.regions.csv")
     records = {record["file"]: record for record in json.loads((tmp_path / "s.regions.json").read_text())}
     assert list(records) == list(scores.index)
-    model = PhotoModel.load(run)
+    model = PhotoModel.load(Bundle.open(run))
     for file, row in scores.iterrows():
         record = records[file]
         assert record["verdict"] == row["verdict"]
@@ -287,9 +288,9 @@ def test_no_name_of_a_file_is_a_formula_in_a_table(run: Path, tmp_path: Path, mo
         write(Path(name), 200, bad=True)
     paths = [Path(name) for name in FORMULAS]
     source, ignore = PhotoFiles(paths, 1), lambda *told: None
-    rows = verdicts.inspector(PhotoModel.load(run, device="cpu"))
+    rows = verdicts.inspector(PhotoModel.load(Bundle.open(run), device="cpu"))
     score_stream(rows, source, Path("s.csv"), "model", ignore, ignore, finish=verdicts.finish)
-    plain = scorer(bundle.load(run, device="cpu"), "file")
+    plain = scorer(Bundle.open(run).detector(device="cpu"), "file")
     score_stream(plain, ImageFiles(paths, SHAPE, True), Path("plain.csv"), "model", ignore, ignore)
     for table in ("s.csv", "s.regions.csv", "plain.csv"):
         assert set(pd.read_csv(table)["file"]) == {f"'{name}" for name in FORMULAS}
@@ -419,7 +420,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_scored(ru
 
 def test_every_process_draws_its_own_photos(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_rank", 1)
-    model, x = PhotoModel.load(run), read_photo(write(tmp_path / "a.png"), 1)
+    model, x = PhotoModel.load(Bundle.open(run)), read_photo(write(tmp_path / "a.png"), 1)
     (said,) = model.inspect([x])
     verdicts.draw(tmp_path / "maps" / "a.png", model.framing, x, said)
     assert size(tmp_path / "maps" / "a.png") == (32, 32)

@@ -17,6 +17,7 @@ from anogan.evaluation.metrics import aupro, pixel_auroc
 from anogan.photos import training
 from anogan.photos.folders import find_photos, read_mask
 from anogan.photos.model import PhotoModel
+from anogan.runs.bundle import Bundle
 from anogan.simulators.boards import write_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:the generator has collapsed")
@@ -48,7 +49,7 @@ def test_good_photos_train_a_model_and_labelled_ones_evaluate_it(trained: Path, 
     assert results["pixel_auroc"] > 0.6
     table = pd.read_csv(trained / "scores.csv")
     assert (table["verdict"] == "anomaly").equals(table["regions"] > 0)
-    model = PhotoModel.load(trained, device="cpu")
+    model = PhotoModel.load(Bundle.open(trained), device="cpu")
     assert model.framing.shape == (3, 32, 32)
     assert not (trained / training.SAMPLES).exists()
     said = list(model.inspect_files([Path(table["file"][0])]))
@@ -66,7 +67,7 @@ def test_a_report_is_made_of_the_run(trained: Path, tmp_path: Path) -> None:
 def test_tiles_of_large_photos_are_learnt_and_stitched(boards: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main.run_command(f"train --data {boards} {FEW} --tiles --overlap 0.5 --out {run}".split()) == 0
-    model = PhotoModel.load(run, device="cpu")
+    model = PhotoModel.load(Bundle.open(run), device="cpu")
     photo = boards / "test" / "good" / "000.png"
     photo = photo if photo.exists() else next((boards / "test" / "good").iterdir())
     (said,) = model.inspect_files([photo])
@@ -89,7 +90,7 @@ def test_grey_photos_of_several_sizes_and_a_broken_one(tmp_path: Path, capsys: p
     assert main.run_command(words.split()) == 0
     said = capsys.readouterr().err
     assert "broken.png is left out: no image that can be read" in said
-    assert PhotoModel.load(run, device="cpu").framing.shape == (1, 21, 32)
+    assert PhotoModel.load(Bundle.open(run), device="cpu").framing.shape == (1, 21, 32)
     assert not (run / "results.json").exists(), "there is nothing to evaluate"
 
 
@@ -108,7 +109,7 @@ def test_every_photo_cut_short_is_named_whether_held_out_or_not(
     assert main.run_command(f"train --data {folder} {FEW} --out {run}".split()) == 0
     said = capsys.readouterr().err
     assert said.count("is left out: damaged") == 16
-    held_out = len(PhotoModel.load(run, device="cpu").detector.calibration_scores_)
+    held_out = len(PhotoModel.load(Bundle.open(run), device="cpu").detector.calibration_scores_)
     assert 9 <= held_out <= 15
 
 

@@ -25,6 +25,7 @@ from anogan.photos import watch
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import LOG, Rejects
 from anogan.photos.watch import RESULTS, Results, Watcher, photos_in
+from anogan.runs.bundle import Bundle
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(run: Path) -> PhotoModel:
-    return PhotoModel.load(run)
+    return PhotoModel.load(Bundle.open(run))
 
 
 @pytest.fixture(scope="module")

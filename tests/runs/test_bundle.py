@@ -19,6 +19,7 @@ from anogan.config.runs import Kind
 from anogan.errors import BundleError
 from anogan.gan.networks import GAN
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 X = stripes(64, (1, 12, 12))
 NAMES = ("fanogan", "neighbourgan", "anogan", "hybrid")
@@ -44,8 +45,8 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loaded_detector_scores_as_the_one_saved(saved: Path, name: str) -> None:
-    original = quick(name).calibrate(bundle.load_gan(saved), X[20:], X[:20])
-    loaded = bundle.load(saved.parent, name, device="cpu")
+    original = quick(name).calibrate(Bundle.open(saved).gan(), X[20:], X[:20])
+    loaded = Bundle.open(saved.parent).detector(name, device="cpu")
     query = stripes(9, (1, 12, 12), seed=5)
     rounding = 1e-5 * original.calibration_scores_.std()  # sums are taken as the memory lies
     assert np.abs(loaded.anomaly_score(query) - original.anomaly_score(query)).max() <= rounding
@@ -56,9 +57,9 @@ def test_a_loaded_detector_scores_as_the_one_saved(saved: Path, name: str) -> No
 
 
 def test_the_first_detector_is_the_default_and_another_name_is_refused(saved: Path) -> None:
-    assert type(bundle.load(saved)).__name__ == "FAnoGAN"
+    assert type(Bundle.open(saved).detector()).__name__ == "FAnoGAN"
     with pytest.raises(ValueError, match="choose from fanogan, neighbourgan, anogan, hybrid"):
-        bundle.load(saved, "knn")
+        Bundle.open(saved).detector("knn")
 
 
 def test_no_file_of_a_bundle_is_a_pickle(saved: Path) -> None:
@@ -73,9 +74,9 @@ def test_any_flipped_byte_is_noticed(copy: Path) -> None:
             damaged[position] ^= 0x10
             file.write_bytes(damaged)
             with pytest.raises(BundleError, match=str(file.parent)):
-                bundle.load(copy, "neighbourgan")  # the one that reads every file
+                Bundle.open(copy).detector("neighbourgan")  # the one that reads every file
         file.write_bytes(original)
-    bundle.load(copy, "neighbourgan")
+    Bundle.open(copy).detector("neighbourgan")
 
 
 @pytest.mark.parametrize("file", ["bundle.json", "generator.safetensors", "encoder.safetensors"])
@@ -83,10 +84,10 @@ def test_a_missing_or_truncated_file_is_named(copy: Path, file: str) -> None:
     content = (copy / file).read_bytes()
     (copy / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(BundleError, match=file):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
     (copy / file).unlink()
     with pytest.raises(BundleError, match=file):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 def reseal(folder: Path, change) -> None:
@@ -111,13 +112,13 @@ def test_a_manifest_that_was_edited_by_hand_is_refused(copy: Path, what: str) ->
     EDITED[what](manifest)
     (copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="has been changed since it was written"):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 def test_a_manifest_nested_without_end_is_refused(copy: Path) -> None:
     (copy / "bundle.json").write_text("[" * 100_000)
     with pytest.raises(BundleError, match=r"bundle\.json cannot be read"):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 FORGED = {
@@ -143,7 +144,7 @@ def test_a_memory_without_one_of_its_parts_is_refused(copy: Path) -> None:
     save_file(memory, file)
     reseal(copy, lambda manifest: None)
     with pytest.raises(BundleError, match="expected a memory of finite centre, codes"):
-        bundle.load(copy, "neighbourgan")
+        Bundle.open(copy).detector("neighbourgan")
 
 
 def test_a_parameter_of_another_type_is_named(copy: Path) -> None:
@@ -156,7 +157,7 @@ def test_a_parameter_of_another_type_is_named(copy: Path) -> None:
 def test_a_forged_manifest_is_refused(copy: Path, kind: str) -> None:
     reseal(copy, FORGED[kind])
     with pytest.raises(BundleError, match=r"bundle\.json|safetensors"):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 def test_tensors_of_other_types_or_values_are_refused(copy: Path) -> None:
@@ -167,7 +168,7 @@ def test_tensors_of_other_types_or_values_are_refused(copy: Path) -> None:
         save_file(tensors | {name: change(tensors[name])}, file)
         reseal(copy, lambda manifest: None)
         with pytest.raises(BundleError, match=message):
-            bundle.load(copy)
+            Bundle.open(copy).detector()
 
 
 MEMORY = {"neighbourgan.memory.safetensors"}  # of detectors
@@ -193,7 +194,7 @@ def test_wherever_saving_is_stopped_twice_a_whole_model_is_found(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda file: None)  # there are many files
-    gan, steps, found = bundle.load_gan(saved, "cpu"), range(6), []
+    gan, steps, found = Bundle.open(saved).gan("cpu"), range(6), []
     files = {file.name for file in saved.iterdir()} - MEMORY
     for first, second in itertools.product(steps, steps):
         run = tmp_path / f"{first}-{second}"
@@ -201,7 +202,7 @@ def test_wherever_saving_is_stopped_twice_a_whole_model_is_found(
             with pytest.MonkeyPatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
                 stopping_at(patched, step)
                 bundle.save(run / "bundle", gan, {}, "digits", {"number": number})
-            found.append(bundle.read_manifest(run)["about"]["number"])
+            found.append(Bundle.open(run).about["number"])
             assert {file.name for file in bundle.find(run).iterdir()} == files
             assert found[-1] <= number
         assert found[-1] == 3, "a save that is not stopped puts everything in order"
@@ -219,15 +220,15 @@ def test_a_run_whose_save_was_stopped_is_recalibrated_where_its_bundle_belongs(c
 
 def test_a_folder_without_a_model_says_how_to_train_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="train one with: anogan train"):
-        bundle.load(tmp_path)
+        Bundle.open(tmp_path).detector()
 
 
 def test_a_bundle_without_detectors_still_generates(tmp_path: Path) -> None:
     gan = quick("anogan").fit(X).gan_
     bundle.save(tmp_path / "bundle", gan, {}, "digits", {})
-    assert bundle.load_gan(tmp_path).generator(torch.zeros(2, QUICK_GAN.latent_dim)).shape == (2, 1, 12, 12)
+    assert Bundle.open(tmp_path).gan().generator(torch.zeros(2, QUICK_GAN.latent_dim)).shape == (2, 1, 12, 12)
     with pytest.raises(BundleError, match="can only generate"):
-        bundle.load(tmp_path)
+        Bundle.open(tmp_path).detector()
 
 
 def test_a_run_is_called_what_its_folder_is_called(tmp_path: Path) -> None:
@@ -241,22 +242,22 @@ def test_what_a_model_looks_at_is_what_it_was_saved_with(tmp_path: Path) -> None
     gan = GAN((1, 12, 12), QUICK_GAN)
     for kind in get_args(Kind):
         bundle.save(tmp_path / kind, gan, {}, kind, {})
-        assert bundle.kind_of(tmp_path / kind) == kind
+        assert Bundle.open(tmp_path / kind).kind == kind
 
 
 def test_a_digest_tells_bundles_apart_and_stays(saved: Path, tmp_path: Path) -> None:
     gan = GAN((1, 12, 12), QUICK_GAN)
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
         bundle.save(tmp_path / name, gan, {}, "digits", {"seed": seed})
-    one, same, other = (bundle.digest(tmp_path / name) for name in ("one", "same", "other"))
+    one, same, other = (Bundle.open(tmp_path / name).digest for name in ("one", "same", "other"))
     assert one == same != other
-    assert one == bundle.digest(tmp_path / "one")
+    assert one == Bundle.open(tmp_path / "one").digest
     assert len(one) == 64
 
 
 def test_the_manifest_holds_no_device_and_no_network(saved: Path) -> None:
     """A model trained on a graphics card is loaded where there is none."""
-    entries = bundle.read_manifest(saved)["detectors"]
+    entries = Bundle.open(saved).manifest["detectors"]
     for name in NAMES:
         params = set(entries[name]["params"])
         assert params == set(quick(name).get_params(deep=False)) - {"device", "gan"}
@@ -271,7 +272,7 @@ def test_saving_leaves_nothing_beside_the_bundle_and_replaces_what_lay_there(tmp
     for seed in (1, 2):
         bundle.save(tmp_path / "bundle", gan, {}, "digits", {"seed": seed})
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-        assert bundle.read_manifest(tmp_path)["about"] == {"seed": seed}
+        assert Bundle.open(tmp_path).about == {"seed": seed}
         assert not (tmp_path / "bundle/stray.txt").exists()
 
 
@@ -279,13 +280,13 @@ def test_the_seal_does_not_hang_on_the_order_of_keys(copy: Path) -> None:
     manifest = json.loads((copy / "bundle.json").read_text())
     turned = {name: manifest[name] for name in reversed(manifest)}
     (copy / "bundle.json").write_text(json.dumps(turned))
-    assert bundle.load(copy).threshold_
+    assert Bundle.open(copy).detector().threshold_
 
 
 def test_people_can_read_the_threshold(saved: Path) -> None:
-    entries = bundle.read_manifest(saved)["detectors"]
+    entries = Bundle.open(saved).manifest["detectors"]
     assert {name: entries[name]["threshold"] for name in NAMES} == {
-        name: bundle.load(saved, name).threshold_ for name in NAMES
+        name: Bundle.open(saved).detector(name).threshold_ for name in NAMES
     }
 
 
@@ -293,10 +294,10 @@ def test_a_bundle_of_another_format_says_which_one_it_has(copy: Path) -> None:
     manifest = json.loads((copy / "bundle.json").read_text())
     (copy / "bundle.json").write_text(json.dumps(manifest | {"format": 99}))
     with pytest.raises(BundleError, match="has format 99; this version reads format"):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 def test_a_parameter_that_is_a_tuple_comes_back_as_one(tmp_path: Path) -> None:
     detector = quick("locatorgan", augment=("flip",)).fit(stripes(64, (1, 16, 16)))
     bundle.save(tmp_path / "bundle", detector.gan_, {"locatorgan": detector}, "photos", {})
-    assert bundle.load(tmp_path, device="cpu").augment == ("flip",)
+    assert Bundle.open(tmp_path).detector(device="cpu").augment == ("flip",)

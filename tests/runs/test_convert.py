@@ -16,6 +16,7 @@ from anogan.config.presets import STARTS
 from anogan.config.runs import Kind, RunConfig
 from anogan.errors import BundleError, RunError
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.convert import convert
 from anogan.runs.directory import Run
 
@@ -76,18 +77,18 @@ def test_an_old_run_is_refused_and_says_how_to_convert_it(old: Path) -> None:
     with pytest.raises(RunError, match=f"convert it with: anogan convert {old}"):
         Run(old)
     with pytest.raises(BundleError, match=f"has format 1; .* anogan convert {old}"):
-        bundle.load(old)
+        Bundle.open(old).detector()
 
 
 def test_a_converted_run_has_its_kind_its_settings_and_its_scores(old: Path, kind: Kind) -> None:
     assert convert(old) == [old / "config.json", old / "bundle" / "bundle.json"]
     expected: RunConfig = STARTS[kind] if kind != "digits" else Run[Any](old).config
-    assert (Run[Any](old).config, bundle.kind_of(old)) == (expected, kind)
-    about = bundle.read_manifest(old)["about"]
+    assert (Run[Any](old).config, Bundle.open(old).kind) == (expected, kind)
+    about = Bundle.open(old).about
     assert about[kind] == {"step": 1.0} | ({"reach": 6.0} if kind == "sensors" else {})
     assert ("normal" in about) == (kind == "digits")
     scores = quick("fanogan").fit(X).anomaly_score(X[:9])
-    assert np.array_equal(bundle.load(old, device="cpu").anomaly_score(X[:9]), scores)
+    assert np.array_equal(Bundle.open(old).detector(device="cpu").anomaly_score(X[:9]), scores)
     assert convert(old) == [], "nothing is left to convert"
 
 
@@ -128,7 +129,7 @@ def test_a_converted_photo_model_has_todays_parameters(tmp_path: Path) -> None:
     del manifest["kind"], manifest["sha256"]
     rewrite(file, manifest, seal=True)
     assert convert(tmp_path) == [file]
-    assert bundle.load(tmp_path, device="cpu").get_params() == detector.get_params()
+    assert Bundle.open(tmp_path).detector(device="cpu").get_params() == detector.get_params()
 
 
 def test_the_command_names_what_it_has_written(old: Path) -> None:
@@ -146,4 +147,4 @@ def test_a_bundle_of_a_kind_nobody_knows_is_refused(tmp_path: Path) -> None:
     detector = quick("fanogan", gan=QUICK_GAN).fit(X)
     bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, "plates", {})  # type: ignore[arg-type]
     with pytest.raises(BundleError, match="is of kind 'plates'"):
-        bundle.load(tmp_path)
+        Bundle.open(tmp_path).detector()

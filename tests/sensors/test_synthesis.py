@@ -16,6 +16,7 @@ from anogan.cli import main
 from anogan.config.runs import SensorRunConfig
 from anogan.errors import AnoganError, SampleError
 from anogan.gan.sampling import draw
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
@@ -27,7 +28,7 @@ FLOW, PRESSURE, NOISE, STILL = range(4)
 
 @pytest.fixture(scope="module")
 def model(pump_run: Path) -> SensorModel:
-    return SensorModel.load(pump_run)
+    return SensorModel.load(Bundle.open(pump_run))
 
 
 def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
@@ -112,7 +113,7 @@ def test_a_window_that_is_joined_anywhere_would_be_seen(model: SensorModel, monk
 
 
 def coloured(run: Path) -> tuple[SensorModel, Colouring]:
-    model, config = SensorModel.load(run), Run(run).config
+    model, config = SensorModel.load(Bundle.open(run)), Run(run).config
     assert isinstance(config, SensorRunConfig)
     healthy = prepare(config, model.read(Path(config.data)))
     found = Colouring.fit(model.detector.gan_, healthy.x, model.scaling)

@@ -20,6 +20,7 @@ from anogan.config.presets import SENSORS
 from anogan.config.runs import AlarmConfig, SensorConfig, SensorRunConfig
 from anogan.errors import BundleError, CalibrationWarning, SampleError
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import Healthy, Part, block_of, hold_out_stretches, parts_of, prepare
 from anogan.sensors.model import SensorModel
@@ -47,7 +48,7 @@ def trained(pump_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def model(pump_run: Path) -> SensorModel:
-    return SensorModel.load(pump_run)
+    return SensorModel.load(Bundle.open(pump_run))
 
 
 def test_a_run_keeps_its_settings_and_a_model_survives_the_disk(trained: Path, model: SensorModel) -> None:
@@ -317,10 +318,10 @@ def test_score_and_recalibrate_as_commands(trained: Path, tmp_path: Path, capsys
     assert len(scores) == 1000
     assert set(scores["alarm"].unique()) == {0, *alarms["number"]}
     assert "alarms in 1000 rows" in capsys.readouterr().out
-    old = SensorModel.load(trained).rule
+    old = SensorModel.load(Bundle.open(trained)).rule
     with pytest.warns(CalibrationWarning):
         assert main.run_command(["recalibrate", str(trained), str(tmp_path / "day3.csv"), "--budget", "1/day"]) == 0
-    assert SensorModel.load(trained).rule.budget == "1/day" != old.budget
+    assert SensorModel.load(Bundle.open(trained)).rule.budget == "1/day" != old.budget
 
 
 @pytest.mark.parametrize(
@@ -389,4 +390,4 @@ def test_a_model_of_images_is_not_one_of_signals(tmp_path: Path) -> None:
     detector = quick("fanogan").fit(stripes(80, (1, 28, 28)))
     bundle.save(tmp_path / "bundle", detector.gan_, {"fanogan": detector}, "digits", {"data": "stripes"})
     with pytest.raises(BundleError, match="trained on stripes, not on a recording"):
-        SensorModel.load(tmp_path)
+        SensorModel.load(Bundle.open(tmp_path))

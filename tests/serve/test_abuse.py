@@ -13,6 +13,7 @@ from served_models import boards, photo, plates
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo
 from anogan.pictures.verdicts import Inspection
+from anogan.runs.bundle import Bundle
 from experiments.load_attacks import attacks, send_all
 from experiments.load_server import Sent, clients, kept, serving
 
@@ -20,7 +21,7 @@ MEGABYTES = 800  # a picture of 9400 x 9400 pixels that is decoded takes 350
 
 
 def requests(run: Path) -> list[Sent]:
-    model, contents = PhotoModel.load(run, device="cpu"), [photo(seed) for seed in range(20)]
+    model, contents = PhotoModel.load(Bundle.open(run), device="cpu"), [photo(seed) for seed in range(20)]
     said = model.inspect([read_photo(io.BytesIO(content), 1) for content in contents])
     png = {"Content-Type": "image/png"}
     return [Sent(run.name, c, png, [kept(s)]) for c, s in zip(contents, said, strict=True) if isinstance(s, Inspection)]

@@ -25,6 +25,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo, to_unit_range
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 
 JSON = {"Content-Type": "application/json"}
@@ -38,7 +39,7 @@ def client(pump_run: Path) -> Iterator[TestClient]:
 
 def expected(run: Path, content: bytes, name: str = "image") -> dict[str, Any]:
     """What the library says of one photo alone."""
-    (said,) = PhotoModel.load(run).inspect([read_photo(io.BytesIO(content), 1)])
+    (said,) = PhotoModel.load(Bundle.open(run)).inspect([read_photo(io.BytesIO(content), 1)])
     assert not isinstance(said, Exception)
     return verdicts.record(name, said) | {"terms": {term: verdicts.short(value) for term, value in said.terms.items()}}
 
@@ -52,11 +53,13 @@ def picture(url: str) -> Image.Image:
 def test_every_model_is_told_with_its_digest_and_calibration(client: TestClient, pump_run: Path) -> None:
     models = client.get("/models").json()["models"]
     runs = {"photos": boards(), "digits": digits(), "sensors": pump_run}
-    assert {model["kind"]: model["sha256"] for model in models} == {k: bundle.digest(run) for k, run in runs.items()}
+    assert {model["kind"]: model["sha256"] for model in models} == {
+        k: Bundle.open(run).digest for k, run in runs.items()
+    }
     for model in models:
         assert client.get(f"/models/{model['name']}").json() == model
-        detector = bundle.load(runs[model["kind"]])
-        rule = SensorModel.load(pump_run).rule
+        detector = Bundle.open(runs[model["kind"]]).detector()
+        rule = SensorModel.load(Bundle.open(pump_run)).rule
         assert model["threshold"] == (rule.threshold if model["kind"] == "sensors" else detector.threshold_)
         ranks = detector.calibration_scores_
         assert (model["calibration"][0], model["calibration"][-1]) == (ranks[0], ranks[-1])
@@ -77,7 +80,7 @@ def test_a_photo_gets_the_verdict_of_the_library(client: TestClient, bad: bool) 
     answer = client.post("/models/boards/score", content=photo(3, bad), headers=PNG).json()
     assert answer == {
         "model": "boards",
-        "sha256": bundle.digest(boards()),
+        "sha256": Bundle.open(boards()).digest,
         "results": [expected(boards(), photo(3, bad))],
     }
     assert (answer["results"][0]["verdict"] == "anomaly") == bad
@@ -87,7 +90,7 @@ def test_an_image_of_one_size_gets_the_verdict_of_the_library(client: TestClient
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     sent = png(Image.fromarray(pixels))
     (result,) = client.post("/models/digits/score", content=sent, headers=PNG).json()["results"]
-    detector = bundle.load(digits())
+    detector = Bundle.open(digits()).detector()
     score = detector.anomaly_score(to_unit_range(pixels[None, None]))
     assert result["score"] == verdicts.short(float(score[0]))
     assert result["verdict"] == ("anomaly" if score > detector.threshold_ else "normal")
@@ -120,14 +123,14 @@ def test_pictures_show_the_part_its_map_and_what_the_network_makes_of_it(client:
     )
     heat = picture(result["map"])
     assert (heat.mode, heat.size) == ("RGBA", (16, 16))
-    (said,) = PhotoModel.load(boards()).inspect([read_photo(io.BytesIO(photo(3, True)), 1)])
+    (said,) = PhotoModel.load(Bundle.open(boards())).inspect([read_photo(io.BytesIO(photo(3, True)), 1)])
     assert np.array_equal(np.asarray(heat)[..., 3] > 0, said.map > 0.5 + 1 / 340)
     assert picture(result["reconstruction"]).size == (16, 16)
 
 
 def test_a_photo_is_shown_as_far_as_the_model_looks_at_it(tmp_path: Path) -> None:
     shutil.copytree(boards(), tmp_path / "crop")
-    manifest = bundle.read_manifest(boards())
+    manifest = Bundle.open(boards()).manifest
     manifest["about"]["photos"]["crop"] = [5, 3, 26, 24]
     seal = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
     (tmp_path / "crop" / "bundle" / bundle.MANIFEST).write_text(json.dumps(manifest | {"sha256": seal}))
@@ -142,7 +145,7 @@ def test_a_photo_is_shown_as_far_as_the_model_looks_at_it(tmp_path: Path) -> Non
 def test_the_map_is_the_picture_that_the_command_draws(client: TestClient, tmp_path: Path) -> None:
     answer = client.post("/models/boards/map", content=photo(3, True), headers=PNG)
     assert answer.headers["content-type"] == "image/png"
-    model, pixels = PhotoModel.load(boards()), read_photo(io.BytesIO(photo(3, True)), 1)
+    model, pixels = PhotoModel.load(Bundle.open(boards())), read_photo(io.BytesIO(photo(3, True)), 1)
     (said,) = model.inspect([pixels])
     verdicts.draw(tmp_path / "map.png", model.framing, pixels, said)
     assert answer.content == (tmp_path / "map.png").read_bytes()
@@ -172,7 +175,7 @@ def test_a_table_is_scored_as_the_command_does(client: TestClient, pump_run: Pat
     faulty().to_csv(tmp_path / "day.csv", index=False)
     sent = (tmp_path / "day.csv").read_bytes()
     answer = client.post("/models/pump/score", content=sent, headers=CSV).json()
-    model = SensorModel.load(pump_run)
+    model = SensorModel.load(Bundle.open(pump_run))
     watched = model.score(model.read(tmp_path / "day.csv"))
     rows = pd.DataFrame(answer["rows"])
     assert rows["time"].tolist() == list(range(1000))
@@ -267,7 +270,7 @@ def test_the_metrics_tell_requests_verdicts_and_the_model(client: TestClient) ->
     client.post("/models/boards/score", content=photo(3, True), headers=PNG)
     client.post("/models/boards/score", content=b"no", headers=PNG)
     text = client.get("/metrics").text
-    assert f'anogan_model_info{{kind="photos",model="boards",sha256="{bundle.digest(boards())}"}} 1.0' in text
+    assert f'anogan_model_info{{kind="photos",model="boards",sha256="{Bundle.open(boards()).digest}"}} 1.0' in text
     for line in (
         'anogan_requests_total{model="boards",status="200"}',
         'anogan_requests_total{model="boards",status="422"}',

@@ -16,6 +16,7 @@ from conftest import faulty, recording
 from served_models import CSV, server_of
 
 from anogan.pictures.verdicts import short
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import ScoredRecording, SensorModel
 from anogan.sensors.training import recalibrate
 from anogan.serve.feed import BEHIND, HISTORY, Feed
@@ -86,7 +87,7 @@ def test_the_answer_tells_the_alarm_that_goes_on(pump_run: Path) -> None:
             client.post("/models/pump/rows", content=faulty()[rows].to_csv(index=False), headers=CSV).json()
             for rows in (slice(0, 390), slice(390, 550))
         ]
-    model = SensorModel.load(pump_run)
+    model = SensorModel.load(Bundle.open(pump_run))
     (alarm,) = batch(model, faulty()[:550]).alarms[-1:]
     assert answers == [{"rows": 390, "alarm": None}, {"rows": 160, "alarm": alarm.to_dict()}]
 
@@ -138,7 +139,7 @@ def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> No
 
 
 def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump_run: Path) -> None:
-    again = SensorModel.load(pump_run)
+    again = SensorModel.load(Bundle.open(pump_run))
     newer = replace(loaded, model=recalibrate(again, again.read_table(recording(4000, 3), "other")))
     assert newer.sensors.rule.threshold != loaded.sensors.rule.threshold
     feed = Feed(loaded)

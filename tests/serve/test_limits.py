@@ -13,7 +13,7 @@ import pytest
 from PIL import ImageFile
 from served_models import CSV, PNG, TestClient, boards, held, photo, server_of, until
 
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.serve.limits import HEADERS, HELD, Guard, Limits, Refusal, is_loopback, read_token
 from experiments.load_attacks import black
 
@@ -67,7 +67,7 @@ def test_what_tells_nothing_of_the_models_needs_no_token(guarded: TestClient, pa
     answer = guarded.get(path)
     assert answer.status_code == 200
     assert ("javascript" in answer.headers["content-type"]) == path.endswith(".js")
-    assert bundle.digest(boards()) not in answer.text
+    assert Bundle.open(boards()).digest not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/models", "/nothing", "/models/boards/score", "/docs"])

@@ -24,6 +24,7 @@ from anogan.pictures.files import read_photo
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import record
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.serve.loaded import thinned
 
 pytestmark = needs_chromium
@@ -56,7 +57,7 @@ def photos(folder: Path) -> list[Path]:
 
 
 def said(file: Path) -> dict[str, Any]:
-    (found,) = PhotoModel.load(boards()).inspect([read_photo(file, 1)])
+    (found,) = PhotoModel.load(Bundle.open(boards())).inspect([read_photo(file, 1)])
     return record(file.name, found)
 
 
@@ -96,7 +97,7 @@ def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Pa
 @pytest.mark.parametrize("crop", [(), (8, 4, 24, 28)], ids=["whole", "cropped"])
 def test_a_photo_can_be_dropped_and_a_region_lies_where_the_library_says(look, tmp_path: Path, crop) -> None:
     _, bad, _ = photos(tmp_path)
-    model = PhotoModel.load(boards())
+    model = PhotoModel.load(Bundle.open(boards()))
     model = replace(model, framing=Framing(photo_model.SHAPE, crop))
     about = {"data": "photos", "photos": about_photos({"neighbourgan": model})}
     bundle.save(tmp_path / "run" / "bundle", model.detector.gan_, {"neighbourgan": model.detector}, "photos", about)
@@ -137,7 +138,7 @@ def test_the_slider_makes_the_colours_fainter(look, address: str, tmp_path: Path
 
 def test_a_threshold_tells_the_false_alarm_rate_of_the_calibration(look, address: str, tmp_path: Path) -> None:
     good, bad, _ = photos(tmp_path)
-    calibration = np.sort(PhotoModel.load(boards()).detector.calibration_scores_)
+    calibration = np.sort(PhotoModel.load(Bundle.open(boards())).detector.calibration_scores_)
     page = look(address)
     rows = score(page, [good, bad])
     for threshold in (calibration[0] - 1, *calibration[:: len(calibration) // 4], 2 * calibration[-1]):
@@ -264,11 +265,11 @@ def test_a_newer_bundle_is_what_later_photos_are_said_to_be_of(look, tmp_path: P
         (tmp_path / "boards" / "bundle").rename(tmp_path / "old")
         shutil.copytree(plates() / "bundle", tmp_path / "new")
         (tmp_path / "new").rename(tmp_path / "boards" / "bundle")
-        until(lambda: sha256(address) == bundle.digest(plates()))
+        until(lambda: sha256(address) == Bundle.open(plates()).digest)
         score(page, [bad])
         table = exported(page, "#export")
-    assert [row["bundle"] for row in table] == [bundle.digest(boards()), bundle.digest(plates())]
-    thresholds = [PhotoModel.load(run()).detector.threshold_ for run in (boards, plates)]
+    assert [row["bundle"] for row in table] == [Bundle.open(boards()).digest, Bundle.open(plates()).digest]
+    thresholds = [PhotoModel.load(Bundle.open(run())).detector.threshold_ for run in (boards, plates)]
     assert [float(row["threshold"]) for row in table] == thresholds
 
 

@@ -14,6 +14,7 @@ from conftest import faulty
 from page_in_browser import chromium, expect, exported, looking, needs_chromium, serving
 from served_models import CSV, boards
 
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 
 pytestmark = needs_chromium
@@ -40,7 +41,7 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
 def test_a_recording_has_the_alarms_of_the_library_and_its_chart_answers_to_keys(
     look, address: str, pump_run: Path, tmp_path: Path
 ) -> None:
-    model = SensorModel.load(pump_run)
+    model = SensorModel.load(Bundle.open(pump_run))
     faulty().to_csv(tmp_path / "today.csv", index=False)
     watched = model.score(model.read(tmp_path / "today.csv"))
     page = look(address)
@@ -86,7 +87,7 @@ def feed(address: str, run: str, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def test_live_rows_show_an_alarm_while_it_lasts(look, address: str, pump_run: Path) -> None:
-    table, model = faulty(), SensorModel.load(pump_run)
+    table, model = faulty(), SensorModel.load(Bundle.open(pump_run))
     alarms = model.score(model.read_table(table, "today")).alarms
     page = look(address)
     page.select_option("#model", pump_run.name)

@@ -17,6 +17,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.serve import served
 from anogan.serve.served import Served, named
 
@@ -47,7 +48,7 @@ def replace_by(other: Path, run: Path) -> None:
 
 
 def score(run: Path, content: bytes) -> float:
-    (said,) = PhotoModel.load(run).inspect([read_photo(io.BytesIO(content), 1)])
+    (said,) = PhotoModel.load(Bundle.open(run)).inspect([read_photo(io.BytesIO(content), 1)])
     assert not isinstance(said, Exception)
     return verdicts.short(said.score)
 
@@ -57,7 +58,7 @@ def test_requests_during_a_change_are_answered_by_one_model_or_the_other(
 ) -> None:
     client, model = line
     content = photo(3)
-    expected = {bundle.digest(path): score(path, content) for path in (boards(), plates())}
+    expected = {Bundle.open(path).digest: score(path, content) for path in (boards(), plates())}
     answers, stop = [], threading.Event()
 
     def ask() -> None:
@@ -69,7 +70,7 @@ def test_requests_during_a_change_are_answered_by_one_model_or_the_other(
         thread.start()
     for other in (plates(), boards(), plates()):
         replace_by(other, run)
-        until(lambda other=other: model.loaded.sha256 == bundle.digest(other))
+        until(lambda other=other: model.loaded.sha256 == Bundle.open(other).digest)
         count = len(answers)
         until(lambda count=count: len(answers) > count + 8)
     stop.set()
@@ -79,8 +80,8 @@ def test_requests_during_a_change_are_answered_by_one_model_or_the_other(
     found = {(answer.json()["sha256"], answer.json()["results"][0]["score"]) for answer in answers}
     assert found == set(expected.items())
     text = client.get("/metrics").text
-    assert f'sha256="{bundle.digest(plates())}"}} 1.0' in text
-    assert bundle.digest(boards()) not in text
+    assert f'sha256="{Bundle.open(plates()).digest}"}} 1.0' in text
+    assert Bundle.open(boards()).digest not in text
 
 
 def test_a_request_that_waits_is_answered_by_the_model_it_began_with(
@@ -93,11 +94,11 @@ def test_a_request_that_waits_is_answered_by_the_model_it_began_with(
             for waiting, other in enumerate((boards(), plates())):
                 if other != boards():
                     replace_by(other, run)
-                    until(lambda other=other: model.loaded.sha256 == bundle.digest(other))
+                    until(lambda other=other: model.loaded.sha256 == Bundle.open(other).digest)
                 asked.append(pool.submit(client.post, "/models/line/score", content=photo(3), headers=PNG))
                 until(lambda waiting=waiting: len(model.worker) == waiting + 1)
         answers = [each.result().json() for each in asked]
-    assert [answer["sha256"] for answer in answers] == [bundle.digest(boards()), bundle.digest(plates())]
+    assert [answer["sha256"] for answer in answers] == [Bundle.open(boards()).digest, Bundle.open(plates()).digest]
     assert [answer["results"][0]["score"] for answer in answers] == [
         score(boards(), photo(3)),
         score(plates(), photo(3)),
@@ -122,18 +123,18 @@ def test_a_damaged_bundle_is_told_of_once_and_the_old_one_stays(
     answer = client.post("/models/line/score", content=photo(3), headers=PNG).json()
     assert answer["results"][0]["score"] == score(boards(), photo(3))
     replace_by(plates(), run)
-    until(lambda: model.loaded.sha256 == bundle.digest(plates()))
+    until(lambda: model.loaded.sha256 == Bundle.open(plates()).digest)
 
 
 def test_a_bundle_is_taken_when_its_last_file_has_come(line: tuple[TestClient, Served], run: Path) -> None:
     _, model = line
     newer = sorted((plates() / "bundle").iterdir())
     for file in newer:  # the manifest is among the first
-        assert model.loaded.sha256 == bundle.digest(boards())
+        assert model.loaded.sha256 == Bundle.open(boards()).digest
         before = model.stamp
         shutil.copy(file, run / "bundle")
         until(lambda before=before: model.stamp != before)
-    until(lambda: model.loaded.sha256 == bundle.digest(plates()))
+    until(lambda: model.loaded.sha256 == Bundle.open(plates()).digest)
 
 
 def test_a_bundle_that_is_away_for_a_moment_changes_nothing(

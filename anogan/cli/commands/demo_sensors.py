@@ -18,6 +18,7 @@ from anogan.config.runs import SensorRunConfig
 from anogan.errors import RunError
 from anogan.files import write_text
 from anogan.report.known_faults import Truth
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.model import SensorModel
 from anogan.simulators.pump import CHANNELS, DAY, DEMO_FAULTS, Fault, simulate
@@ -40,7 +41,7 @@ def run(options: Demo) -> int:
             _write(watched, WATCHED, 2 * options.seed + 1, DEMO_FAULTS)
             update(WATCHED, "")
     train.run(TrainSensors(**vars_of(started.config), out=started.path, resume=True, device=options.device))
-    model = SensorModel.load(started.path, device=options.device)
+    model = SensorModel.load(Bundle.open(started.path), device=options.device)
     truth = [Truth(fault.name, fault.start, fault.end) for fault in DEMO_FAULTS]
     score.score_recording_file(model, watched, REPORT, TITLE, truth)
     return 0

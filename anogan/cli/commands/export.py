@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anogan.cli.options.others import Export
 from anogan.cli.progress import bar
+from anogan.runs.bundle import Bundle
 
 
 def run(options: Export) -> int:
@@ -12,9 +13,10 @@ def run(options: Export) -> int:
         from anogan.export.parity import inputs_of
     except ImportError:
         raise ValueError("anogan export needs the extra 'onnx': pip install 'anogan[onnx]'") from None
-    graph = graph_of(options.run, options.detector, options.photo_size)
+    bundle = Bundle.open(options.run)
+    graph = graph_of(bundle, options.detector, options.photo_size)
     with bar("compare", inputs_of(graph)) as update:
-        found = export(options.run, graph, options.onnx, options.seed, lambda n: update(n, ""))
+        found = export(bundle, graph, options.onnx, options.seed, lambda n: update(n, ""))
     print(found.table().to_string(index=False, header=False))
     print(options.onnx)
     return 0

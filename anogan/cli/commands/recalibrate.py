@@ -7,15 +7,16 @@ import sys
 from anogan.budgets import in_words
 from anogan.cli.options.scoring import Recalibrate
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel, about_sensors
 from anogan.sensors.training import recalibrate
 
 
 def run(options: Recalibrate) -> int:
-    manifest = bundle.read_manifest(options.run)
+    opened = Bundle.open(options.run)
     models = {}
-    for i, name in enumerate(manifest["detectors"]):
-        model = SensorModel.load(options.run, name, options.device)
+    for i, name in enumerate(opened.detectors):
+        model = SensorModel.load(opened, name, options.device)
         recording = model.read(options.recording)
         for note in () if i else recording.notes:
             print(f"anogan: {options.recording}: {note}", file=sys.stderr)
@@ -26,6 +27,6 @@ def run(options: Recalibrate) -> int:
             f"from {len(new.peaks)} blocks of {in_words(new.block * new.step)}"
         )
     detectors = {name: model.detector for name, model in models.items()}
-    about = manifest["about"] | {"sensors": about_sensors(models), "recalibrated": str(options.recording)}
+    about = opened.about | {"sensors": about_sensors(models), "recalibrated": str(options.recording)}
     bundle.save(bundle.home(options.run), next(iter(detectors.values())).gan_, detectors, "sensors", about)
     return 0

@@ -10,15 +10,15 @@ from anogan.files import write_bytes
 from anogan.gan.sampling import slerp
 from anogan.gan.training import latents, random_stream
 from anogan.pictures.drawing import picture, png, tile
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 BLOCK = 1024  # images in memory at once
 WALK = 10  # pictures between two latents
 
 
 def run(options: Sample) -> int:
-    manifest = bundle.read_manifest(options.run)
-    gan = bundle.load_gan(options.run, options.device)
+    opened = Bundle.open(options.run)
+    gan = opened.gan(options.device)
     if len(gan.shape) != 3:
         raise ValueError(f"expected a model of images, got samples of shape {gan.shape}")
     out = options.out or options.run / "generated"
@@ -33,7 +33,7 @@ def run(options: Sample) -> int:
         return latents(n, gan.config.latent_dim, stream)
 
     if options.grid:
-        target = out / f"generated_{manifest['about']['data']}_grid.png"
+        target = out / f"generated_{opened.about['data']}_grid.png"
         write_bytes(target, png(tile(generate(draw(options.grid**2))), zoom=4))
         print(target)
     if options.interpolations:

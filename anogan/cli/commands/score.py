@@ -18,7 +18,7 @@ from anogan.digits.datasets import DATASETS
 from anogan.digits.splits import one_vs_rest
 from anogan.errors import SampleError
 from anogan.files import without_formulas, write_text
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 
 if TYPE_CHECKING:
     from anogan.report.known_faults import Truth
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def run(options: Score) -> int:
     if not options.inputs:
         raise ValueError("nothing to score: give files, a folder, a recording or the name of a data set")
-    if bundle.kind_of(options.run) == "sensors":
+    if Bundle.open(options.run).kind == "sensors":
         _check_nothing_moves(options)
         return _score_recordings(options)
     if len(options.inputs) == 1 and options.inputs[0] in DATASETS and not Path(options.inputs[0]).exists():
@@ -65,7 +65,7 @@ def _score_recordings(options: Score) -> int:
             f"{options.run} was trained on a recording of sensors and scores recordings ({', '.join(RECORDINGS)}), "
             f"not {' '.join(options.inputs)}"
         )
-    model = SensorModel.load(options.run, options.detector, options.device)
+    model = SensorModel.load(Bundle.open(options.run), options.detector, options.device)
     if options.out and len(options.inputs) > 1:
         raise ValueError("--out is the folder of one recording; leave it out to score several")
     alarms = errors = 0

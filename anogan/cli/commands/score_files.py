@@ -26,7 +26,7 @@ from anogan.pictures.drawing import heatmap, png
 from anogan.pictures.files import Pixels, find_images
 from anogan.pictures.sources import ImageFiles, PhotoFiles
 from anogan.pictures.verdicts import Inspection
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.scoring import Finish, Rows, Source, partials_of, score_stream
 
 Files = Sequence[tuple[Path, Path]]  # each with its name inside the folder it was given by
@@ -48,11 +48,11 @@ def score_files(options: Score) -> int:
 
 
 def _score_array(options: Score, array: Path) -> int:
-    if bundle.kind_of(options.run) == "photos":
+    if Bundle.open(options.run).kind == "photos":
         raise ValueError(f"{options.run} is a model of photos; it scores image files and folders, not {array}")
     if options.move_rejects:
         raise ValueError(f"--move-rejects is for image files, got {array}")
-    detector = bundle.load(options.run, options.detector, options.device)
+    detector = Bundle.open(options.run).detector(options.detector, options.device)
     source = ArrayFile(array, detector.gan_.shape)
 
     def draw(row: int, anomaly_map: NDArray[np.float32]) -> None:
@@ -81,8 +81,8 @@ def _score_and_move(options: Score, inputs: list[Path], folder: Path) -> int:
 def _images(options: Score, files: Files, inputs: list[Path]) -> tuple[PhotoFiles, Rows, Finish | None]:
     """Where the samples come from, what makes rows of them, and what makes the tables of the rows."""
     paths, names = [path for path, _ in files], [name for _, name in files]
-    if bundle.kind_of(options.run) != "photos":
-        detector = bundle.load(options.run, options.detector, options.device)
+    if Bundle.open(options.run).kind != "photos":
+        detector = Bundle.open(options.run).detector(options.detector, options.device)
 
         def draw(row: int, anomaly_map: NDArray[np.float32]) -> None:
             _heatmap(options, str(names[row]), anomaly_map)
@@ -93,7 +93,7 @@ def _images(options: Score, files: Files, inputs: list[Path]) -> tuple[PhotoFile
         raise ValueError(f"{options.run} is a model of photos, which frames them itself; leave out --resize")
     if options.maps:
         check_apart("--maps", options.maps, inputs)
-    model = PhotoModel.load(options.run, options.detector, options.device)
+    model = PhotoModel.load(Bundle.open(options.run), options.detector, options.device)
 
     def overlay(row: int, photo: Pixels, said: Inspection) -> None:
         assert options.maps is not None
@@ -115,7 +115,7 @@ def _out(options: Score) -> Path:
 
 def _model(options: Score) -> Any:
     """What tells the model from another one that scores the same files."""
-    return bundle.read_manifest(options.run)["files"] | {"detector": options.detector}
+    return Bundle.open(options.run).manifest["files"] | {"detector": options.detector}
 
 
 class _Scoring:

@@ -16,7 +16,7 @@ from anogan.files import write_text
 from anogan.photos import sensitivity as photos
 from anogan.photos.model import PhotoModel
 from anogan.report import sensitivity as reporting
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors import sensitivity as sensors
 from anogan.sensors.model import SensorModel
 
@@ -26,18 +26,18 @@ def run(options: Sensitivity) -> int:
     for name, value in (("--repeats", options.repeats), ("--duration", options.duration), ("--seed", options.seed)):
         if value < 0:
             raise ValueError(f"expected {name} of at least 0, got {value}")
-    kind = bundle.kind_of(options.run)
-    if kind == "sensors":
+    opened = Bundle.open(options.run)
+    if opened.kind == "sensors":
         return _sensors(options, severities)
-    if kind == "photos":
+    if opened.kind == "photos":
         return _photos(options, severities)
-    data = bundle.read_manifest(options.run)["about"].get("data")
+    data = opened.about.get("data")
     raise ValueError(f"{options.run} was trained on {data}; there are faults for recordings and photos of parts alone")
 
 
 def _sensors(options: Sensitivity, severities: Sequence[float]) -> int:
     kinds = parse_kinds(options.kinds, list(sensors.KINDS))
-    model = SensorModel.load(options.run, options.detector, options.device)
+    model = SensorModel.load(Bundle.open(options.run), options.detector, options.device)
     parts = sensors.healthy_parts(options.run, model, options.data)
     trials = sensors.SensorTrials(parts, options.repeats or sensors.REPEATS, options.seed, options.duration)
     if trials.left_out:
@@ -50,7 +50,7 @@ def _photos(options: Sensitivity, severities: Sequence[float]) -> int:
     kinds = parse_kinds(options.kinds, list(photos.KINDS))
     if options.duration:
         raise ValueError("--duration is for faults of sensors")
-    model = PhotoModel.load(options.run, options.detector, options.device)
+    model = PhotoModel.load(Bundle.open(options.run), options.detector, options.device)
     parts = photos.good_parts(options.run, model, options.data)
     trials = photos.PhotoTrials(parts, options.repeats or photos.REPEATS, options.seed)
     cells, summary = _cells(options, trials, kinds, severities, {"photos": len(trials.photos)})
@@ -62,7 +62,7 @@ def _cells(
 ) -> tuple[list[Cell], pd.DataFrame]:
     out, wanted = _out(options), cells_of(kinds, severities)
     settings: dict[str, Any] = {
-        "model": bundle.digest(options.run),
+        "model": Bundle.open(options.run).digest,
         "detector": options.detector,
         "data": str(options.data.resolve()) if options.data else None,
         "repeats": options.repeats,

@@ -16,7 +16,7 @@ from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.pictures.files import images_in
 from anogan.report.realism import write_realism
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import environment
 
 FORMATS: dict[Kind, tuple[str, ...]] = {
@@ -31,8 +31,8 @@ def run(options: Simulate) -> int:
         raise ValueError(f"expected -n and --rows of at least 0, got {options.n} and {options.rows}")
     if not options.n and not options.rows:
         raise ValueError("nothing to write: give -n or --rows")
-    about = bundle.read_manifest(options.run)["about"]
-    kind = bundle.kind_of(options.run)
+    opened = Bundle.open(options.run)
+    about, kind = opened.about, opened.kind
     format = FORMATS[kind][0] if options.format == "auto" else options.format
     if format not in FORMATS[kind]:
         raise ValueError(f"a model of {kind} writes {' or '.join(FORMATS[kind])}, not {format}")
@@ -55,7 +55,7 @@ def run(options: Simulate) -> int:
 
 def _wanted(options: Simulate, format: str) -> dict[str, Any]:
     return {
-        "model": bundle.digest(options.run),
+        "model": Bundle.open(options.run).digest,
         "n": options.n,
         "rows": options.rows,
         "faults": {str(path): _digest(path) for path in options.faults if path.exists()},

@@ -27,7 +27,7 @@ from anogan.photos.model import PhotoModel
 from anogan.pictures.drawing import picture, png
 from anogan.pictures.files import images_in
 from anogan.pictures.framing import Framing
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 
 FEWEST_PHOTOS = 20
@@ -38,11 +38,11 @@ MASKS = "ground_truth"
 def make(options: Simulate, out: Path, format: str) -> Made:
     if options.rows:
         raise ValueError("--rows is for models of sensors")
-    if options.faults and bundle.kind_of(options.run) != "photos":
+    if options.faults and Bundle.open(options.run).kind != "photos":
         raise ValueError("--faults is for models of sensors and of photos")
-    model = PhotoModel.load(options.run, device=options.device) if options.faults else None
+    model = PhotoModel.load(Bundle.open(options.run), device=options.device) if options.faults else None
     recorded = {} if model is None else _recorded(model, options.faults)
-    made = {NORMAL: _normal(model.detector.gan_ if model else bundle.load_gan(options.run, options.device), options)}
+    made = {NORMAL: _normal(model.detector.gan_ if model else Bundle.open(options.run).gan(options.device), options)}
     if model:
         good = next(_good(options, model.framing))
         with bar("put defects onto good photos", len(recorded)) as update:
@@ -108,9 +108,9 @@ def _as_files(out: Path, made: dict[str, Imitated]) -> list[Path]:
 
 
 def _compared(options: Simulate, recorded: dict[str, Values], made: dict[str, Imitated]) -> Compared:
-    x = draw(bundle.load_gan(options.run, options.device), max(options.n, MEASURED), options.seed).numpy()
-    if bundle.kind_of(options.run) == "photos":
-        train, held_out = _good(options, PhotoModel.load(options.run, device=options.device).framing)
+    x = draw(Bundle.open(options.run).gan(options.device), max(options.n, MEASURED), options.seed).numpy()
+    if Bundle.open(options.run).kind == "photos":
+        train, held_out = _good(options, PhotoModel.load(Bundle.open(options.run), device=options.device).framing)
     else:
         config = Run.of(options.run, DigitRunConfig).config
         split = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))

@@ -19,6 +19,7 @@ from anogan.config.runs import SensorRunConfig, recording_name
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.evaluation.realism import gaussian, jittered, tstr
 from anogan.files import write_bytes, write_text
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
@@ -50,7 +51,7 @@ def make(options: Simulate, out: Path, format: str) -> Made:
 
 def _known(options: Simulate) -> Known:
     """Says what cannot be used before anything is written."""
-    model = SensorModel.load(options.run, device=options.device)
+    model = SensorModel.load(Bundle.open(options.run), device=options.device)
     faults = {recording_name(str(file)): _fault_rows(model, file) for file in options.faults}
     if len(faults) < len(options.faults) or NORMAL in faults:
         raise ValueError("the files of --faults must have names of their own, and none may be 'normal'")

@@ -26,7 +26,7 @@ from anogan.digits.training import normal_rows, train_run
 from anogan.errors import RunError, SampleError
 from anogan.photos import training as photo_training
 from anogan.photos.folders import find_photos
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detector
 from anogan.sensors.healthy import prepare
@@ -91,7 +91,7 @@ def _train_images(options: Train, path: Path) -> int:
     if parallel.rank():
         return 0
     for name in config.detectors:
-        detector = bundle.load(path, name, options.device)
+        detector = Bundle.open(path).detector(name, options.device)
         print(
             f"{name}: threshold {detector.threshold_:.4g} at a false-alarm rate of {config.false_alarm_rate:g}, "
             f"from {len(detector.calibration_scores_)} held-out images"

@@ -18,11 +18,12 @@ from anogan.photos.watch import OnMap, Results, Watcher
 from anogan.pictures import verdicts
 from anogan.pictures.files import Pixels
 from anogan.pictures.verdicts import Inspection
+from anogan.runs.bundle import Bundle
 
 
 def run(options: Watch) -> int:
     _check(options)
-    model = PhotoModel.load(options.run, options.detector, options.device)
+    model = PhotoModel.load(Bundle.open(options.run), options.detector, options.device)
     with closing(Results(options.state or options.run / "watch")) as results:
         watcher = Watcher(
             model,

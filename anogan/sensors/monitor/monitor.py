@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from anogan.errors import SampleError
 from anogan.files import write_text
 from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.rows import Row, RowReader
 
@@ -66,9 +67,9 @@ class LiveMonitor:
     def __init__(
         self, path: Path, folder: Path, source: str, detector: str | None = None, device: str = "auto"
     ) -> None:
-        self.model = SensorModel.load(path, detector, device)
+        opened = Bundle.open(path)
+        self.model, self.digest = SensorModel.load(opened, detector, device), opened.digest
         self.name, self.folder, self.source = bundle.run_name(path), folder, source
-        self.digest = bundle.digest(path)
         self.follower, self.reader = self.model.follower(), RowReader(self.model)
         self.malformed, self.repeated, self.written = 0, 0, 0
         self.position: Any = None

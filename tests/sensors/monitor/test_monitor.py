@@ -19,6 +19,7 @@ from conftest import faulty, recording
 
 from anogan.cli import main
 from anogan.errors import SampleError
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import ALARMS, STATE, Latencies, LiveMonitor, Message
 from anogan.sensors.monitor.rows import LONGEST, RowReader
@@ -27,7 +28,7 @@ from anogan.sensors.monitor.sources import KEPT, GrowingFile, Stdin, Waiting, dr
 
 @pytest.fixture(scope="module")
 def model(pump_run: Path) -> SensorModel:
-    return SensorModel.load(pump_run)
+    return SensorModel.load(Bundle.open(pump_run))
 
 
 def days() -> pd.DataFrame:

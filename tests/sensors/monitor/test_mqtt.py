@@ -18,6 +18,7 @@ import pytest
 from conftest import faulty
 from paho.mqtt.enums import CallbackAPIVersion
 
+from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import ALARMS
 from anogan.sensors.monitor.mqtt import PASSWORD, Address, Topic
@@ -108,7 +109,7 @@ def test_nothing_is_lost_or_doubled_when_broker_and_monitor_are_stopped(
     table = pd.concat(parts, ignore_index=True)
     table["t"] = range(len(table))
     table.to_csv(tmp_path / "batch.csv", index=False)
-    model = SensorModel.load(pump_run)
+    model = SensorModel.load(Bundle.open(pump_run))
     batch = model.score(model.read(tmp_path / "batch.csv")).alarms
     rows = [json.dumps(row) for row in table.to_dict(orient="records")]
     state, published = tmp_path / "state", list[str]()
