@@ -1,17 +1,22 @@
-"""The models of every kind, and a trained one from its run."""
+"""The three kinds by name, and a trained model of any of them from its run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from anogan.config.runs import Kind
+from anogan.config.runs import KindName
 from anogan.digits.model import DigitModel
+from anogan.digits.training import Digits
 from anogan.photos.model import PhotoModel
+from anogan.photos.training import Photos
 from anogan.runs.bundle import Bundle
+from anogan.runs.kind import Kind
 from anogan.sensors.model import SensorModel
+from anogan.sensors.training import Sensors
 
 Model = DigitModel | SensorModel | PhotoModel
-MODELS: dict[Kind, type[Model]] = {"digits": DigitModel, "sensors": SensorModel, "photos": PhotoModel}
+KINDS: dict[KindName, Kind[Any, Any, Any]] = {"digits": Digits(), "sensors": Sensors(), "photos": Photos()}
 
 
 def load(path: Path | str, detector: str | None = None, device: str = "auto") -> Model:
@@ -22,4 +27,5 @@ def load(path: Path | str, detector: str | None = None, device: str = "auto") ->
     `BundleError` if they cannot be trusted and `ValueError` if there is no such detector.
     """
     bundle = Bundle.open(path)
-    return MODELS[bundle.kind].load(bundle, detector, device)
+    model: Model = KINDS[bundle.kind].load(bundle, detector, device)
+    return model

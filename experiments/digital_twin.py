@@ -30,11 +30,10 @@ from anogan.files import write_text
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.alarms import AlarmRule, AlarmTracker, persistent
-from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import LiveMonitor, Message
-from anogan.sensors.recordings import Recording, from_table, read_recording
-from anogan.sensors.training import train_recording
+from anogan.sensors.recordings import Recording, from_table
+from anogan.sensors.training import Sensors
 from anogan.simulators import pump
 from anogan.simulators.pump import CHANNELS, HOUR, LEAK, RESERVE, Fault, FaultName, simulate
 from experiments.twin_page import write_twin_page
@@ -76,8 +75,7 @@ def trained(seed: int) -> Path:
     started = Run.create(run, config)
     if not started.finished:
         write_text(data, simulate(HEALTHY, 2 * seed, every=EVERY).to_csv(index=False))
-        recording = read_recording(data, "time", CHANNELS)
-        train_recording(started, recording, prepare(config, recording), device="cpu")
+        Sensors().train(started, Sensors().prepare(config), device="cpu")
     return run
 
 

@@ -22,19 +22,12 @@ import torch
 
 from anogan.config.presets import PHOTOS, PRESETS, SENSORS
 from anogan.config.runs import RunConfig
-from anogan.digits.datasets import load_dataset
-from anogan.digits.splits import one_vs_rest
-from anogan.digits.training import train_run
 from anogan.export.export import export, graph_of
 from anogan.files import write_json, write_text
-from anogan.photos import training as photo_training
-from anogan.photos.folders import find_photos
+from anogan.kinds import KINDS
 from anogan.report.page import Section, write_tables
 from anogan.runs.bundle import Bundle
-from anogan.runs.directory import Run
-from anogan.sensors.healthy import prepare
-from anogan.sensors.recordings import read_recording
-from anogan.sensors.training import train_recording
+from anogan.runs.directory import C, Run
 from anogan.simulators.boards import write_folder
 from anogan.simulators.pump import CHANNELS, simulate
 from experiments.visual import refuse
@@ -45,36 +38,31 @@ DAYS = 2 * 86_400
 PHOTO = 256  # pixels
 
 
-def short(config: RunConfig) -> RunConfig:
+def short(config: C) -> C:
     return replace(config, gan=replace(config.gan, steps=STEPS), encoder=replace(config.encoder, steps=STEPS))
+
+
+def train(config: RunConfig, path: Path) -> None:
+    kind = KINDS[config.kind]
+    kind.train(Run.create(path, config), kind.prepare(config, refuse), device="cpu")
 
 
 def trained(folder: Path) -> Iterator[tuple[str, Path, str]]:
     """What it is, its run and its detector."""
     digits = replace(short(PRESETS["digits"]), detectors=("neighbourgan", "fanogan"))
-    train_run(
-        Run.create(folder / "digits", digits), one_vs_rest(load_dataset(digits.data), digits.normal), device="cpu"
-    )
+    train(digits, folder / "digits")
     for detector in digits.detectors:
         yield "digits, 28x28", folder / "digits", detector
     photos = short(replace(PHOTOS, photos=replace(PHOTOS.photos, size=64)))
     write_folder(folder / "boards", 120, 0, 0, PHOTO, 0)
     for name in ("whole", "tiles"):
-        framing = replace(photos.photo, tiles=name == "tiles")
-        config = replace(
-            photos, data=str(folder / "boards"), photo=framing, locator=replace(photos.locator, steps=STEPS)
-        )
-        run = Run.create(folder / name, config)
-        framed, good = photo_training.frame(framing, find_photos(folder / "boards").good, refuse)
-        photo_training.train_photos(run, photo_training.prepare(run, framed, good, on_error=refuse), device="cpu")
+        framing, locator = replace(photos.photos, tiles=name == "tiles"), replace(photos.locator, steps=STEPS)
+        train(replace(photos, data=str(folder / "boards"), photos=framing, locator=locator), folder / name)
         kind = "as 25 tiles of 64x64" if name == "tiles" else "shrunk to 64x64"
         yield f"photos, {PHOTO}x{PHOTO} in colour, {kind}", folder / name, "locatorgan"
     simulate(DAYS, 0, (), 10).to_csv(folder / "pump.csv", index=False)
-    signal = replace(SENSORS.sensors, time_column="time", channels=tuple(CHANNELS))
-    sensors = replace(short(SENSORS), data=str(folder / "pump.csv"), signal=signal)
-    recording = read_recording(folder / "pump.csv", "time", CHANNELS)
-    run = Run.create(folder / "pump", sensors)
-    train_recording(run, recording, prepare(sensors, recording), device="cpu")
+    rows = replace(SENSORS.sensors, time_column="time", channels=tuple(CHANNELS))
+    train(replace(short(SENSORS), data=str(folder / "pump.csv"), sensors=rows), folder / "pump")
     yield f"sensors, {len(CHANNELS)} channels", folder / "pump", "subspacegan"
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from anogan.budgets import per_second
+from anogan.config.detectors import SubspaceConfig
 from anogan.config.presets import SENSORS
 from anogan.config.runs import SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
@@ -90,10 +91,10 @@ def networks(config: SensorRunConfig, healthy: Healthy, seed: int) -> GAN:
     return train(healthy.x, EncoderTraining(gan, config.encoder, seed))
 
 
-def fit(name: str, config: SensorRunConfig, gan: GAN, healthy: Healthy, recording: Recording) -> SensorModel:
+def fit(name: str, config: SensorRunConfig, gan: GAN, healthy: Healthy) -> SensorModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)  # the promise is in the table
-        return calibrated(make(name, config), gan, healthy, recording, config)
+        return calibrated(make(name, config), gan, healthy, config)
 
 
 def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDArray[np.bool_], float]]:
@@ -106,7 +107,7 @@ def ours(case: LabelledRecording, seed: int) -> Iterator[tuple[str, Floats, NDAr
     trained = time.monotonic() - begin
     for name, config in OURS.items():
         begin = time.monotonic()
-        model = fit(name, replace(config, seed=seed), gan, healthy, case.healthy)
+        model = fit(name, replace(config, seed=seed), gan, healthy)
         seconds = (prepared if name in NO_NETWORK else trained) + time.monotonic() - begin
         table = model.score(case.recording).table
         yield name, table["score"].fillna(model.usual.score).to_numpy(), table["alarm"].to_numpy() > 0, seconds
@@ -129,7 +130,7 @@ def windows(case: LabelledRecording, window: int) -> Windows:
 
 
 def pca(x: Windows, seed: int) -> Floats:
-    subspace = Subspace.fit(torch.from_numpy(x.train.copy()), 0.9)
+    subspace = Subspace.fit(torch.from_numpy(x.train.copy()), SubspaceConfig(variance=0.9))
     limits = subspace.limits.double()[:, None]
     scores: Floats = (torch.stack(subspace.distances(torch.from_numpy(x.every.copy()))) / limits).sum(0).numpy()
     return scores
@@ -195,7 +196,7 @@ def false_alarms(
     """Alarms that begin in the `counted` rows of `watched` beside what was promised for as many."""
     config = replace(config, seed=seed)
     healthy = prepare(config, healthy_rows)
-    model = fit("subspacegan", config, networks(config, healthy, seed), healthy, healthy_rows)
+    model = fit("subspacegan", config, networks(config, healthy, seed), healthy)
     active = model.score(watched).table["alarm"].to_numpy()
     begins = (np.diff(active, prepend=0) > 0) & counted
     days = float(counted.sum()) * model.step / DAY

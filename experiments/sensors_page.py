@@ -98,7 +98,7 @@ def development(table: pd.DataFrame) -> pd.DataFrame:
 def drawing(case: LabelledRecording, name: str, seed: int = 0) -> Captioned:
     """What the default detector makes of one recording, its labelled faults beside."""
     healthy = prepare(OWN, case.healthy)
-    model = fit("subspacegan", OWN, networks(OWN, healthy, seed), healthy, case.healthy)
+    model = fit("subspacegan", OWN, networks(OWN, healthy, seed), healthy)
     watched = model.score(case.recording)
     time = case.recording.time - case.recording.time[0]
     edges = np.flatnonzero(np.diff(case.anomalous, prepend=0, append=0)).reshape(-1, 2)

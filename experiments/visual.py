@@ -34,11 +34,12 @@ from anogan.errors import SampleError
 from anogan.evaluation.metrics import auprc, aupro, auroc, bootstrap_interval, pixel_auroc
 from anogan.files import write_text
 from anogan.photos.folders import GOOD, LabelledPhoto, PhotoFolder, find_photos, read_mask
-from anogan.photos.training import calibrated, frame, prepare, train_photos
+from anogan.photos.training import GoodPhotos, Photos, calibrated
 from anogan.pictures.files import read_photo
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
-from anogan.runs.training import make_detector
+from anogan.runs.kind import Samples
+from anogan.runs.training import make_detector, silent
 
 OUT, RUNS = Path("reports/visual"), Path("runs/visual")
 DATA = ("elpv_mono", "kolektorsdd")
@@ -68,27 +69,28 @@ class Found:
 # Ours.
 
 
-def refuse(path: Path, error: SampleError) -> None:
-    raise SampleError(f"{path}: {error}")
+def refuse(sentence: str) -> None:
+    raise SampleError(sentence)
 
 
-def trained(config: PhotoRunConfig, folder: PhotoFolder) -> tuple[Run, Any]:
-    """The run, finished, and its good parts."""
+def trained(config: PhotoRunConfig) -> tuple[Run[PhotoRunConfig], GoodPhotos, Samples]:
+    """The run, finished, its photos of good parts, and their samples."""
     run = Run.create(RUNS / f"{Path(config.data).name}-{config.seed}", config)
-    framing, good = frame(config.photos, folder.good, refuse)
+    kind = Photos()
+    photos = kind.prepare(config, refuse)
     if not run.finished:
-        train_photos(run, prepare(run, framing, good, on_error=refuse), device="cpu")
-    return run, prepare(run, framing, good, on_error=refuse)
+        kind.train(run, photos, device="cpu")
+    return run, photos, photos.samples(run.path, silent)
 
 
 def ours(data: Path, folder: PhotoFolder, seed: int) -> Iterator[tuple[str, Found]]:
     config = replace(PHOTOS, data=str(data), seed=seed, photos=replace(PHOTOS.photos, augment=HARMLESS))
-    run, parts = trained(config, folder)
+    run, photos, samples = trained(config)
     gan = Bundle.open(run.path).gan("cpu")
     for name, places in OURS.items():
         detector = make_detector("locatorgan", replace(config, places=places), "cpu")
         begin = time.monotonic()
-        model = calibrated(detector, gan, parts)
+        model = calibrated(detector, gan, samples, photos)
         seconds = training_seconds(name, run.seconds, time.monotonic() - begin)
         said = [
             one

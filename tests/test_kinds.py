@@ -73,7 +73,7 @@ def test_photos_are_scored_as_files_or_folders(tmp_path: Path) -> None:
 def test_a_kind_does_not_load_the_runs_of_another(digits: Path, pump_run: Path) -> None:
     for model in (anogan.SensorModel, anogan.PhotoModel):
         with pytest.raises(BundleError, match="was trained on stripes, not on"):
-            model.load(digits)
+            model.load(Bundle.open(digits))
     with pytest.raises(BundleError, match="not on a data set of images"):
         anogan.DigitModel.load(Bundle.open(pump_run))
     with pytest.raises(ValueError, match="no detector 'knn'"):

@@ -13,8 +13,6 @@ from typing import Any
 from tqdm import tqdm
 
 from anogan import parallel
-from anogan.digits.datasets import load_dataset
-from anogan.digits.splits import ImageSet
 
 
 @contextmanager
@@ -54,9 +52,11 @@ def ticking(shown: tqdm) -> Iterator[tqdm]:
             thread.join()
 
 
-def get(name: str, root: str | None) -> ImageSet:
-    with ticking(tqdm(desc=f"get {name}", disable=None, bar_format="{desc}: {elapsed}")):
-        return load_dataset(name, root)
+@contextmanager
+def clock(name: str) -> Iterator[None]:
+    """Shows on a terminal for how long something has been going on that cannot say how far it is."""
+    with ticking(tqdm(desc=name, disable=None, bar_format="{desc}: {elapsed}", leave=False)):
+        yield
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from anogan.cli.progress import bar
+from anogan.digits.evaluation import evaluate_run
 from anogan.digits.splits import Split
-from anogan.digits.training import evaluate_run
 from anogan.runs.directory import Run
 
 PIXELS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anogan.config.gan import EncoderConfig, GANConfig, SearchConfig
-from anogan.config.runs import DigitRunConfig, Kind, PhotoRunConfig, RunConfig, SensorRunConfig
+from anogan.config.runs import DigitRunConfig, KindName, PhotoRunConfig, RunConfig, SensorRunConfig
 
 # The classes above default to the papers' formulas; these settings were chosen on training images (experiments/LOG.md).
 DEFAULT = DigitRunConfig(
@@ -38,4 +38,4 @@ PHOTOS = PhotoRunConfig(
     gan=GANConfig(latent_dim=64, width=16, steps=500, batch_size=16),
 )
 # What a run of each kind starts from.
-STARTS: dict[Kind, RunConfig] = {"digits": DEFAULT, "sensors": SENSORS, "photos": PHOTOS}
+STARTS: dict[KindName, RunConfig] = {"digits": DEFAULT, "sensors": SENSORS, "photos": PHOTOS}

@@ -18,14 +18,14 @@ from anogan.config.gan import (
     _require,
 )
 
-Kind = Literal["digits", "sensors", "photos"]
+KindName = Literal["digits", "sensors", "photos"]
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """What the training runs of every kind can be told: the data, the networks, the detectors made from them."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[KindName]
 
     data: str = ""
     """A data set (mnist, fashion-mnist, digits), a recording of sensors (.csv, .parquet, ...) or a folder of photos."""
@@ -70,7 +70,7 @@ class RunConfig:
 class DigitRunConfig(RunConfig):
     """One training run on a data set of images; `data` is its name."""
 
-    kind: ClassVar[Kind] = "digits"
+    kind: ClassVar[KindName] = "digits"
 
     data: str = "mnist"
     """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
@@ -135,7 +135,7 @@ class AlarmConfig:
 class SensorRunConfig(RunConfig):
     """One training run on a recording of healthy operation; `data` is its file."""
 
-    kind: ClassVar[Kind] = "sensors"
+    kind: ClassVar[KindName] = "sensors"
 
     sensors: SensorConfig = field(default_factory=SensorConfig)
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
@@ -174,7 +174,7 @@ class PhotoConfig:
 class PhotoRunConfig(RunConfig):
     """One training run on photos of good parts; `data` is their folder."""
 
-    kind: ClassVar[Kind] = "photos"
+    kind: ClassVar[KindName] = "photos"
 
     photos: PhotoConfig = field(default_factory=PhotoConfig)
     locator: LocatorConfig = field(default_factory=LocatorConfig)
@@ -185,7 +185,11 @@ class PhotoRunConfig(RunConfig):
         return self.photos.augment
 
 
-KINDS: dict[Kind, type[RunConfig]] = {"digits": DigitRunConfig, "sensors": SensorRunConfig, "photos": PhotoRunConfig}
+CONFIGS: dict[KindName, type[RunConfig]] = {
+    "digits": DigitRunConfig,
+    "sensors": SensorRunConfig,
+    "photos": PhotoRunConfig,
+}
 RECORDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".parquet", ".npy", ".npz")
 
 
@@ -194,7 +198,7 @@ def recording_name(file: str) -> str:
     return Path(file).name.split(".")[0]
 
 
-def kind_of(data: str) -> Kind:
+def kind_of(data: str) -> KindName:
     """What a run on `data` looks at: a table of sensor rows, a folder of photos, or else a data set."""
     return "sensors" if is_recording(data) else "photos" if is_folder(data) else "digits"
 

@@ -33,7 +33,19 @@ class DigitModel:
         shape = fitted.gan_.shape
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise BundleError(f"{bundle.folder} scores samples of shape {shape}, which no image has")
-        return cls(fitted, Framing(shape, resize=False))
+        return cls.of(fitted)
+
+    @classmethod
+    def of(cls, detector: Detector) -> DigitModel:
+        return cls(detector, Framing(detector.gan_.shape, resize=False))
+
+    @property
+    def promise(self) -> str:
+        detector = self.detector
+        return (
+            f"threshold {detector.threshold_:.4g} at a false-alarm rate of {detector.false_alarm_rate:g}, "
+            f"from {len(detector.calibration_scores_)} held-out images"
+        )
 
     def score(self, x: ArrayLike) -> pd.DataFrame:
         """Score images x (n, channels, height, width), bytes 0-255 or floats in [-1, 1].

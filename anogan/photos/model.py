@@ -54,6 +54,14 @@ class PhotoModel:
             ) from error
         return cls(fitted, framing, levels, peaks)
 
+    @property
+    def promise(self) -> str:
+        detector = self.detector
+        return (
+            f"threshold {detector.threshold_:.4g} at a false-alarm rate of {detector.false_alarm_rate:g}, "
+            f"from {len(detector.calibration_scores_)} held-out photos"
+        )
+
     def score(self, source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
         """Score a photo, several, or all photos of folders.
 

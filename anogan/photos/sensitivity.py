@@ -194,7 +194,7 @@ def good_parts(run: Path, model: PhotoModel, data: Path | None) -> list[Part]:
         return [Part(model, list(find_photos(data).good))]
     config = config_of(run, PhotoRunConfig)
     folder = find_photos(still_there(config.data))
-    _, paths = frame(config.photos, folder.good, lambda path, error: None)
+    _, paths = frame(config.photos, folder.good, lambda sentence: None)
     held_out = [paths[i] for i in hold_out(len(paths), config.holdout, config.seed)[1]]
     samples = {path: x for path in held_out if (x := _samples(path, model, MOST_SAMPLES // len(held_out))) is not None}
     expected = len(model.detector.calibration_scores_)

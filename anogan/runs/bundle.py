@@ -22,7 +22,7 @@ from safetensors.torch import save as save_tensors
 
 from anogan.config.detectors import DetectorName
 from anogan.config.gan import GANConfig
-from anogan.config.runs import Kind
+from anogan.config.runs import KindName
 from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import DETECTORS, Detector
 from anogan.detectors.base import resolve_device
@@ -53,7 +53,7 @@ def _params(detector: Detector) -> dict[str, Any]:
 
 
 def save(
-    folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], kind: Kind, about: Mapping[str, Any]
+    folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], kind: KindName, about: Mapping[str, Any]
 ) -> None:
     """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on, and what
     a model of its kind needs besides the detectors."""
@@ -171,7 +171,7 @@ class Manifest(TypedDict):
     its kind needs besides the detectors; `files` has the SHA-256 of each file by its name."""
 
     format: int
-    kind: Kind
+    kind: KindName
     about: dict[str, Any]
     shape: list[int]
     gan: dict[str, Any]
@@ -198,12 +198,14 @@ class Bundle:
         if set(manifest) != expected:
             got = ", ".join(sorted(map(str, manifest)))
             raise BundleError(f"{file} holds {got}; expected {', '.join(sorted(expected))}")
-        if manifest["kind"] not in typing.get_args(Kind):
-            raise BundleError(f"{file} is of kind {manifest['kind']!r}; expected {', '.join(typing.get_args(Kind))}")
+        if manifest["kind"] not in typing.get_args(KindName):
+            raise BundleError(
+                f"{file} is of kind {manifest['kind']!r}; expected {', '.join(typing.get_args(KindName))}"
+            )
         return cls(folder, typing.cast(Manifest, manifest))
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> KindName:
         return self.manifest["kind"]
 
     @property
@@ -220,7 +222,7 @@ class Bundle:
         """What tells it from any other bundle: the hash of its manifest, which holds those of its files."""
         return _seal(self.manifest)
 
-    def of(self, kind: Kind, data: str) -> Self:
+    def of(self, kind: KindName, data: str) -> Self:
         """This bundle; raises `BundleError` where it is of another kind, which was not trained on such `data`."""
         if self.kind != kind:
             raise BundleError(f"{self.folder} was trained on {self.about.get('data')}, not on {data}")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from anogan.config.runs import KINDS, Kind
+from anogan.config.runs import CONFIGS, KindName
 from anogan.config.serialise import from_dict
 from anogan.errors import RunError
 from anogan.files import write_json
@@ -22,7 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "locator": {"spoiled": [0.75, 0.4], "foreign": 0.4, "drawn": 0.5, "defect_weight": 3.0},
     "sensors": {"reach": 6.0},
 }
-RENAMED: dict[str, Kind] = {"signal": "sensors", "photo": "photos"}
+RENAMED: dict[str, KindName] = {"signal": "sensors", "photo": "photos"}
 
 
 def convert(path: Path) -> list[Path]:
@@ -37,7 +37,7 @@ def convert(path: Path) -> list[Path]:
             saved = json.loads(config.read_text())
             if "kind" not in saved:
                 content = _with_kind(saved)
-                from_dict(KINDS[content["kind"]], {name: content[name] for name in content if name != "kind"})
+                from_dict(CONFIGS[content["kind"]], {name: content[name] for name in content if name != "kind"})
                 write_json(config, content)
                 written.append(config)
         except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -20,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from anogan import parallel
-from anogan.config.runs import KINDS, RunConfig
+from anogan.config.runs import CONFIGS, RunConfig
 from anogan.config.serialise import differing_keys, from_dict, to_dict
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json, write_text
@@ -66,7 +66,7 @@ class Run(Generic[C]):
             saved = json.loads((path / "config.json").read_text())
             if isinstance(saved, dict) and "kind" not in saved:
                 raise RunError(f"{path} was made by an earlier version; convert it with: anogan convert {path}")
-            self.config: C = typing.cast(C, from_dict(KINDS[saved.pop("kind")], saved))
+            self.config: C = typing.cast(C, from_dict(CONFIGS[saved.pop("kind")], saved))
         except OSError as error:
             raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:

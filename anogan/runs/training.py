@@ -80,7 +80,7 @@ class _Trainer:
         return gan
 
     def _watch(self, name: str, step: int, gan: GAN) -> dict[str, float]:
-        if name == "gan" and len(gan.shape) == 3:
+        if name == "gan":
             self.on_samples(step, self.monitor.samples(gan).cpu().numpy())
         return self.monitor.measure(gan)
 
@@ -97,8 +97,8 @@ def train_networks(
 ) -> tuple[GAN, dict[DetectorName, Detector]]:
     """Train GAN and encoder on x (n, *shape) from wherever the run stands; also the run's detectors, not yet fitted.
 
-    Held-out samples are watched, never trained on. `on_samples` is shown now and then what a generator of images
-    draws. Warns `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
+    Held-out samples are watched, never trained on. `on_samples` is shown now and then what the generator draws. Warns
+    `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
     """
     config, resolved = run.config, resolve_device(device)
     detectors = {name: make_detector(name, config, device) for name in config.detectors}

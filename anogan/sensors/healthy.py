@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors.base import FEWEST
 from anogan.errors import SampleError
+from anogan.runs.kind import Samples
+from anogan.runs.training import Stage
 from anogan.sensors.recordings import Recording
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.scoring import Clock, fill
@@ -54,15 +57,20 @@ class Fold(NamedTuple):
 @dataclass(frozen=True)
 class Healthy:
     """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
-    held-out stretches, disjoint in rows from those and from each other; `slow` as in `sensors.windows`, `block` as in
-    `AlarmRule`."""
+    held-out stretches, disjoint in rows from those and from each other; `step` is in seconds, `slow` as in
+    `sensors.windows`, `block` as in `AlarmRule`."""
 
     every: torch.Tensor
     x: torch.Tensor
     folds: list[Fold]
+    channels: tuple[str, ...]
+    step: float
     scaling: Scaling
     slow: int
     block: int
+
+    def samples(self, folder: Path, stage: Stage) -> Samples:
+        return Samples(self.x, self.x_held_out)
 
     @property
     def x_held_out(self) -> torch.Tensor:
@@ -105,7 +113,7 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
         for found in parts
     ]
     folds = [Fold(*fold) for fold in zip(parts, looking_back, own, strict=True)]
-    return Healthy(samples([slice(0, n)]), x, folds, scaling, slow, block)
+    return Healthy(samples([slice(0, n)]), x, folds, recording.channels, recording.step, scaling, slow, block)
 
 
 def _scaling(channels: tuple[str, ...], values: Rows, reach: float) -> Scaling:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anogan.budgets import in_words
 from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
 from anogan.detectors.calibration import p_values
@@ -73,6 +74,14 @@ class SensorModel:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{bundle.folder}: what it says of its sensors cannot be used ({error!r})") from error
+
+    @property
+    def promise(self) -> str:
+        rule = self.rule
+        return (
+            f"alarm above {rule.threshold:.4g}, {rule.promise}, "
+            f"from {len(rule.peaks)} held-out blocks of {in_words(rule.block * rule.step)}"
+        )
 
     def follower(self) -> Follower:
         """What scores rows as they come and follows the alarms, from a fresh state."""

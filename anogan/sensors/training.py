@@ -1,14 +1,15 @@
-"""The main job on a recording of sensors: train on healthy operation, score another one, adapt to a new day."""
+"""Training on a recording of healthy operation, and thresholds for a machine that has changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anogan import parallel
 from anogan.config.detectors import DetectorName
 from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
@@ -16,49 +17,47 @@ from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import GAN
-from anogan.runs import bundle
-from anogan.runs.directory import Run
-from anogan.runs.training import Stage, row_counter, silent, starts, train_networks
+from anogan.runs.kind import Kind, Samples, Tell
 from anogan.sensors.alarms import AlarmRule
-from anogan.sensors.healthy import Healthy, Part, block_of, parts_of
+from anogan.sensors.healthy import Healthy, Part, block_of, parts_of, prepare
 from anogan.sensors.model import SensorModel, about_sensors
-from anogan.sensors.recordings import Recording
+from anogan.sensors.recordings import Recording, read_recording
 from anogan.sensors.scoring import RowScorer, Usual, channel_residuals
 
 
-def train_recording(
-    run: Run[SensorRunConfig],
-    recording: Recording,
-    healthy: Healthy,
-    *,
-    device: str = "auto",
-    checkpoint_seconds: float = 20.0,
-    stage: Stage = silent,
-) -> dict[DetectorName, SensorModel]:
-    """Train on a healthy recording from wherever the run stands, calibrate detectors and alarms, write the bundle.
+class Sensors(Kind[SensorRunConfig, Healthy, SensorModel]):
+    """Rows of a machine's sensors, recorded in healthy operation."""
 
-    Warns `CalibrationWarning` where the held-out rows are too few for the budget; further as `train_networks`.
-    """
-    config = run.config
-    gan, detectors = train_networks(
-        run, healthy.x, healthy.x_held_out, device=device, checkpoint_seconds=checkpoint_seconds, stage=stage
-    )
-    if parallel.rank():
-        return {}
-    models: dict[DetectorName, SensorModel] = {}
-    for name, detector in detectors.items():
-        total = starts(detector) * len(healthy.x_held_out)
-        with run.timed(f"calibrate {name}"), stage(f"calibrate {name}", total) as update:
-            models[name] = calibrated(detector, gan, healthy, recording, config, row_counter(update))
-    bundle.save(run.path / "bundle", gan, detectors, config.kind, config.about | {"sensors": about_sensors(models)})
-    return models
+    model = SensorModel
+
+    def prepare(
+        self, config: SensorRunConfig, tell: Tell = lambda sentence: None, data_root: str | None = None
+    ) -> Healthy:
+        own = config.sensors
+        recording = read_recording(Path(config.data), own.time_column, own.channels, own.day_first)
+        for note in recording.notes:
+            tell(f"{config.data}: {note}")
+        return prepare(config, recording)
+
+    def calibrate(
+        self,
+        detector: Detector,
+        gan: GAN,
+        samples: Samples,
+        prepared: Healthy,
+        config: SensorRunConfig,
+        on_rows: OnRows,
+    ) -> SensorModel:
+        return calibrated(detector, gan, prepared, config, on_rows)
+
+    def about(self, models: Mapping[DetectorName, SensorModel]) -> dict[str, Any]:
+        return {"sensors": about_sensors(models)}
 
 
 def calibrated(
     detector: Detector,
     gan: GAN,
     healthy: Healthy,
-    recording: Recording,
     config: SensorRunConfig,
     on_rows: OnRows | None = None,
 ) -> SensorModel:
@@ -79,20 +78,20 @@ def calibrated(
             detector.remember(healthy.without(i))
 
         def scorer() -> RowScorer:
-            return RowScorer(detector, healthy.scaling, recording.step, healthy.slow, smoothing, usual)
+            return RowScorer(detector, healthy.scaling, healthy.step, healthy.slow, smoothing, usual)
 
         scores += scores_of(scorer, fold.parts, healthy.block)
     if detector.remembered:
         detector.remember(healthy.every.numpy())
     return SensorModel(
         detector,
-        recording.channels,
+        healthy.channels,
         healthy.scaling,
-        recording.step,
+        healthy.step,
         healthy.slow,
         smoothing,
         usual,
-        calibrate(detector, scores, healthy.block, recording.step, config.alarm),
+        calibrate(detector, scores, healthy.block, healthy.step, config.alarm),
         config.sensors.time_column,
         config.sensors.day_first,
     )

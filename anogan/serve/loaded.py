@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 import anogan
-from anogan.config.runs import Kind
+from anogan.config.runs import KindName
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
-from anogan.kinds import MODELS, Model
+from anogan.kinds import KINDS, Model
 from anogan.pictures.files import Pixels, read_photo
 from anogan.pictures.verdicts import Inspection, Inspector
 from anogan.runs.bundle import Bundle
@@ -49,7 +49,7 @@ class Loaded:
     """A model in memory, and which one it is."""
 
     name: str
-    kind: Kind
+    kind: KindName
     sha256: str
     trained_on: str
     since: datetime
@@ -60,7 +60,7 @@ class Loaded:
     def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
         """From a run or bundle. Raises `BundleError` where it cannot be trusted, or is replaced meanwhile."""
         bundle = Bundle.open(path)
-        model = MODELS[bundle.kind].load(bundle, device=device)
+        model = KINDS[bundle.kind].load(bundle, device=device)
         trained_on = Path(str(bundle.about.get("data", ""))).name  # the folder is no client's business
         return cls(name, bundle.kind, bundle.digest, trained_on, datetime.now(UTC), model, bundle.detectors[0])
 

@@ -10,7 +10,7 @@ import pytest
 
 from anogan.cli import main
 from anogan.cli.commands import demo_photos
-from anogan.photos import training
+from anogan.photos.training import Photos
 from anogan.simulators.boards import PartDefect
 
 
@@ -37,5 +37,5 @@ def test_the_demo_renders_trains_reports_and_does_not_train_twice(
     assert capsys.readouterr().out.splitlines()[-1] == "reports/demo-photos/index.html"
     page = (tmp_path / "reports/demo-photos/index.html").read_text()
     assert "tells defective parts from good ones" in page
-    monkeypatch.setattr(training, "train_photos", None)
+    monkeypatch.setattr(Photos, "train", None)
     assert main.run_command(["demo", "photos", "--threads", "1"]) == 0

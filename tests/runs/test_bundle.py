@@ -15,7 +15,7 @@ import torch
 from conftest import QUICK_GAN, quick, stripes
 from safetensors.torch import load, save_file
 
-from anogan.config.runs import Kind
+from anogan.config.runs import KindName
 from anogan.errors import BundleError
 from anogan.gan.networks import GAN
 from anogan.runs import bundle
@@ -240,7 +240,7 @@ def test_a_run_is_called_what_its_folder_is_called(tmp_path: Path) -> None:
 
 def test_what_a_model_looks_at_is_what_it_was_saved_with(tmp_path: Path) -> None:
     gan = GAN((1, 12, 12), QUICK_GAN)
-    for kind in get_args(Kind):
+    for kind in get_args(KindName):
         bundle.save(tmp_path / kind, gan, {}, kind, {})
         assert Bundle.open(tmp_path / kind).kind == kind
 

@@ -13,7 +13,7 @@ from command_line import anogan
 from conftest import QUICK_GAN, quick, stripes
 
 from anogan.config.presets import STARTS
-from anogan.config.runs import Kind, RunConfig
+from anogan.config.runs import KindName, RunConfig
 from anogan.errors import BundleError, RunError
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
@@ -53,13 +53,13 @@ def older(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(params=sorted(KEYS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    kind: Kind = request.param
+def kind(request: pytest.FixtureRequest) -> KindName:
+    kind: KindName = request.param
     return kind
 
 
 @pytest.fixture
-def old(tmp_path: Path, kind: Kind) -> Path:
+def old(tmp_path: Path, kind: KindName) -> Path:
     """A run of format 1."""
     run = tmp_path / "run"
     Run.create(run, STARTS[kind])
@@ -80,7 +80,7 @@ def test_an_old_run_is_refused_and_says_how_to_convert_it(old: Path) -> None:
         Bundle.open(old).detector()
 
 
-def test_a_converted_run_has_its_kind_its_settings_and_its_scores(old: Path, kind: Kind) -> None:
+def test_a_converted_run_has_its_kind_its_settings_and_its_scores(old: Path, kind: KindName) -> None:
     assert convert(old) == [old / "config.json", old / "bundle" / "bundle.json"]
     expected: RunConfig = STARTS[kind] if kind != "digits" else Run[Any](old).config
     assert (Run[Any](old).config, Bundle.open(old).kind) == (expected, kind)
@@ -92,7 +92,7 @@ def test_a_converted_run_has_its_kind_its_settings_and_its_scores(old: Path, kin
     assert convert(old) == [], "nothing is left to convert"
 
 
-def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: Kind, tmp_path: Path) -> None:
+def test_what_is_no_run_of_the_old_format_is_left_as_it_is(old: Path, kind: KindName, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no trained model"):
         convert(tmp_path)
     saved = json.loads((old / "config.json").read_text())

@@ -15,7 +15,7 @@ from conftest import QUICK_ENCODER, QUICK_GAN, stripes
 from anogan.config.runs import DigitRunConfig
 from anogan.detectors.calibration import hold_out
 from anogan.digits.splits import Split
-from anogan.digits.training import train_run
+from anogan.digits.training import Digits, NormalImages
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json
 from anogan.gan.networks import GAN
@@ -99,7 +99,9 @@ def test_networks_learn_from_the_training_rows_and_detectors_are_calibrated_on_t
         encoder=replace(QUICK_ENCODER, steps=2),
     )
     labels = np.zeros(40, dtype=np.int64)
-    detectors = train_run(Run.create(tmp_path / "r", config), Split(x, x, labels, labels, ("3",)), device="cpu")
+    images = NormalImages.of(config, Split(x, x, labels, labels, ("3",)))
+    models = Digits().train(Run.create(tmp_path / "r", config), images, device="cpu")
+    detectors = {name: model.detector for name, model in models.items()}
     training, held_out = hold_out(40, config.holdout, config.seed)
     assert not set(training) & set(held_out)
     assert len(shown) == 2

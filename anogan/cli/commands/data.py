@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from anogan.cli.options.others import Data
-from anogan.cli.progress import get
+from anogan.cli.progress import clock
+from anogan.digits.datasets import load_dataset
 
 
 def run(options: Data) -> int:
-    images = get(options.name, options.data_root)
+    with clock(f"get {options.name}"):
+        images = load_dataset(options.name, options.data_root)
     print(f"{images.name}: {'x'.join(map(str, images.x_train.shape[1:]))} from {images.source}")
     table = pd.DataFrame(
         {

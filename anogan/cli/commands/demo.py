@@ -9,11 +9,11 @@ from pathlib import Path
 
 from anogan.cli.commands import report
 from anogan.cli.options.others import Demo, Report
-from anogan.cli.progress import bar, get
+from anogan.cli.progress import bar, clock
 from anogan.cli.tables import evaluate
 from anogan.config.presets import PRESETS
-from anogan.digits.splits import one_vs_rest
-from anogan.digits.training import normal_rows, train_run
+from anogan.config.runs import DigitRunConfig
+from anogan.digits.training import Digits, NormalImages
 from anogan.errors import DataUnavailableError, RunError
 from anogan.runs.directory import Run
 
@@ -35,21 +35,24 @@ def run(options: Demo) -> int:
 def _digits(options: Demo) -> int:
     config, notice = dataclasses.replace(PRESETS["default"], normal=options.normal, seed=options.seed), ""
     try:
-        images = get(config.data, options.data_root)
+        prepared = _prepared(config, options.data_root)
     except DataUnavailableError as error:
         config = dataclasses.replace(PRESETS["digits"], normal=options.normal, seed=options.seed)
         notice = "MNIST could not be had, so this demo ran on scikit-learn's 1,797 small digits instead."
         print(f"anogan: {error}\nanogan: {notice}", file=sys.stderr)
-        images = get(config.data, options.data_root)
-    split = one_vs_rest(images, config.normal)
-    normal_rows(config, split)
+        prepared = _prepared(config, options.data_root)
     try:
         found = Run.create(DEMO_RUN, config)
     except RunError:  # of other settings; the folder is the demo's own
         shutil.rmtree(DEMO_RUN)
         found = Run.create(DEMO_RUN, config)
     if not found.finished:
-        train_run(found, split, device=options.device, stage=bar)
+        Digits().train(found, prepared, device=options.device, stage=bar)
     if not (DEMO_RUN / "results.json").exists():
-        evaluate(found, split, subset=306, device=options.device, notice=notice)
+        evaluate(found, prepared.split, subset=306, device=options.device, notice=notice)
     return report.run(Report(DEMO_RUN, DEMO_REPORT))
+
+
+def _prepared(config: DigitRunConfig, data_root: str | None) -> NormalImages:
+    with clock(f"read {config.data}"):
+        return Digits().prepare(config, data_root=data_root)

@@ -12,9 +12,9 @@ import pandas as pd
 from anogan import parallel
 from anogan.cli.commands.score_files import score_files
 from anogan.cli.options.scoring import Score
-from anogan.cli.progress import bar, get
+from anogan.cli.progress import bar, clock
 from anogan.config.runs import RECORDINGS, is_recording, recording_name
-from anogan.digits.datasets import DATASETS
+from anogan.digits.datasets import DATASETS, load_dataset
 from anogan.digits.splits import one_vs_rest
 from anogan.errors import SampleError
 from anogan.files import without_formulas, write_text
@@ -50,7 +50,8 @@ def _score_dataset(options: Score) -> int:
     name = options.inputs[0]
     if name != run.config.data:
         raise ValueError(f"{options.run} was trained on {run.config.data}; its test split is the one to evaluate on")
-    split = one_vs_rest(get(name, options.data_root), run.config.normal)
+    with clock(f"read {name}"):
+        split = one_vs_rest(load_dataset(name, options.data_root), run.config.normal)
     evaluate(run, split, options.subset, options.device)
     print(run.path / "scores.csv")
     table = pd.read_csv(run.path / "scores.csv")

@@ -11,7 +11,7 @@ from anogan.cli.commands import simulate_images, simulate_sensors
 from anogan.cli.options.others import Simulate
 from anogan.cli.progress import bar
 from anogan.cli.simulated import Compared
-from anogan.config.runs import Kind
+from anogan.config.runs import KindName
 from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.pictures.files import images_in
@@ -19,7 +19,7 @@ from anogan.report.realism import write_realism
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import environment
 
-FORMATS: dict[Kind, tuple[str, ...]] = {
+FORMATS: dict[KindName, tuple[str, ...]] = {
     "digits": ("png", "npz"),
     "sensors": ("csv", "parquet", "npz"),
     "photos": ("png", "npz"),

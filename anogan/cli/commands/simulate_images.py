@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from anogan.cli.options.others import Simulate
-from anogan.cli.progress import bar, get
+from anogan.cli.progress import bar
 from anogan.cli.simulated import MEASURED, NORMAL, Compared, Made, Values, still_there, write_arrays
 from anogan.config.runs import DigitRunConfig, PhotoRunConfig
 from anogan.detectors.calibration import hold_out
-from anogan.digits.splits import one_vs_rest
-from anogan.digits.training import normal_rows
+from anogan.digits.training import Digits
 from anogan.errors import SampleError
 from anogan.evaluation.realism import evenly
 from anogan.files import write_bytes, write_text
@@ -29,6 +28,7 @@ from anogan.pictures.files import images_in
 from anogan.pictures.framing import Framing
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
+from anogan.runs.training import silent
 
 FEWEST_PHOTOS = 20
 COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
@@ -113,8 +113,8 @@ def _compared(options: Simulate, recorded: dict[str, Values], made: dict[str, Im
         train, held_out = _good(options, PhotoModel.load(Bundle.open(options.run), device=options.device).framing)
     else:
         config = Run.of(options.run, DigitRunConfig).config
-        split = normal_rows(config, one_vs_rest(get(config.data, options.data_root), config.normal))
-        train, held_out = (part.numpy() for part in split)
+        samples = Digits().prepare(config, data_root=options.data_root).samples(options.run, silent)
+        train, held_out = (part.numpy() for part in samples)
     faults = {label: (found, made[label].x) for label, found in recorded.items()}
     return Compared(train, held_out, x, COLOURS[train.shape[1]], faults=faults)
 

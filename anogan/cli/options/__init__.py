@@ -10,7 +10,7 @@ from anogan.cli.options.others import Benchmark, Convert, Data, Demo, Export, Re
 from anogan.cli.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.cli.options.serving import Serve
 from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
-from anogan.config.runs import KINDS, Kind, RunConfig
+from anogan.config.runs import CONFIGS, KindName, RunConfig
 
 __all__ = [
     "COMMANDS",
@@ -36,7 +36,7 @@ __all__ = [
     "vars_of",
 ]
 
-TRAIN: dict[Kind, type[Train | TrainSensors | TrainPhotos]] = {
+TRAIN: dict[KindName, type[Train | TrainSensors | TrainPhotos]] = {
     "digits": Train,
     "sensors": TrainSensors,
     "photos": TrainPhotos,
@@ -62,7 +62,7 @@ COMMANDS: dict[str, type] = {
 
 def vars_of(config: RunConfig) -> dict[str, Any]:
     """The settings of a run, by name; those that are not the run's are left out."""
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(KINDS[config.kind])}
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(CONFIGS[config.kind])}
 
 
 def run_path(options: Train | TrainSensors | TrainPhotos) -> Path:
