@@ -36,6 +36,14 @@ class Explanation(NamedTuple):
     anomaly_map: NDArray[np.float32]
 
 
+class Judged(NamedTuple):
+    """What scores mean: how rare they are among held-out normal samples (n,) in (0, 1], and whether they are above the
+    threshold (n,)."""
+
+    p_value: Floats
+    anomaly: NDArray[np.bool_]
+
+
 def resolve_device(device: str) -> torch.device:
     """'auto' is the accelerator where there is one, else the CPU. Raises `ValueError` on one that cannot be used."""
     if device == "auto":
@@ -266,9 +274,13 @@ class Detector(OutlierEstimator):
         """-1 anomaly, +1 normal (n,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def judge(self, score: Floats) -> Judged:
+        """What scores A(x) (n,) mean."""
+        return Judged(p_values(self.calibration_scores_, score), score > self.threshold_)
+
     def p_value(self, X: ArrayLike) -> Floats:
         """Conformal p-value (n,) in (0, 1]: how rare a score this high is among held-out normal samples."""
-        return p_values(self.calibration_scores_, self.anomaly_score(X))
+        return self.judge(self.anomaly_score(X)).p_value
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
         """G(z) (n, *shape) in [-1, 1]."""

@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.detectors import Detector
-from anogan.detectors.calibration import p_values
 from anogan.errors import SampleError
 from anogan.pictures.files import to_unit_range
 from anogan.runs.scoring import BLOCK, OnMap, Rows, Samples
@@ -74,13 +73,11 @@ def _complaint(row: NDArray[np.float32]) -> SampleError:
     return SampleError(f"values in [{row.min():.4g}, {row.max():.4g}], expected [-1, 1]")
 
 
-def score_block(
-    detector: Detector, column: str, names: list[str], samples: Samples, on_map: OnMap | None = None
-) -> pd.DataFrame:
+def score_block(detector: Detector, names: list[str], samples: Samples, on_map: OnMap | None = None) -> pd.DataFrame:
     """A row per sample: score, p-value, verdict and terms, or the error."""
     valid = {i: sample for i, sample in enumerate(samples) if not isinstance(sample, SampleError)}
     good = list(valid)
-    rows = pd.DataFrame({column: names, "verdict": "error"})
+    rows = pd.DataFrame({ArrayFile.column: names, "verdict": "error"})
     rows["error"] = [str(sample) if isinstance(sample, SampleError) else None for sample in samples]
     if good:
         x = np.stack(list(valid.values()))
@@ -91,18 +88,19 @@ def score_block(
         else:
             score, terms = detector.compare(x)
         rows.loc[good, "score"] = score
-        rows.loc[good, "p_value"] = p_values(detector.calibration_scores_, score)
-        rows.loc[good, "verdict"] = np.where(score > detector.threshold_, "anomaly", "normal")
+        p_value, anomaly = detector.judge(score)
+        rows.loc[good, "p_value"] = p_value
+        rows.loc[good, "verdict"] = np.where(anomaly, "anomaly", "normal")
         for name, term in terms.items():
             rows.loc[good, name] = term
-    return rows.reindex(columns=[column, "score", "p_value", "verdict", *detector.terms, "error"])
+    return rows.reindex(columns=[ArrayFile.column, "score", "p_value", "verdict", *detector.terms, "error"])
 
 
-def scorer(detector: Detector, column: str, on_map: OnMap | None = None) -> Rows:
+def scorer(detector: Detector, on_map: OnMap | None = None) -> Rows:
     """Rows by `score_block`."""
 
     def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
         to_map = None if on_map is None else lambda i, values: on_map(begin + i, values)
-        return score_block(detector, column, names, samples, to_map)
+        return score_block(detector, names, samples, to_map)
 
     return rows

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from anogan.config.runs import DigitRunConfig
 from anogan.detectors import Detector, Explanation
-from anogan.detectors.calibration import p_values
 from anogan.digits.splits import Split
 from anogan.evaluation.metrics import balanced_subset
 from anogan.evaluation.results import save_gallery, summarise, write_results
@@ -62,6 +61,7 @@ def evaluate_run(
 def _score_table(
     name: str, detector: Detector, found: Explanation, split: Split, rows: NDArray[np.intp]
 ) -> pd.DataFrame:
+    judged = detector.judge(found.score)
     return pd.DataFrame(
         {
             "detector": name,
@@ -69,8 +69,8 @@ def _score_table(
             "class": [split.classes[label] for label in split.label_test[rows]],
             "anomalous": split.y_test[rows],
             "score": found.score,
-            "p_value": p_values(detector.calibration_scores_, found.score),
-            "verdict": np.where(found.score > detector.threshold_, "anomaly", "normal"),
+            "p_value": judged.p_value,
+            "verdict": np.where(judged.anomaly, "anomaly", "normal"),
             **found.terms,
         }
     )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from anogan.detectors import Detector
-from anogan.detectors.calibration import p_values
-from anogan.digits.arrays import ArrayFile, samples_of, score_block
+from anogan.digits.arrays import samples_of, score_block
 from anogan.errors import BundleError, SampleError
+from anogan.pictures.drawing import heatmap, png
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection
 from anogan.runs.bundle import Bundle
+
+ZOOM = 4  # of small samples, when they are drawn
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class DigitModel:
 
     detector: Detector
     framing: Framing
+    finds_regions: ClassVar[bool] = False
 
     @classmethod
     def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> DigitModel:
@@ -37,7 +41,11 @@ class DigitModel:
 
     @classmethod
     def of(cls, detector: Detector) -> DigitModel:
+        """Images of another size are refused; with `resizing` they are not."""
         return cls(detector, Framing(detector.gan_.shape, resize=False))
+
+    def resizing(self) -> DigitModel:
+        return replace(self, framing=replace(self.framing, resize=True))
 
     @property
     def promise(self) -> str:
@@ -57,25 +65,23 @@ class DigitModel:
         if rows.shape[1:] != self.framing.shape:
             raise ValueError(f"got images {rows.shape}, expected (n, {', '.join(map(str, self.framing.shape))})")
         names = list(map(str, range(len(rows))))
-        return score_block(self.detector, ArrayFile.column, names, samples_of(rows))
+        return score_block(self.detector, names, samples_of(rows))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """As `PhotoModel.inspect`; no regions, as what its maps usually show is not known."""
-        framed = [self._sample(photo) for photo in photos]
+        framed = list(map(self.framing.samples_or_error, photos))
         x = [sample for sample in framed if not isinstance(sample, SampleError)]
-        said = iter(self._said(np.stack(x)) if x else [])
+        said = iter(self._said(np.concatenate(x)) if x else [])
         return [sample if isinstance(sample, SampleError) else next(said) for sample in framed]
 
-    def _sample(self, photo: Pixels | SampleError) -> Pixels | SampleError:
-        try:
-            return photo if isinstance(photo, SampleError) else self.framing.samples(photo)[0]
-        except SampleError as error:
-            return error
-
     def _said(self, x: Pixels) -> Iterator[Inspection]:
-        found, detector = self.detector.explain(x), self.detector
-        p = p_values(detector.calibration_scores_, found.score)
+        found = self.detector.explain(x)
+        p_value, anomaly = self.detector.judge(found.score)
         for i, score in enumerate(found.score.tolist()):
             terms = {name: float(values[i]) for name, values in found.terms.items()}
             places = found.anomaly_map[i].max(0), found.reconstruction[i]
-            yield Inspection(score, float(p[i]), score > detector.threshold_, terms, *places, [])
+            yield Inspection(score, float(p_value[i]), bool(anomaly[i]), terms, *places, [])
+
+    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+        """PNG of the map as heat, ZOOM times as large."""
+        return png(heatmap(said.map[None]), ZOOM)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anogan.detectors import Detector
-from anogan.detectors.calibration import Floats, p_values
+from anogan.detectors.calibration import Floats
 from anogan.pictures.files import to_unit_range
 
 OUTPUTS = ("score", "p_value", "threshold", "anomaly", "anomaly_map", "reconstruction")
@@ -64,8 +64,7 @@ class Graph(nn.Module):
 
     def told(self, score: Floats, x_hat: NDArray[np.float32], anomaly_map: NDArray[np.float32]) -> Found:
         """The same in Python."""
-        p_value = p_values(self.detector.calibration_scores_, score)
-        return Found(score, p_value, score > self.threshold, anomaly_map, x_hat)
+        return Found(score, self.detector.judge(score).p_value, score > self.threshold, anomaly_map, x_hat)
 
     @abstractmethod
     def about(self) -> dict[str, Any]:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import BundleError, SampleError
-from anogan.pictures.files import Pixels, find_images, how_many_fit, read_photos
+from anogan.pictures.drawing import overlay, png
+from anogan.pictures.files import Pixels, batches, decoded_bytes, find_images, read_photos
 from anogan.pictures.framing import Framing
 from anogan.pictures.verdicts import Inspection, Map, Region, record
 from anogan.runs.bundle import Bundle
 
 TAIL = np.logspace(0, -6, 121)  # tail probabilities at which the quantiles of held-out good pixels are stored
-BLOCK = 16  # photos in memory at once
 EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
 
 
@@ -32,6 +31,7 @@ class PhotoModel:
 
     detector: Detector
     framing: Framing
+    finds_regions: ClassVar[bool] = True
     levels: Floats  # map values (len(TAIL),) that these shares of held-out good pixels exceed
     peaks: Floats  # the highest map value of each held-out good photo (n,)
 
@@ -82,18 +82,15 @@ class PhotoModel:
     def inspect_files(
         self, paths: Sequence[Path], on_photos: Callable[[int], None] = lambda n: None
     ) -> Iterator[Inspection | SampleError]:
-        """What is said of each file, BLOCK of them in memory at once, fewer where they are large."""
-        begin, channels = 0, self.framing.shape[0]
-        while begin < len(paths):
-            block = paths[begin : begin + BLOCK]
-            block = block[: how_many_fit(block, channels)]
-            begin += len(block)
-            yield from self.inspect(list(read_photos(block, channels)))
-            on_photos(len(block))
+        """What is said of each file, a batch of them in memory at once."""
+        channels = self.framing.shape[0]
+        for batch in batches(paths, lambda path: decoded_bytes(path, channels)):
+            yield from self.inspect(list(read_photos(batch, channels)))
+            on_photos(len(batch))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """What is said of each photo (channels, *any size), or why nothing can be said."""
-        framed = [self._framed(photo) for photo in photos]
+        framed = list(map(self.framing.samples_or_error, photos))
         counts = [0 if isinstance(frames, SampleError) else len(frames) for frames in framed]
         if not sum(counts):
             return [frames for frames in framed if isinstance(frames, SampleError)]
@@ -112,21 +109,21 @@ class PhotoModel:
             said.append(self._judged(float(found.score[worst]), terms, *maps, photo.shape[1:]))
         return said
 
-    def _framed(self, photo: Pixels | SampleError) -> NDArray[np.float32] | SampleError:
-        try:
-            return photo if isinstance(photo, SampleError) else self.framing.samples(photo)
-        except SampleError as error:
-            return error
-
     def _judged(
         self, score: float, terms: dict[str, float], maps: Map, x_hat: Pixels, size: tuple[int, ...]
     ) -> Inspection:
         stitched = self.framing.stitched(maps, size)
         drawn = np.stack([self.framing.stitched(channel, size) for channel in np.moveaxis(x_hat, 1, 0)])
-        anomaly = score > self.detector.threshold_
-        p_value = float(p_values(self.detector.calibration_scores_, np.array([score]))[0])
+        judged = self.detector.judge(np.array([score]))
+        p_value, anomaly = float(judged.p_value[0]), bool(judged.anomaly[0])
         regions = self._regions(stitched, size) if anomaly else []
         return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
+
+    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+        """PNG of the part looked at, with heat where it exceeds what good parts show and a box around each region."""
+        left, top = self.framing.crop[:2] if self.framing.crop else (0, 0)
+        boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
+        return png(overlay(self.framing.cropped(photo), said.map, boxes), level=3)
 
     def pixel_shares(self, anomaly_map: Map) -> Floats:
         """The share of the pixels of held-out good photos that exceed each value, of the shape of the map; an estimate

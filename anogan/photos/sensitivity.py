@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,9 @@ from anogan.evaluation.trials import (
 )
 from anogan.photos import faults
 from anogan.photos.folders import find_photos
-from anogan.photos.model import BLOCK, PhotoModel
+from anogan.photos.model import PhotoModel
 from anogan.photos.training import MOST_SAMPLES, frame
-from anogan.pictures.files import Pixels, read_photo, read_photos
+from anogan.pictures.files import Pixels, batches, decoded_bytes, read_photo, read_photos
 from anogan.pictures.verdicts import Inspection
 
 KINDS: tuple[str, ...] = tuple(faults.DEFECTS)
@@ -40,7 +40,6 @@ MOST = 60  # photos, evenly spread
 KEPT = 2**26  # values of photos in memory; further photos are read again and again
 FOLDS = 5  # of the photos held out
 GREY_LEVELS = 127.5  # per unit of a photo's values
-T = TypeVar("T")
 
 
 class Made(NamedTuple):
@@ -72,10 +71,11 @@ class PhotoTrials:
         self.score, self.flagged = list[float](), list[bool]()  # of the untouched photos
         every = [(part.model, path) for part in parts for path in part.paths]
         rows = np.unique(np.linspace(0, len(every) - 1, min(MOST, len(every))).round().astype(int))
-        for block in _blocks([every[row] for row in rows]):
-            model = block[0][0]
-            read = list(read_photos([path for _, path in block], model.framing.shape[0]))
-            for one, photo, said in zip(block, read, model.inspect(read), strict=True):
+        chosen = [every[row] for row in rows]
+        for batch in _batches(chosen):
+            model = chosen[batch[0]][0]
+            read = list(read_photos([chosen[i][1] for i in batch], model.framing.shape[0]))
+            for one, photo, said in zip([chosen[i] for i in batch], read, model.inspect(read), strict=True):
                 if not isinstance(photo, SampleError) and not isinstance(said, SampleError):
                     self.photos.append(one)
                     self._keep(one[1], photo, said)
@@ -117,10 +117,9 @@ class PhotoTrials:
         return self.photos[trial % len(self.photos)][1].name
 
     def _said(self, kind: str, severity: float) -> Iterator[tuple[Made, Inspection]]:
-        every = [(self.photos[trial % len(self.photos)][0], trial) for trial in range(self.count)]
-        for block in _blocks(every):
-            made = [self.made(trial, kind, severity) for _, trial in block]
-            for one, said in zip(made, block[0][0].inspect([one.photo for one in made]), strict=True):
+        for batch in _batches([self.photos[trial % len(self.photos)] for trial in range(self.count)]):
+            made = [self.made(trial, kind, severity) for trial in batch]
+            for one, said in zip(made, made[0].model.inspect([one.photo for one in made]), strict=True):
                 if isinstance(said, SampleError):
                     raise said  # the same photo could be judged without the defect
                 yield one, said
@@ -177,11 +176,10 @@ def seen(made: Made, said: Inspection) -> dict[str, Any]:
     return {"found": any(bool(box.any()) for box in boxes)} | sizes
 
 
-def _blocks(every: Sequence[tuple[PhotoModel, T]]) -> Iterator[list[tuple[PhotoModel, T]]]:
-    """Neighbours of one model, BLOCK of them at most."""
-    for _, group in groupby(every, key=lambda one: id(one[0])):
-        members = list(group)
-        yield from (members[begin : begin + BLOCK] for begin in range(0, len(members), BLOCK))
+def _batches(photos: Sequence[tuple[PhotoModel, Path]]) -> Iterator[Sequence[int]]:
+    """Numbers of neighbours of one model, as many as are judged at once."""
+    for _, group in groupby(range(len(photos)), key=lambda i: id(photos[i][0])):
+        yield from batches(list(group), lambda i: decoded_bytes(photos[i][1], photos[i][0].framing.shape[0]))
 
 
 def good_parts(run: Path, model: PhotoModel, data: Path | None) -> list[Part]:

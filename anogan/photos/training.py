@@ -151,11 +151,7 @@ def frame(config: PhotoConfig, paths: Sequence[Path], tell: Tell) -> tuple[Frami
 
 def framed(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
     """The samples of each photo, or why it has none."""
-    for path, photo in zip(paths, read_photos(paths, framing.shape[0]), strict=True):
-        try:
-            yield path, photo if isinstance(photo, SampleError) else framing.samples(photo)
-        except SampleError as error:
-            yield path, error
+    yield from zip(paths, map(framing.samples_or_error, read_photos(paths, framing.shape[0])), strict=True)
 
 
 def calibrated(

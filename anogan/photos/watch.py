@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -23,14 +23,12 @@ from anogan.errors import SampleError
 from anogan.files import lock
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import Photo, Rejects, Stamp, stamp_of
-from anogan.pictures.files import EXTENSIONS, Pixels, read_photos
-from anogan.pictures.sources import PHOTOS
+from anogan.pictures.files import EXTENSIONS, PHOTOS, Pixels, batches, decoded_bytes, read_photos
 from anogan.pictures.verdicts import Inspection, Record, record
 
 RESULTS = "results.jsonl"
 PATIENCE = 10.0  # seconds for which a file that cannot be decoded may stay as it is before it counts as damaged
 UNFINISHED = {".part", ".tmp"}  # endings of files that are still being written, wherever they stand in the name
-BYTES = 1 << 28  # decoded photos in memory at once, unless a single one has more
 SHARE = 4  # how many times longer scoring takes than looking, when many files wait in a folder that holds many more
 
 OnMap = Callable[[str, Pixels, Inspection], None]  # name, the photo, what is said of it
@@ -228,8 +226,9 @@ class Watcher:
                 self._move(one["file"], one)
         return records
 
-    def _read(self, names: list[str]) -> dict[str, Pixels | SampleError]:
-        channels, taken = self.model.detector.gan_.shape[0], 0
+    def _read(self, names: Sequence[str]) -> dict[str, Pixels | SampleError]:
+        channels = self.model.framing.shape[0]
+        names = next(batches(names, lambda name: decoded_bytes(self.folder / name, channels)))
         photos: dict[str, Pixels | SampleError] = {}
         for name, photo in zip(names, read_photos([self.folder / name for name in names], channels), strict=True):
             waiting = self.waiting[name]
@@ -243,9 +242,6 @@ class Watcher:
                 waiting.unreadable = True  # perhaps not complete
             else:
                 photos[name] = photo
-                taken += 0 if isinstance(photo, SampleError) else photo.nbytes
-            if taken >= BYTES:
-                break
         return photos
 
     def _draw(self, on_map: OnMap, name: str, photo: Pixels, said: Inspection) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,13 @@ SIDEWAYS = (5, 6, 7, 8)
 TIFF_SIZE = (256, 257)  # tags of width and height
 SIGNATURE = 8  # bytes before the chunks of a PNG
 
+PHOTOS = 16  # in memory at once
 BYTES = 1 << 28  # decoded photos in memory at once, unless a single one has more
 LARGEST = 1 << 62
 
 Pixels = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 File = Path | BinaryIO  # or the contents of one, from the beginning
+T = TypeVar("T")
 
 
 def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
@@ -166,18 +168,24 @@ def resized(photo: Pixels, height: int, width: int) -> Pixels:
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
 
 
-def how_many_fit(paths: Sequence[Path], channels: int) -> int:
-    """How many of the first files take no more than BYTES together when they are decoded, by their headers; the first
-    one whatever it takes."""
-    taken = 0
-    for i, path in enumerate(paths):
-        try:
-            taken += 4 * channels * count_pixels(path, LARGEST)
-        except SampleError:
-            continue  # it will not be decoded
-        if i and taken > BYTES:
-            return i
-    return len(paths)
+def batches(items: Sequence[T], size: Callable[[T], int], most: int = PHOTOS) -> Iterator[Sequence[T]]:
+    """Neighbours, `most` of them at once, fewer where they take more than BYTES together when they are decoded; `size`
+    says how many bytes each takes."""
+    begin = 0
+    while begin < len(items):
+        end, taken = begin + 1, size(items[begin])
+        while end < min(begin + most, len(items)) and (taken := taken + size(items[end])) <= BYTES:
+            end += 1
+        yield items[begin:end]
+        begin = end
+
+
+def decoded_bytes(path: File, channels: int) -> int:
+    """How many bytes the pixels of a file take, by its header; none where it will not be decoded."""
+    try:
+        return 4 * channels * count_pixels(path, LARGEST)
+    except SampleError:
+        return 0
 
 
 def read_photos(paths: Iterable[File], channels: int) -> Iterator[Pixels | SampleError]:

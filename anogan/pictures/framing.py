@@ -52,6 +52,13 @@ class Framing:
             raise SampleError(f"size {columns}x{rows} has other proportions than {width}x{height}; crop it")
         return np.clip(resized(part, height, width), -1, 1)[None]
 
+    def samples_or_error(self, photo: Pixels | SampleError) -> NDArray[np.float32] | SampleError:
+        """The samples of a photo, or why there are none."""
+        try:
+            return photo if isinstance(photo, SampleError) else self.samples(photo)
+        except SampleError as error:
+            return error
+
     def _tiles(self, part: Pixels) -> NDArray[np.float32]:
         side = self.shape[1:]
         if any(given < needed for given, needed in zip(part.shape[1:], side, strict=True)):

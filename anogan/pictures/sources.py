@@ -1,4 +1,4 @@
-"""Image files as a source of samples, read ahead while others are scored."""
+"""Image files as a source of photos, read ahead while others are scored."""
 
 from __future__ import annotations
 
@@ -6,29 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from anogan.errors import SampleError
-from anogan.pictures.files import how_many_fit, read_photos
-from anogan.pictures.framing import Framing
-from anogan.runs.scoring import BLOCK, Samples, _identity
-
-PHOTOS = 16  # photos in memory at once, fewer where they are large
+from anogan.pictures.files import PHOTOS, batches, decoded_bytes, read_photos
+from anogan.runs.scoring import Samples, _identity
 
 
 class PhotoFiles:
-    """Image files as photos (channels, *any size)."""
+    """Image files as photos (channels, *any size), `block` of them at once, fewer where they are large. `known_as`
+    tells it from another source where the paths change while it is read; otherwise the files do."""
 
     column = "file"
-    known_as: Any = None  # its identity, where the paths change while it is read
 
-    def __init__(self, paths: Sequence[Path], channels: int) -> None:
-        self.paths, self.channels = paths, channels
-
-    @property
-    def block(self) -> int:
-        return PHOTOS
+    def __init__(self, paths: Sequence[Path], channels: int, block: int = PHOTOS, known_as: Any = None) -> None:
+        self.paths, self.channels, self.block, self.known_as = paths, channels, block, known_as
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -37,33 +26,9 @@ class PhotoFiles:
         return list(map(_identity, self.paths)) if self.known_as is None else self.known_as
 
     def fitting(self, begin: int, end: int) -> int:
-        return begin + how_many_fit(self.paths[begin:end], self.channels)
+        first = next(batches(self.paths[begin:end], lambda path: decoded_bytes(path, self.channels), self.block))
+        return begin + len(first)
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
         paths = self.paths[begin:end]
         return list(map(str, paths)), list(read_photos(paths, self.channels))
-
-
-class ImageFiles(PhotoFiles):
-    """Image files as samples of `shape`."""
-
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, ...], resize: bool) -> None:
-        super().__init__(paths, shape[0])
-        self.framing = Framing(shape, resize=resize)
-
-    @property
-    def block(self) -> int:
-        return BLOCK
-
-    def identity(self) -> Any:
-        return [self.framing.resize, *super().identity()] if self.known_as is None else self.known_as
-
-    def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
-        names, photos = super().read(begin, end)
-        return names, [self._sample(photo) for photo in photos]
-
-    def _sample(self, photo: NDArray[np.float32] | SampleError) -> NDArray[np.float32] | SampleError:
-        try:
-            return photo if isinstance(photo, SampleError) else self.framing.samples(photo)[0]
-        except SampleError as error:
-            return error

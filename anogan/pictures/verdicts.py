@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from anogan.detectors import Detector
 from anogan.errors import SampleError
 from anogan.files import no_formula, replacing, without_formulas
-from anogan.pictures.drawing import overlay, png
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
 from anogan.runs.scoring import Rows, Samples
@@ -62,7 +61,15 @@ class Inspector(Protocol):
     def detector(self) -> Detector: ...
     @property
     def framing(self) -> Framing: ...
-    def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]: ...
+    @property
+    def finds_regions(self) -> bool:
+        """Whether it tells where a photo looks defective."""
+
+    def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
+        """What is said of each photo (channels, height, width), or why nothing can be said."""
+
+    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+        """PNG of what is said of a photo."""
 
 
 OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, the photo, what is said of it
@@ -90,9 +97,10 @@ def short(value: float) -> float:
 
 
 def inspector(model: Inspector, on_photo: OnPhoto | None = None) -> Rows:
-    """Rows for `score_stream`, with the regions of a photo as JSON in one column, so that no interruption can part a
-    row from its regions; `finish` makes tables of them."""
-    columns = ["file", "score", "p_value", "verdict", *model.detector.terms, "regions", "error"]
+    """Rows for `score_stream`. Regions, where the model finds any, are JSON in one column, so that no interruption can
+    part a photo's row from its regions; `finish` makes tables of them."""
+    regions = ["regions"] if model.finds_regions else []
+    columns = ["file", "score", "p_value", "verdict", *model.detector.terms, *regions, "error"]
 
     def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
         found = []
@@ -149,14 +157,7 @@ def _read_back(row: dict[str, str]) -> Record:
     return {"file": row["file"]} | numbers | {"verdict": row["verdict"], "regions": json.loads(row["regions"])}
 
 
-def drawn(framing: Framing, photo: Pixels, said: Inspection) -> bytes:
-    """PNG of the part looked at, with the map where it exceeds what good parts show, and the regions."""
-    left, top = framing.crop[:2] if framing.crop else (0, 0)
-    boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
-    return png(overlay(framing.cropped(photo), said.map, boxes), level=3)
-
-
-def draw(path: Path, framing: Framing, photo: Pixels, said: Inspection) -> None:
-    """Write the PNG by `drawn`."""
-    with replacing(path) as stream:  # of several processes every one draws its own photos
-        stream.write(drawn(framing, photo, said))
+def write_map(folder: Path, name: str, content: bytes) -> None:
+    """Write the picture of a photo by its name; of several processes every one writes those of its own photos."""
+    with replacing(folder / f"{name}.map.png") as stream:
+        stream.write(content)

@@ -88,10 +88,9 @@ def score_stream(
         on_saved(pd.read_csv(partial, skiprows=range(1, max(1, done - source.block + 1)), dtype={source.column: str}))
     with partial.open("a", newline="") as stream:
         for begin, (names, samples) in _read_ahead(source, _spans(source, done)):
-            for name, sample in zip(names, samples, strict=True):
-                if isinstance(sample, SampleError):
-                    on_error(name, sample)
             table = rows(begin, names, samples)
+            for i in np.flatnonzero(table["verdict"] == "error"):
+                on_error(names[i], SampleError(table["error"].iloc[i]))
             table.to_csv(stream, index=False, header=stream.tell() == 0, float_format="%.6g")
             stream.flush()
             os.fsync(stream.fileno())

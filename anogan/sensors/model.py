@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from anogan.budgets import in_words
 from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
-from anogan.detectors.calibration import p_values
 from anogan.errors import BundleError
 from anogan.runs.bundle import Bundle
 from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker
@@ -117,7 +116,7 @@ class SensorModel:
         table = pd.DataFrame({"time": stamps, "score": score})
         known = np.isfinite(score)
         table["p_value"] = np.nan
-        table.loc[known, "p_value"] = p_values(self.detector.calibration_scores_, score[known])
+        table.loc[known, "p_value"] = self.detector.judge(score[known]).p_value
         table["alarm"] = np.concatenate(active)
         return ScoredRecording(
             table.join(pd.DataFrame(np.concatenate(shares), columns=list(self.channels))), alarms, follower.scorer

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 
 from anogan.errors import SampleError
-from anogan.pictures.drawing import heat_layer, heatmap, picture, png, shrunk
+from anogan.pictures.drawing import heat_layer, picture, png, shrunk
 from anogan.pictures.files import Pixels
-from anogan.pictures.verdicts import Inspection, Record, drawn, record, short
+from anogan.pictures.verdicts import Inspection, Record, record, short
 from anogan.serve.loaded import Loaded, Tell
 
 LONGEST = 1024  # pixels of the longer side of a photo sent back
-ZOOM = 4  # of small samples
 
 
 def _url(content: bytes) -> str:
@@ -54,8 +53,6 @@ def mapped(loaded: Loaded) -> Tell:
             return photo
         if isinstance(said, SampleError):
             return said
-        if loaded.kind == "digits":
-            return png(heatmap(said.map[None]), zoom=ZOOM)
-        return drawn(loaded.inspector.framing, photo, said)
+        return loaded.inspector.drawn(photo, said)
 
     return tell

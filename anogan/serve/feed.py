@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from anogan.detectors.calibration import p_values
 from anogan.errors import SampleError
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import RowScorer
@@ -64,7 +63,7 @@ class Feed:
         changes = [alarm_as_json(alarm.change(self.loaded.name)) for _, alarm in found.changes]
         p_value = np.full(len(time), np.nan)
         scored = np.isfinite(found.score)
-        p_value[scored] = p_values(model.detector.calibration_scores_, found.score[scored])
+        p_value[scored] = model.detector.judge(found.score[scored]).p_value
         last = slice(-HISTORY, None)
         shares = dict(zip(model.channels, map(known, found.shares[-1].tolist()), strict=True)) if scored[-1] else {}
         current = self.follower.tracker.ongoing()

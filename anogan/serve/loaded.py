@@ -18,7 +18,7 @@ from anogan.config.runs import KindName
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.kinds import KINDS, Model
-from anogan.pictures.files import Pixels, read_photo
+from anogan.pictures.files import Pixels, batches, read_photo
 from anogan.pictures.verdicts import Inspection, Inspector
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
@@ -119,7 +119,9 @@ class Loaded:
     def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
         """Answers for each request's photos, decoded one after another and forgotten."""
         uploads = [(upload, photos.tell) for photos in asked for upload in photos.uploads]
-        answers = iter([answer for part in portions(uploads) for answer in self._look(part)])
+        bytes_of = 4 * self.inspector.framing.shape[0]
+        parts = batches(uploads, lambda asked: bytes_of * asked[0].pixels, most=len(uploads))
+        answers = iter([answer for part in parts for answer in self._look(part)])
         return [[next(answers) for _ in photos.uploads] for photos in asked]
 
     def _look(self, uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[Any]:
@@ -141,21 +143,6 @@ class Loaded:
         return Scored.of(
             about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table
         )
-
-
-TOGETHER = 1 << 24  # pixels in memory at once, unless a single photo has more
-
-
-def portions(uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[list[tuple[Upload, Tell]]]:
-    """In order, as many at once as memory allows."""
-    part: list[tuple[Upload, Tell]] = []
-    for upload in uploads:
-        if part and sum(other.pixels for other, _ in [*part, upload]) > TOGETHER:
-            yield part
-            part = []
-        part.append(upload)
-    if part:
-        yield part
 
 
 def _read(upload: Upload, channels: int) -> Pixels | SampleError:

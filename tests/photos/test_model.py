@@ -10,7 +10,8 @@ import pytest
 from conftest import quick, stripes
 
 from anogan.detectors import Detector
-from anogan.detectors.base import Explanation
+from anogan.detectors.base import Explanation, Judged
+from anogan.detectors.calibration import p_values
 from anogan.errors import BundleError, SampleError
 from anogan.photos.model import TAIL, PhotoModel, about_photos, tail_levels
 from anogan.pictures.framing import Framing
@@ -32,6 +33,9 @@ class Dots:
     def explain(self, X: np.ndarray) -> Explanation:
         score = X.reshape(len(X), -1).max(1).astype(np.float64)
         return Explanation(score, {"residual": score}, X, X)
+
+    def judge(self, score: np.ndarray) -> Judged:
+        return Judged(p_values(self.calibration_scores_, score), score > self.threshold_)
 
 
 def model(framing: Framing) -> PhotoModel:

@@ -20,14 +20,14 @@ from conftest import quick, stripes
 from photo_model import SHAPE, photo, save_model, write
 
 from anogan import parallel
-from anogan.digits.arrays import scorer
+from anogan.digits.model import DigitModel
 from anogan.errors import SampleError
 from anogan.photos import rejects as rejecting
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import LOG, Photo, Rejects, stamp_of
 from anogan.pictures import verdicts
 from anogan.pictures.files import read_photo
-from anogan.pictures.sources import ImageFiles, PhotoFiles
+from anogan.pictures.sources import PhotoFiles
 from anogan.runs import bundle, scoring
 from anogan.runs.bundle import Bundle
 from anogan.runs.scoring import score_stream
@@ -86,7 +86,7 @@ def test_tables_of_scores_and_regions_agree(run: Path, tmp_path: Path) -> None:
 def test_an_interrupted_scoring_goes_on_to_the_same_three_tables(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anogan.pictures.sources.PHOTOS", 2)
+    monkeypatch.setattr("anogan.cli.commands.score_images.PHOTOS", 2)
     photos = line(tmp_path / "line")
     anogan("score", run, photos, "--out", tmp_path / "whole" / "s.csv")
     inspect, calls = PhotoModel.inspect, []
@@ -121,7 +121,7 @@ def test_what_a_model_of_photos_cannot_do_is_one_clear_line(run: Path, tmp_path:
     assert "scores image files and folders, not x.npy" in refusal("score", run, "x.npy", cwd=tmp_path)
     assert "leave out --resize" in refusal("score", run, photos, "--resize", cwd=tmp_path)
     assert "one inside the other" in refusal("score", run, photos, "--maps", photos / "maps", cwd=tmp_path)
-    assert "is for image files, got digits" in refusal("score", run, "digits", "--move-rejects", "r", cwd=tmp_path)
+    assert "digits is neither a file, a folder" in refusal("score", run, "digits", "--move-rejects", "r", cwd=tmp_path)
 
 
 # Rejects.
@@ -166,7 +166,7 @@ def test_a_plain_model_of_images_moves_rejects_too(tmp_path: Path) -> None:
 def test_an_interruption_loses_neither_a_photo_nor_its_row(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr("anogan.pictures.sources.PHOTOS", 2)
+    monkeypatch.setattr("anogan.cli.commands.score_images.PHOTOS", 2)
     photos = line(tmp_path / "line", good=3)
     total = {path.read_bytes() for path in photos.rglob("*.png")}
     owner, name = {
@@ -290,8 +290,8 @@ def test_no_name_of_a_file_is_a_formula_in_a_table(run: Path, tmp_path: Path, mo
     source, ignore = PhotoFiles(paths, 1), lambda *told: None
     rows = verdicts.inspector(PhotoModel.load(Bundle.open(run), device="cpu"))
     score_stream(rows, source, Path("s.csv"), "model", ignore, ignore, finish=verdicts.finish)
-    plain = scorer(Bundle.open(run).detector(device="cpu"), "file")
-    score_stream(plain, ImageFiles(paths, SHAPE, True), Path("plain.csv"), "model", ignore, ignore)
+    plain = verdicts.inspector(DigitModel.of(Bundle.open(run).detector(device="cpu")).resizing())
+    score_stream(plain, source, Path("plain.csv"), "model", ignore, ignore)
     for table in ("s.csv", "s.regions.csv", "plain.csv"):
         assert set(pd.read_csv(table)["file"]) == {f"'{name}" for name in FORMULAS}
     assert {one["file"] for one in json.loads(Path("s.regions.json").read_text())} == set(FORMULAS)
@@ -422,8 +422,8 @@ def test_every_process_draws_its_own_photos(run: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(parallel, "_rank", 1)
     model, x = PhotoModel.load(Bundle.open(run)), read_photo(write(tmp_path / "a.png"), 1)
     (said,) = model.inspect([x])
-    verdicts.draw(tmp_path / "maps" / "a.png", model.framing, x, said)
-    assert size(tmp_path / "maps" / "a.png") == (32, 32)
+    verdicts.write_map(tmp_path / "maps", "a.png", model.drawn(x, said))
+    assert size(tmp_path / "maps" / "a.png.map.png") == (32, 32)
 
 
 def test_two_processes_that_move_the_same_photos_move_each_once(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from command_line import ENVIRONMENT, anogan, refusal, size
 from photo_model import photo, save_model, write
 
 from anogan.errors import SampleError
-from anogan.photos import watch
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import LOG, Rejects
 from anogan.photos.watch import RESULTS, Results, Watcher, photos_in
+from anogan.pictures import files
 from anogan.runs.bundle import Bundle
 
 
@@ -351,7 +351,7 @@ def test_trouble_with_pictures_and_moves_is_told_and_stops_nothing(
 def test_few_photos_are_in_memory_at_once(
     model: PhotoModel, incoming: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "BYTES", 3 * 32 * 32 * 4)
+    monkeypatch.setattr(files, "BYTES", 3 * 32 * 32 * 4)
     seen: list[int] = []
     inspect = PhotoModel.inspect
     monkeypatch.setattr(PhotoModel, "inspect", lambda self, photos: seen.append(len(photos)) or inspect(self, photos))

@@ -150,7 +150,7 @@ def test_a_memory_without_one_of_its_parts_is_refused(copy: Path) -> None:
 def test_a_parameter_of_another_type_is_named(copy: Path) -> None:
     reseal(copy, lambda m: m["detectors"]["fanogan"]["params"]["encoder"].update(erase="much"))
     with pytest.raises(BundleError, match=r"fanogan\.encoder\.erase: expected float, got 'much'"):
-        bundle.load(copy)
+        Bundle.open(copy).detector()
 
 
 @pytest.mark.parametrize("kind", sorted(FORGED))

@@ -147,8 +147,8 @@ def test_the_map_is_the_picture_that_the_command_draws(client: TestClient, tmp_p
     assert answer.headers["content-type"] == "image/png"
     model, pixels = PhotoModel.load(Bundle.open(boards())), read_photo(io.BytesIO(photo(3, True)), 1)
     (said,) = model.inspect([pixels])
-    verdicts.draw(tmp_path / "map.png", model.framing, pixels, said)
-    assert answer.content == (tmp_path / "map.png").read_bytes()
+    verdicts.write_map(tmp_path, "photo", model.drawn(pixels, said))
+    assert answer.content == (tmp_path / "photo.map.png").read_bytes()
 
 
 def test_requests_scored_together_get_the_scores_of_each_alone() -> None:

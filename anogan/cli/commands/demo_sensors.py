@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from anogan.cli.commands import score, train
+from anogan.cli.commands import train
+from anogan.cli.commands.score_recordings import score_recording
 from anogan.cli.options import vars_of
 from anogan.cli.options.others import Demo
 from anogan.cli.options.training import TrainSensors
@@ -43,7 +44,7 @@ def run(options: Demo) -> int:
     train.run(TrainSensors(**vars_of(started.config), out=started.path, resume=True, device=options.device))
     model = SensorModel.load(Bundle.open(started.path), device=options.device)
     truth = [Truth(fault.name, fault.start, fault.end) for fault in DEMO_FAULTS]
-    score.score_recording_file(model, watched, REPORT, TITLE, truth)
+    score_recording(model, watched, REPORT, TITLE, truth)
     return 0
 
 

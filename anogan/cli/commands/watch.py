@@ -15,9 +15,8 @@ from anogan.cli.progress import stopped_politely
 from anogan.photos.model import PhotoModel
 from anogan.photos.rejects import Rejects, check_apart
 from anogan.photos.watch import OnMap, Results, Watcher
-from anogan.pictures import verdicts
 from anogan.pictures.files import Pixels
-from anogan.pictures.verdicts import Inspection
+from anogan.pictures.verdicts import Inspection, write_map
 from anogan.runs.bundle import Bundle
 
 
@@ -53,7 +52,7 @@ def _check(options: Watch) -> None:
 
 def _drawing(folder: Path, model: PhotoModel) -> OnMap:
     def draw(name: str, photo: Pixels, said: Inspection) -> None:
-        verdicts.draw(folder / f"{name}.map.png", model.framing, photo, said)
+        write_map(folder, name, model.drawn(photo, said))
 
     return draw
 
