@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.errors import SampleError
-from anogan.sensors.dialect import all_seconds, as_numbers, delimiter_of, is_header, with_point, with_points
+from anogan.sensors.rows import SHOWN, all_seconds, complaints, no_column, no_time, numbers, place_of, read_text
 
-SNIFFED = 64  # lines looked at
-MOST_COLUMNS = 4096  # pandas takes seconds for tens of thousands, and nobody has so many channels
 GAP = 10  # steps without a row that end a segment
-UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, pd.errors.ParserError)
 
 
 @dataclass(frozen=True)
@@ -56,20 +50,9 @@ def read_recording(
     the columns to take, all with numbers unless given. Cells that hold no number are missing values. Raises
     `SampleError` saying what cannot be read.
     """
-    try:
+    with complaints(str(path)):
         table = _read_table(path)
-    except UNREADABLE as error:
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise SampleError(f"{path} is no table that can be read: {why}") from error
     return from_table(table, str(path), time_column, channels, day_first)
-
-
-def read_text(content: bytes, name: str) -> pd.DataFrame:
-    """The same table from the contents of a file of delimited text that `name` is the name of in errors."""
-    try:
-        return _read_text(io.BytesIO(content))
-    except UNREADABLE as error:
-        raise SampleError(f"{name} is no table that can be read: {' '.join(str(error).split())}") from error
 
 
 def from_table(
@@ -81,11 +64,14 @@ def from_table(
     if not table.columns.is_unique:
         raise SampleError(f"{path} has two columns {table.columns[table.columns.duplicated()][0]!r}")
     table, notes = table.copy(deep=False), list[str]()
-    name = _column(table, time_column, path)
-    time, stamps = _times(table.pop(name), name, day_first, notes) if name is not None else _row_numbers(len(table))
-    values, names = _numbers(table, channels, path, notes)
-    step = _look_at(time, notes) if name is not None else 1.0
-    return Recording(values, time, stamps, names, step, tuple(notes))
+    if time_column:
+        name = table.columns[place_of(time_column, list(table.columns), path)]
+        time, stamps = _times(table.pop(name), name, day_first, notes)
+    else:
+        time, stamps = np.arange(len(table), dtype=np.float64), np.arange(len(table))
+    taken = _numbers(table, channels, path, notes)
+    step = _look_at(time, notes) if time_column else 1.0
+    return Recording(np.stack(list(taken.values()), axis=1), time, stamps, tuple(taken), step, tuple(notes))
 
 
 # Files.
@@ -94,38 +80,12 @@ def from_table(
 def _read_table(path: Path) -> pd.DataFrame:
     name = path.name.lower()
     if name.endswith(".parquet"):
-        return pd.read_parquet(path).reset_index(drop=False) if _has_index(path) else pd.read_parquet(path)
+        table: pd.DataFrame = pd.read_parquet(path)
+        return table if table.index.name is None else table.reset_index()
     if name.endswith((".npy", ".npz")):
         return _from_numpy(path)
     with (gzip.open if name.endswith(".gz") else open)(path, "rb") as stream:
-        return _read_text(stream)
-
-
-def _read_text(stream: gzip.GzipFile | io.BufferedReader | io.BytesIO) -> pd.DataFrame:
-    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    head = [line for _, line in zip(range(SNIFFED), text, strict=False)]
-    text.detach().seek(0)
-    if not any(line.strip() for line in head):
-        raise ValueError("it is empty")
-    delimiter = delimiter_of(head)
-    first = next(csv.reader(head, delimiter=delimiter))
-    if len(first) > MOST_COLUMNS:
-        raise ValueError(f"it has {len(first):,} columns, more than {MOST_COLUMNS:,}")
-    header = 0 if is_header(first) else None
-    read = {"sep": delimiter, "header": header, "encoding": "utf-8-sig", "skipinitialspace": True}
-    decimal = "," if delimiter != "," and _decimal_commas(head, delimiter) else "."  # here for speed
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            table: pd.DataFrame = pd.read_csv(stream, decimal=decimal, low_memory=False, index_col=False, **read)
-    except pd.errors.ParserWarning:  # that cells would be left out
-        raise ValueError("its rows have more cells than its header") from None
-    table.columns = [str(column).strip() for column in table.columns]
-    return table if delimiter == "," else with_points(table)
-
-
-def _has_index(path: Path) -> bool:
-    return pd.read_parquet(path, columns=[]).index.name is not None
+        return read_text(cast(IO[bytes], stream))
 
 
 def _from_numpy(path: Path) -> pd.DataFrame:
@@ -142,42 +102,20 @@ def _from_numpy(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _decimal_commas(head: list[str], delimiter: str) -> bool:
-    cells = [cell for row in csv.reader(head[1:], delimiter=delimiter) for cell in row]
-    return any(with_point(cell) is not cell for cell in cells)
-
-
 # Columns.
-
-
-def _column(table: pd.DataFrame, wanted: str, path: str) -> str | None:
-    if not wanted:
-        return None
-    if wanted in table.columns:
-        return wanted
-    if wanted.isdecimal() and int(wanted) < table.shape[1]:
-        return str(table.columns[int(wanted)])
-    raise SampleError(f"{path} has no column {wanted!r}; choose from {', '.join(map(str, table.columns))}")
-
-
-def _row_numbers(n: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    return np.arange(n, dtype=np.float64), np.arange(n)
 
 
 def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Seconds (n,), and the stamps as they stand in the file; an unreadable one takes the time of the row before."""
-    try:
-        seconds = all_seconds(column, day_first)
-    except OverflowError as error:
-        raise SampleError(f"the times of column {name!r} are too large to calculate with") from error
-    bad = ~np.isfinite(seconds)
+    seconds = all_seconds(column, day_first)
+    bad = np.isnan(seconds)
     if bad.all():
-        raise SampleError(f"column {name!r} holds no time, but for example {str(column.iloc[0])!r}")
+        raise no_time(name, column.iloc[0])
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         notes.append(
-            f"{int(bad.sum())} rows without a readable time (the first is row {row}, {str(column.iloc[row])!r}) "
-            "took that of the row before"
+            f"{int(bad.sum())} rows without a readable time (the first is row {row}, "
+            f"{str(column.iloc[row])[:SHOWN]!r}) took that of the row before"
         )
         seconds = pd.Series(seconds).ffill().bfill().to_numpy()
     return seconds, column.to_numpy()
@@ -185,30 +123,28 @@ def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> t
 
 def _numbers(
     table: pd.DataFrame, channels: Sequence[str], path: str, notes: list[str]
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    unknown = [name for name in channels if name not in table.columns]
-    if unknown:
-        raise SampleError(f"{path} has no column {unknown[0]!r}; choose from {', '.join(map(str, table.columns))}")
+) -> dict[str, NDArray[np.float64]]:
+    """Values (n,) by channel."""
+    for name in channels:
+        if name not in table.columns:
+            raise no_column(name, table.columns, path)
     taken: dict[str, NDArray[np.float64]] = {}
     for name in channels or table.columns:
         column = table[name]
-        try:
-            numbers = as_numbers(column)
-        except OverflowError as error:
-            raise SampleError(f"{path}: the numbers of column {name!r} are too large to calculate with") from error
-        missing = np.isnan(numbers)
+        values = numbers(column)
+        missing = np.isnan(values)
         if missing.all():
             notes.append(f"column {name!r} holds no number" + ("" if channels else " and is left out"))
             if not channels:
                 continue
         elif missing.any():
             odd = column[missing & column.notna().to_numpy()]
-            example = f", for example {odd.iloc[0]!r}" if len(odd) else ""
-            notes.append(f"{int(missing.sum())} of {len(numbers)} values of {name!r} are missing{example}")
-        taken[str(name)] = numbers
+            example = f", for example {odd.iloc[0]!r}"[:SHOWN] if len(odd) else ""
+            notes.append(f"{int(missing.sum())} of {len(values)} values of {name!r} are missing{example}")
+        taken[str(name)] = values
     if not taken:
         raise SampleError(f"{path} holds no column of numbers beside the time")
-    return np.stack(list(taken.values()), axis=1), tuple(taken)
+    return taken
 
 
 # Time.

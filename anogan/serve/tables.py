@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.pictures.verdicts import short
-from anogan.sensors.dialect import with_points
 from anogan.sensors.model import SensorModel
-from anogan.sensors.recordings import MOST_COLUMNS, Recording, read_text
+from anogan.sensors.recordings import Recording
+from anogan.sensors.rows import column_names, complaints, fitted, read_text, with_points
 from anogan.serve.limits import Refusal
 
 NAME = "the table"  # what a client sent, in errors
 MOST = 1_000_000  # rows of a request
+MOST_CELLS = 1 << 24  # of a request, unless it has as many bytes: rows that lack their cells take memory nonetheless
 PORTION = 1000  # rows made into JSON at once, so that other threads get their turn
 Unanswered = SampleError | Refusal
 
@@ -31,38 +33,37 @@ class Table(NamedTuple):
     is_json: bool
 
 
-class Rows(BaseModel):
+class SentTable(BaseModel):
     """A table as JSON."""
 
     model_config = ConfigDict(strict=True)
 
     columns: list[str]
-    rows: list[list[float | str | None]]
+    rows: list[list[JsonValue]]
 
 
 def read(model: SensorModel, table: Table) -> Recording:
     """Raises `SampleError` where it cannot be used, `Refusal` where it is too long."""
     if not table.is_json and table.content.count(b"\n") > MOST + 1:
         raise Refusal(413, f"more than {MOST:,} rows")
-    content = _from_json(table.content) if table.is_json else read_text(table.content, NAME)
+    with complaints(NAME):
+        content = _from_json(table.content) if table.is_json else read_text(io.BytesIO(table.content))
     return model.read_table(content, NAME)
 
 
 def _from_json(content: bytes) -> pd.DataFrame:
     try:
-        sent = Rows.model_validate_json(content)
+        sent = SentTable.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise SampleError(f"{place + ': ' if place else ''}{first['msg']}") from None
-    if len(sent.columns) > MOST_COLUMNS:
-        raise SampleError(f"{len(sent.columns):,} columns, more than {MOST_COLUMNS:,}")
+    names = column_names(sent.columns)
     if len(sent.rows) > MOST:
         raise Refusal(413, f"more than {MOST:,} rows")
-    lengths = {len(row) for row in sent.rows} - {len(sent.columns)}
-    if lengths:
-        raise SampleError(f"a row has {lengths.pop()} values, expected {len(sent.columns)}")
-    return with_points(pd.DataFrame(sent.rows, columns=sent.columns))
+    if len(sent.rows) * len(names) > max(MOST_CELLS, len(content)):
+        raise Refusal(413, f"more than {MOST_CELLS:,} cells")
+    return with_points(pd.DataFrame([fitted(row, len(names)) for row in sent.rows], columns=names))
 
 
 class Scored(NamedTuple):
@@ -105,6 +106,6 @@ def known(value: float) -> float | None:
     return short(value) if math.isfinite(value) else None
 
 
-def finite(value: Any) -> Any:
-    """None for NaN and infinity, which JSON does not have."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finite(value: object) -> float | str | None:
+    """None for what is no time that was given: NaN and infinity, which JSON does not have, and what is nested."""
+    return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else None

@@ -83,7 +83,7 @@ def run(pump_run: Path, tmp_path: Path) -> Path:
         ("none", "holds no row"),
         ("unsorted", "rows go back in time"),
         ("backwards", "the time never goes forward"),
-        ("timeless", "column 't' holds no time, but for example 'nan'"),
+        ("timeless", "column 't' holds no time that can be read: 'nan'"),
         ("no time", "no column 't'; choose from flow"),
         ("huge", "the numbers of channel 'flow' are too large"),
         ("empty", "it is empty"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pandas as pd
 import pytest
 
 from anogan.errors import SampleError
-from anogan.sensors.recordings import from_table, read_recording, read_text
+from anogan.sensors.recordings import from_table, read_recording
+from anogan.sensors.rows import column_names, complaints, read_text
 from anogan.sensors.scaling import FAR, Scaling
 from anogan.sensors.windows import cut_scales, lead_in, slow_scale
 from anogan.windows import cut_windows
@@ -56,12 +58,15 @@ def test_delimiter_and_decimal_mark_do_not_matter(tmp_path: Path, name: str, del
 def test_the_contents_of_a_file_are_read_as_the_file_is(tmp_path: Path) -> None:
     for delimiter, comma in ((",", False), (";", True)):
         path = written(tmp_path / "a.csv", delimiter, comma)
-        table = read_text(path.read_bytes(), "what came")
+        table = read_text(io.BytesIO(path.read_bytes()))
         read, expected = from_table(table, "what came", "when"), read_recording(path, "when")
         assert read.values.tolist() == expected.values.tolist()
         assert read.time.tolist() == expected.time.tolist()
-    with pytest.raises(SampleError, match="what came is no table that can be read: it is empty"):
-        read_text(b"", "what came")
+    with (
+        pytest.raises(SampleError, match="what came is no table that can be read: it is empty"),
+        complaints("what came"),
+    ):
+        read_text(io.BytesIO())
 
 
 def test_a_year_before_pandas_has_nanoseconds_is_a_time(tmp_path: Path) -> None:
@@ -69,9 +74,21 @@ def test_a_year_before_pandas_has_nanoseconds_is_a_time(tmp_path: Path) -> None:
     assert read_recording(path, "when").step == 10
 
 
-def test_numbers_beyond_any_are_told() -> None:
-    with pytest.raises(SampleError, match="numbers of column 'a' are too large"):
-        from_table(pd.DataFrame({"when": [0, 1], "a": [10**400, 1]}), "what came", "when")
+def test_a_number_beyond_any_is_a_missing_value() -> None:
+    read = from_table(pd.DataFrame({"when": [0, 1], "a": [10**400, 1]}), "what came", "when")
+    assert np.array_equal(read.values, [[np.nan], [1]], equal_nan=True)
+    assert read.notes[0].startswith("1 of 2 values of 'a' are missing, for example 1000")
+
+
+@pytest.mark.parametrize("header", ["a,a,a.1", "a.1,a,a", ",a,,Unnamed: 0", "a,b,c"])
+def test_columns_are_named_as_pandas_names_them(header: str) -> None:
+    table = pd.read_csv(io.StringIO(header + "\n"), index_col=False)
+    assert column_names(header.split(",")) == list(table.columns)
+
+
+def test_durations_are_seconds() -> None:
+    table = pd.DataFrame({"when": pd.to_timedelta([0, 90], unit="s"), "a": [1, 2]})
+    assert from_table(table, "what came", "when").step == 90
 
 
 def test_two_columns_of_one_name_are_told() -> None:
@@ -84,6 +101,13 @@ def test_time_is_a_name_or_a_position_and_seconds_or_a_date(tmp_path: Path) -> N
     assert read_recording(path, "0").time.tolist() == read_recording(path, "when").time.tolist() == [0.0, 10.0]
     by_day = written(tmp_path / "b.csv", rows=[("02/01/2024 00:00", 1.0, 2.0), ("03/01/2024 00:00", 1.0, 2.0)])
     assert read_recording(by_day, "when", day_first=True).step == 86_400
+
+
+def test_one_date_that_is_written_otherwise_than_the_others_is_read() -> None:
+    dates = [f"13/02/2024 10:00:{second:02d}" for second in range(40)]
+    dates[20] = "13 Feb 2024 10:00:20"
+    read = from_table(pd.DataFrame({"when": dates, "a": 1}), "what came", "when", day_first=True)
+    assert (np.diff(read.time) == 1).all()
 
 
 def test_without_a_time_column_a_row_is_a_step(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from anogan.files import write_text
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
-from anogan.sensors.monitor.rows import Row, RowReader
+from anogan.sensors.monitor.rows import RowReader
+from anogan.sensors.rows import Row
 
 STATE = "state.json"
 ALARMS = "alarms.jsonl"

@@ -91,13 +91,13 @@ def test_a_row_is_read_by_the_names_of_its_header(model: SensorModel) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2,3", "expected 5 values, got 3"),
+        ("1,2,3,4,5,6", "expected 5 values, got 6"),
         ("x,1,2,3,4", "no time that can be read: 'x'"),
         ("nan,1,2,3,4", "no time"),
         ('{"t": 1', "no JSON"),
         ("[1, 2]", "expected an object"),
         ('{"t": 1, "speed": 2}', "none of the channels"),
-        ('{"flow": 1}', "no time that can be read: None"),
+        ('{"flow": 1}', "no time that can be read: 'None'"),
     ],
 )
 def test_what_is_no_row_is_told_and_harms_no_other(model: SensorModel, text: str, message: str) -> None:
@@ -111,7 +111,7 @@ def test_what_is_no_row_is_told_and_harms_no_other(model: SensorModel, text: str
 def test_without_a_header_nothing_can_be_read(model: SensorModel) -> None:
     with pytest.raises(SampleError, match="expected a header with flow, pressure, noise, still"):
         RowReader(model).parse("1,2,3,4,5")
-    with pytest.raises(SampleError, match="no column 't'; the header has"):
+    with pytest.raises(SampleError, match="the header has no column 't'; choose from time"):
         RowReader(model).parse("time,flow,pressure,noise,still")
 
 
