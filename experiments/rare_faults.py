@@ -32,6 +32,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from anogan.config.presets import SENSORS
+from anogan.detectors.calibration import Floats
 from anogan.files import write_text
 from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train
@@ -54,8 +55,7 @@ FAULTS = get_args(FaultName)
 EVERY, SETTLE, HOUR, DAY = 60, 1800, 3600, 86_400  # s
 OURS = "anogan simulate"
 COLUMNS = ["case", "seed", "draw", "learned from", "macro_f1"]
-Rows = NDArray[np.float64]
-Make = Callable[[Rows, np.random.Generator], Rows]
+Make = Callable[[Floats, np.random.Generator], Floats]
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,20 @@ class Case:
     on; `every_fault`, all that the teaching side recorded of each fault, is what one could have had."""
 
     channels: tuple[str, ...]
-    normal: Rows
-    draw: Callable[[np.random.Generator], list[Rows]]
-    x_test: Rows
+    normal: Floats
+    draw: Callable[[np.random.Generator], list[Floats]]
+    x_test: Floats
     y_test: NDArray[np.int64]
-    every_fault: list[Rows]
+    every_fault: list[Floats]
     made: int
 
 
 def skab_case(cases: dict[str, LabelledRecording], teach: list[str], test: list[str]) -> Case:
-    def rows(names: list[str], kind: str, anomalous: int) -> list[Rows]:
+    def rows(names: list[str], kind: str, anomalous: int) -> list[Floats]:
         chosen = [cases[name] for name in names if name.startswith(kind)]
         return [case.recording.values[case.anomalous == anomalous] for case in chosen]
 
-    def draw(rng: np.random.Generator) -> list[Rows]:
+    def draw(rng: np.random.Generator) -> list[Floats]:
         events = (rows(teach, kind, 1) for kind in ("valve1", "valve2"))
         return [_stretch(event[rng.integers(len(event))], rng) for event in events]
 
@@ -93,12 +93,12 @@ def skab_case(cases: dict[str, LabelledRecording], teach: list[str], test: list[
     )
 
 
-def _stretch(rows: Rows, rng: np.random.Generator) -> Rows:
+def _stretch(rows: Floats, rng: np.random.Generator) -> Floats:
     begin = rng.integers(len(rows) - ROWS + 1)
     return rows[begin : begin + ROWS]
 
 
-def machine_event(name: FaultName, rng: np.random.Generator) -> Rows:
+def machine_event(name: FaultName, rng: np.random.Generator) -> Floats:
     """50 rows of a fault that began half an hour before, at some moment of a day."""
     start, severity = 6 * HOUR + float(rng.uniform(0, DAY)), float(rng.uniform(0.3, 1))
     seconds = int(start + SETTLE + ROWS * EVERY)
@@ -107,7 +107,7 @@ def machine_event(name: FaultName, rng: np.random.Generator) -> Rows:
 
 
 def machine_case(seed: int, every: int = 12, tested: int = 24) -> Case:
-    def draw(rng: np.random.Generator) -> list[Rows]:
+    def draw(rng: np.random.Generator) -> list[Floats]:
         own = np.random.default_rng([seed, int(rng.integers(2**31))])
         return [machine_event(name, own) for name in FAULTS]
 
@@ -129,22 +129,22 @@ def machine_case(seed: int, every: int = 12, tested: int = 24) -> Case:
 # What is made of the 50 rows.
 
 
-def jittered(rows: Rows, rng: np.random.Generator, *, n: int, spread: Rows, amount: float) -> Rows:
+def jittered(rows: Floats, rng: np.random.Generator, *, n: int, spread: Floats, amount: float) -> Floats:
     return rows[rng.integers(0, len(rows), n)] + amount * spread * rng.standard_normal((n, rows.shape[1]))
 
 
-def gaussian(rows: Rows, rng: np.random.Generator, *, n: int) -> Rows:
-    made: Rows = rng.multivariate_normal(rows.mean(0), np.cov(rows.T), n)
+def gaussian(rows: Floats, rng: np.random.Generator, *, n: int) -> Floats:
+    made: Floats = rng.multivariate_normal(rows.mean(0), np.cov(rows.T), n)
     return made
 
 
-def mixed(rows: Rows, rng: np.random.Generator, *, n: int, normal: Rows) -> Rows:
+def mixed(rows: Floats, rng: np.random.Generator, *, n: int, normal: Floats) -> Floats:
     """Between a recorded row and a normal one (mixup, Zhang et al. 2018), at least half the former."""
     share = rng.uniform(0.5, 1, (n, 1))
     return share * rows[rng.integers(0, len(rows), n)] + (1 - share) * normal[rng.integers(0, len(normal), n)]
 
 
-def transferred(rows: Rows, rng: np.random.Generator, *, n: int, normal: Rows, scaling: Scaling) -> Rows:
+def transferred(rows: Floats, rng: np.random.Generator, *, n: int, normal: Floats, scaling: Scaling) -> Floats:
     """As ours with recorded normal rows in the generator's place: what a row differs by from its nearest normal one,
     put onto one of the NEAREST."""
     known, fault = scaling.apply(normal), scaling.apply(rows)
@@ -156,7 +156,7 @@ def transferred(rows: Rows, rng: np.random.Generator, *, n: int, normal: Rows, s
     return np.asarray(made * np.array(scaling.spread) + np.array(scaling.centre), dtype=np.float64)
 
 
-def imitated(rows: Rows, rng: np.random.Generator, *, n: int, gan: GAN, scaling: Scaling, slow: int) -> Rows:
+def imitated(rows: Floats, rng: np.random.Generator, *, n: int, gan: GAN, scaling: Scaling, slow: int) -> Floats:
     window = gan.shape[1]
     x = imitate_fault(gan, scaling, slow, rows, -(-n // window), int(rng.integers(2**31))).x
     return x.transpose(0, 2, 1).reshape(-1, rows.shape[1])[:n]
@@ -179,7 +179,7 @@ def makes_of(case: Case, seed: int) -> dict[str, Make]:
     }
 
 
-def macro_f1(case: Case, normal: Rows, faults: list[Rows], seed: int) -> float:
+def macro_f1(case: Case, normal: Floats, faults: list[Floats], seed: int) -> float:
     x = np.concatenate([normal, *faults])
     y = np.repeat(np.arange(len(faults) + 1), [len(part) for part in (normal, *faults)])
     forest = RandomForestClassifier(TREES, random_state=seed).fit(x, y)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors.base import FEWEST
+from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.runs.kind import Samples
 from anogan.runs.training import Stage
@@ -27,15 +28,14 @@ PARTS = 5  # stretches of the recording whose ends are held out
 FOLDS = 3  # held-out stretches of a short recording
 BLOCK_WINDOWS = 10
 BLOCK_SPANS = 2  # of the rows that a score looks at, so that what two blocks say is nearly independent
-Rows = NDArray[np.float64]
 
 
 class Part(NamedTuple):
     """Rows (n, channels) in units of their own, at time (n,) in seconds, that follow one another without a gap. The
     first `before` of them are not held out: they only stand before those that are."""
 
-    time: Rows
-    values: Rows
+    time: Floats
+    values: Floats
     before: int = 0
 
     def first(self, warm_up: int, block: int) -> int:
@@ -116,7 +116,7 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
     return Healthy(samples([slice(0, n)]), x, folds, recording.channels, recording.step, scaling, slow, block)
 
 
-def _scaling(channels: tuple[str, ...], values: Rows, reach: float) -> Scaling:
+def _scaling(channels: tuple[str, ...], values: Floats, reach: float) -> Scaling:
     with np.errstate(over="ignore"):
         scaling = Scaling.fit(values, reach)
     for name, *figures in zip(channels, scaling.centre, scaling.spread, strict=True):
@@ -138,7 +138,7 @@ def hold_out_stretches(n: int, share: float, window: int) -> tuple[list[slice], 
     return training, held_out
 
 
-def segments(time: Rows, step: float) -> list[NDArray[np.intp]]:
+def segments(time: Floats, step: float) -> list[NDArray[np.intp]]:
     """Numbers of the rows that follow one another without a gap, without late ones."""
     if not len(time):
         return []

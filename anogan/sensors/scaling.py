@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan.config.runs import SensorConfig
+from anogan.detectors.calibration import Floats
 
 FAR = 1e100  # spreads from the centre, where values end: beyond any measurement, and sums of them are finite
-Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Scaling:
     reach: float = SensorConfig.reach
 
     @classmethod
-    def fit(cls, rows: Rows, reach: float = SensorConfig.reach) -> Self:
+    def fit(cls, rows: Floats, reach: float = SensorConfig.reach) -> Self:
         """Mean and standard deviation of training rows (n, channels), without the missing values.
 
         A channel that never changes has a spread of a thousandth of its value, or of 1 where it is zero: it counts for
@@ -35,16 +35,16 @@ class Scaling:
         spread = np.where(still, np.where(centre == 0, 1.0, np.abs(centre) / 1000), spread)
         return cls(tuple(map(float, centre)), tuple(map(float, spread)), reach)
 
-    def apply(self, rows: Rows) -> Rows:
+    def apply(self, rows: Floats) -> Floats:
         """Rows (n, channels) in units of spread from the centre."""
         with np.errstate(over="ignore"):
-            scaled: Rows = (rows - np.array(self.centre)) / np.array(self.spread)
+            scaled: Floats = (rows - np.array(self.centre)) / np.array(self.spread)
         return np.maximum(np.minimum(scaled, FAR), -FAR)
 
-    def to_unit(self, rows: Rows) -> NDArray[np.float32]:
+    def to_unit(self, rows: Floats) -> NDArray[np.float32]:
         """Rows in units of spread -> (-1, 1): tanh leaves what is usual nearly as it is and bounds the rest."""
         return np.tanh(rows / self.reach).astype(np.float32)
 
-    def from_unit(self, x: NDArray[np.float64]) -> Rows:
+    def from_unit(self, x: Floats) -> Floats:
         """The inverse of `to_unit`."""
         return np.asarray(self.reach * np.arctanh(x), dtype=np.float64)

@@ -18,11 +18,11 @@ from anogan.errors import SampleError
 from anogan.evaluation.trials import NOTHING, Cell, OnTrials, config_of, random_stream, separation, still_there
 from anogan.runs.bundle import Bundle
 from anogan.sensors import faults
-from anogan.sensors.healthy import Healthy, Rows, prepare, segments
+from anogan.sensors.healthy import Healthy, prepare, segments
 from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
 
-Stretch = tuple[Rows, Rows]  # time (n,) in seconds, values (n, channels)
+Stretch = tuple[Floats, Floats]  # time (n,) in seconds, values (n, channels)
 KINDS: tuple[str, ...] = tuple(faults.SENSOR_FAULTS)
 REPEATS = 20  # trials of each kind and severity on every channel
 HISTORY = 100_000  # healthy rows that tell a channel's spread
@@ -95,7 +95,7 @@ class SensorTrials:
         score, alarm = self.follow(begun, rows.values)
         return begun._replace(score=score, alarm=alarm)
 
-    def follow(self, begun: Begun, values: Rows) -> tuple[Floats, int | None]:
+    def follow(self, begun: Begun, values: Floats) -> tuple[Floats, int | None]:
         """Scores of the rows from the onset on, of values (n, channels) of the whole stretch, and how many rows after
         the onset the first alarm begins."""
         follower, rows = begun.model.follower(), begun.rows
@@ -103,13 +103,13 @@ class SensorTrials:
         found = follower.push(rows.time[self.lead :], rows.stamps[self.lead :].tolist(), values[self.lead :])
         return found.score, found.changes[0][0] if found.changes else None
 
-    def faulty(self, trial: int, kind: str, severity: float) -> Rows:
+    def faulty(self, trial: int, kind: str, severity: float) -> Floats:
         """The values of a trial's stretch with its fault, whose spread is that of all healthy rows."""
         begun, channel = self.turns[trial]
         column = np.concatenate([self.history[:, channel], begun.rows.values[:, channel]])[:, None]
         onset, stream = len(self.history) + self.lead, random_stream(self.seed, kind, trial)
         changed, _ = faults.apply(kind, column, severity, stream, onset, self.duration, [0])  # type: ignore[arg-type]
-        values: Rows = begun.rows.values.copy()
+        values: Floats = begun.rows.values.copy()
         values[:, channel] = changed[len(self.history) :, 0]
         return values
 

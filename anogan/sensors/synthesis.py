@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.gan.inversion import OnRows, encode
 from anogan.gan.networks import GAN
@@ -25,7 +25,6 @@ from anogan.sensors.scaling import Scaling
 from anogan.sensors.windows import cut_scales, lead_in
 from anogan.windows import cut_windows
 
-Rows = NDArray[np.float64]
 FURTHEST = 45.0  # degrees from z towards another operating point
 SEVERITIES = 0.5, 2.0  # times what the fault was when recorded
 CANDIDATES = 512  # windows drawn for each next one of a long recording
@@ -41,9 +40,9 @@ class Colouring(NamedTuple):
     """What makes mean and covariance of generated windows, flat and in units of spread, those of real ones: the linear
     map that moves them least (Peyré & Cuturi 2019, remark 2.31). Whatever else the generator has learned stays."""
 
-    generated: Rows  # (d,) mean
-    real: Rows  # (d,) mean
-    map: Rows  # (d, d), symmetric
+    generated: Floats  # (d,) mean
+    real: Floats  # (d,) mean
+    map: Floats  # (d, d), symmetric
 
     @classmethod
     def fit(cls, gan: GAN, x: torch.Tensor, scaling: Scaling) -> Colouring | None:
@@ -60,7 +59,7 @@ class Colouring(NamedTuple):
         between = (vectors * np.sqrt(values.clip(0))) @ vectors.T
         return cls(made.mean(0), real.mean(0), inverse @ between @ inverse)
 
-    def __call__(self, windows: Rows) -> Rows:
+    def __call__(self, windows: Floats) -> Floats:
         """Windows (n, ...) in units of spread."""
         flat = windows.reshape(len(windows), -1)
         return np.asarray((self.real + (flat - self.generated) @ self.map).reshape(windows.shape), dtype=np.float64)
@@ -70,8 +69,8 @@ class Windows(NamedTuple):
     """Windows x (n, channels, window) in the recording's units, and of an imitated fault the severity (n,), 1 = as
     recorded."""
 
-    x: Rows
-    severity: Rows
+    x: Floats
+    severity: Floats
 
 
 def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int, colouring: Colouring | None = None) -> Windows:
@@ -80,12 +79,12 @@ def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int, colouring: Col
     return Windows(_in_units(own, scaling), np.zeros(n))
 
 
-def real_windows(x: torch.Tensor, scaling: Scaling) -> Rows:
+def real_windows(x: torch.Tensor, scaling: Scaling) -> Floats:
     """Samples (n, channels or more, window) in (-1, 1) -> windows (n, channels, window) in the recording's units."""
     return _in_units(_in_spreads(x[:, : len(scaling.centre)], scaling), scaling)
 
 
-def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Rows, n: int, seed: int) -> Windows:
+def imitate_fault(gan: GAN, scaling: Scaling, slow: int, recorded: Floats, n: int, seed: int) -> Windows:
     """n windows of a fault like the recorded rows (m, channels), without missing values, at least a window of them.
 
     `slow` as in `sensors.windows`. Severities are spread evenly over SEVERITIES, in ratios. Raises `SampleError` on too
@@ -116,7 +115,7 @@ def long_recording(
     seed: int,
     colouring: Colouring | None = None,
     on_rows: OnRows = lambda n: None,
-) -> Rows:
+) -> Floats:
     """Normal rows (n_rows, channels) laid of generated windows.
 
     Each next window is, of CANDIDATES newly drawn, the one whose first rows are nearest to the last ones there and,
@@ -126,7 +125,7 @@ def long_recording(
     takes longer than a sample, such as day and night, is not in a sample and does not come.
     """
     overlap, channels = max(1, round(OVERLAP * gan.shape[1])), len(scaling.centre)
-    laid: list[Rows] = []
+    laid: list[Floats] = []
     done = 0  # rows
     end, slow = np.empty(0), np.empty(0)  # of the window before
     while done < n_rows:
@@ -151,17 +150,17 @@ def long_recording(
     return np.asarray(_in_units(np.concatenate(laid)[:n_rows].T[None], scaling)[0].T, dtype=np.float64)
 
 
-def _normal(x: torch.Tensor, scaling: Scaling, colouring: Colouring | None) -> Rows:
+def _normal(x: torch.Tensor, scaling: Scaling, colouring: Colouring | None) -> Floats:
     windows = _in_spreads(x, scaling)
     return colouring(windows) if colouring else windows
 
 
-def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Rows:
+def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Floats:
     """Samples in (-1, 1) -> in units of spread."""
     values = np.clip(x.numpy().astype(np.float64), -EDGE, EDGE)
     return scaling.from_unit(values)
 
 
-def _in_units(x: Rows, scaling: Scaling) -> Rows:
+def _in_units(x: Floats, scaling: Scaling) -> Floats:
     """Windows (n, channels, window) in units of spread -> in the recording's units."""
     return np.asarray(x * np.array(scaling.spread)[:, None] + np.array(scaling.centre)[:, None], dtype=np.float64)

@@ -7,9 +7,9 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from anogan.detectors.calibration import Floats
 from anogan.windows import cut_windows
 
-Rows = NDArray[np.float64]
 ENOUGH = 8  # slow windows, one after another, that tell what is usual
 
 
@@ -18,7 +18,7 @@ def slow_scale(n_rows: int, window: int, slow: int) -> int:
     return slow if n_rows >= ENOUGH * window * slow else 1
 
 
-def lead_in(rows: Rows, window: int, slow: int) -> Rows:
+def lead_in(rows: Floats, window: int, slow: int) -> Floats:
     """What stands before the first rows (at least `window`, channels) of a segment: their mean, until there are enough
     for the slow scale."""
     return np.repeat(rows[:window].mean(0, keepdims=True), window * (slow - 1), axis=0)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from anogan.cli.options.others import Simulate
 from anogan.cli.progress import bar
 from anogan.cli.simulated import MEASURED, NORMAL, Compared, Made, still_there, write_arrays
 from anogan.config.runs import SensorRunConfig, recording_name
+from anogan.detectors.calibration import Floats
 from anogan.errors import DataUnavailableError, RunError, SampleError
 from anogan.evaluation.realism import gaussian, jittered, tstr
 from anogan.files import write_bytes, write_text
@@ -29,7 +29,6 @@ from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_rec
 from anogan.windows import cut_windows
 
 FEWEST_ROWS = 50
-Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Known:
     model: SensorModel
     healthy: Healthy | None
     colouring: Colouring | None
-    faults: dict[str, Rows]
+    faults: dict[str, Floats]
 
 
 def make(options: Simulate, out: Path, format: str) -> Made:
@@ -69,7 +68,7 @@ def _known(options: Simulate) -> Known:
     return Known(model, healthy, colouring, faults)
 
 
-def _fault_rows(model: SensorModel, file: Path) -> Rows:
+def _fault_rows(model: SensorModel, file: Path) -> Floats:
     """Rows (n, channels) of one event, missing values filled as in scoring."""
     recording = model.read(file)
     if len(recording) < FEWEST_ROWS:
