@@ -23,13 +23,13 @@ from anogan.config.detectors import DetectorName
 from anogan.config.gan import EncoderMode, GANConfig
 from anogan.config.presets import DEFAULT, PRESETS
 from anogan.config.runs import RunConfig
-from anogan.config.serialise import differing_keys, to_dict
+from anogan.config.serialise import refuse_other_settings, to_dict
 from anogan.detectors import DETECTORS
 from anogan.detectors.base import resolve_device
 from anogan.detectors.calibration import Floats, hold_out, threshold_at
 from anogan.digits.datasets import load_dataset
 from anogan.digits.splits import PROTOCOLS, Split, parse_classes
-from anogan.errors import CalibrationWarning, RunError
+from anogan.errors import CalibrationWarning
 from anogan.evaluation.metrics import METRICS, auroc, balanced_subset, bootstrap_interval
 from anogan.files import write_json, write_text
 from anogan.gan.networks import GAN
@@ -220,11 +220,7 @@ class Table:
         file = self.folder / "settings.json"
         old = json.loads(file.read_text()) if file.exists() else {}
         common = {name: old[name] for name in settings if name in old}
-        differing = differing_keys(common, {name: settings[name] for name in common})
-        if differing:
-            raise RunError(
-                f"{self.folder} holds results of other settings ({', '.join(differing)}); choose another --out"
-            )
+        refuse_other_settings(self.folder, common, {name: settings[name] for name in common})
         write_json(file, old | settings)
 
     def add(self, rows: list[dict[str, Any]]) -> None:

@@ -97,7 +97,9 @@ class LocatorConfig:
     batch_size: int = 16
     """Photos per update."""
     learning_rate: float = 4e-3
-    """Adam, at its highest: it rises during the first tenth of the steps and falls to nothing."""
+    """Adam, at its highest: it rises at first and then falls to nothing."""
+    warm_up: float = 0.1
+    """Share of the updates in which the learning rate rises."""
     spoiled: tuple[float, float] = (0.75, 0.4)
     """Share of the photos that get a first and a second pseudo-defect."""
     foreign: float = 0.4
@@ -112,6 +114,7 @@ class LocatorConfig:
         _require(self.batch_size >= 2, "locator.batch_size", self.batch_size, ">= 2 (batch normalisation)")
         _require(self.learning_rate > 0, "locator.learning_rate", self.learning_rate, "> 0")
         _require(self.defect_weight > 0, "locator.defect_weight", self.defect_weight, "> 0")
+        _require(0 < self.warm_up < 1, "locator.warm_up", self.warm_up, "in (0, 1)")
         for name, share in {"spoiled": min(self.spoiled), "foreign": self.foreign, "drawn": self.drawn}.items():
             _require(0 <= share <= 1 and max(self.spoiled) <= 1, f"locator.{name}", getattr(self, name), "in [0, 1]")
 

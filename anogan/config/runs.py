@@ -125,8 +125,18 @@ class AlarmConfig:
     """Block length in rows; the threshold is set from the highest score of each held-out block. 0 = twice the rows that
     a score looks at, at least ten windows, at most a third of a held-out stretch."""
 
+    confidence: float = 0.9
+    """Share of calibrations in which the budget is kept on average over time, where there are blocks enough."""
+    usual_quantile: float = 0.95
+    """Share of healthy rows whose score is usual; halfway from the threshold to the highest of them an alarm ends."""
+    slow_rise: float = 0.5
+    """Blocks that a rise of the score takes at least to be called slow."""
+
     def __post_init__(self) -> None:
         per_second(self.budget)
+        for name in ("confidence", "usual_quantile"):
+            _require(0 < getattr(self, name) < 1, name, getattr(self, name), "in (0, 1)")
+        _require(self.slow_rise > 0, "slow_rise", self.slow_rise, "> 0 blocks")
         _require(self.persist >= 1, "persist", self.persist, ">= 1 row")
         _require(self.block == 0 or self.block >= self.persist, "block", self.block, f"0 or >= {self.persist} rows")
 

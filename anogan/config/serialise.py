@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import typing
+from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from anogan.errors import RunError
 
 T = TypeVar("T")
 
@@ -44,11 +48,17 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         inner = arguments[:1] * len(value) if Ellipsis in arguments else arguments
         if len(inner) == len(value):
             return tuple(_coerce(h, v, where) for h, v in zip(inner, value, strict=True))
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is hint:
         return value
     raise ValueError(f"{where}: expected {inspect.formatannotation(hint)}, got {value!r}")
+
+
+def refuse_other_settings(folder: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise `RunError` where a folder was filled with other settings than those wanted, naming them."""
+    if differing := differing_keys(saved, wanted):
+        raise RunError(f"{folder} was made with other settings ({', '.join(differing)}); choose another --out")
 
 
 def differing_keys(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from anogan.config.serialise import differing_keys
+from anogan.config.serialise import refuse_other_settings
 from anogan.detectors.calibration import Floats
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.metrics import auroc
@@ -78,10 +78,7 @@ def fill(
 
     Raises `RunError` where they were made with other settings."""
     file = folder / "settings.json"
-    if differing := differing_keys(json.loads(file.read_text()) if file.exists() else settings, settings):
-        raise RunError(
-            f"{folder} holds results of another {' and '.join(differing)}; delete it or choose another --out"
-        )
+    refuse_other_settings(folder, json.loads(file.read_text()) if file.exists() else settings, settings)
     write_json(file, settings)
     cells = []
     for kind, severity in wanted:

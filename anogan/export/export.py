@@ -19,6 +19,7 @@ import torch
 
 import anogan
 from anogan.config.detectors import DetectorName
+from anogan.config.runs import KindName
 from anogan.detectors import DETECTORS
 from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Graph, SampleGraph
@@ -60,15 +61,34 @@ def graph_of(bundle: Bundle, detector: str | None = None, photo_size: tuple[int,
     """What the model of a bundle computes, by its first detector unless another is named. `photo_size` is the
     width and height of the camera's photos, those of training unless given. Raises `ValueError` where no graph can
     hold it."""
-    name, kind = _exportable(bundle, detector), bundle.kind
-    if photo_size and kind != "photos":
+    return GRAPHS[bundle.kind](bundle, _exportable(bundle, detector), photo_size)
+
+
+def _of_digits(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+    _refuse_size(bundle, photo_size)
+    return SampleGraph(bundle.detector(detector, "cpu"))
+
+
+def _of_sensors(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+    _refuse_size(bundle, photo_size)
+    return SensorGraph(SensorModel.load(bundle, detector, "cpu"))
+
+
+def _of_photos(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+    size = (photo_size[1], photo_size[0]) if photo_size else usual_size(bundle)
+    return PhotoGraph(PhotoModel.load(bundle, detector, "cpu"), size)
+
+
+def _refuse_size(bundle: Bundle, photo_size: tuple[int, int] | None) -> None:
+    if photo_size:
         raise ValueError(f"--photo-size is for models of photos; {bundle.folder} is none")
-    if kind == "sensors":
-        return SensorGraph(SensorModel.load(bundle, name, "cpu"))
-    if kind == "photos":
-        size = (photo_size[1], photo_size[0]) if photo_size else usual_size(bundle)
-        return PhotoGraph(PhotoModel.load(bundle, name, "cpu"), size)
-    return SampleGraph(bundle.detector(name, "cpu"))
+
+
+GRAPHS: dict[KindName, Callable[[Bundle, DetectorName, tuple[int, int] | None], Graph]] = {
+    "digits": _of_digits,
+    "sensors": _of_sensors,
+    "photos": _of_photos,
+}
 
 
 def _exportable(bundle: Bundle, detector: str | None) -> DetectorName:

@@ -21,8 +21,6 @@ from anogan.gan.pseudo_defects import spoil
 from anogan.gan.training import Samples, State, flatten_state, latents, random_stream, restore_state, seeded_init
 from anogan.parallel import share
 
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
-
 
 class LocatorTraining:
     """The locator, which learns to repair and to find pseudo-defects in photos x (n, channels, height, width).
@@ -58,7 +56,7 @@ class LocatorTraining:
         loss_l = binary_cross_entropy_with_logits(logit, target, pos_weight=logit.new_tensor(config.defect_weight))
 
         for group in adam.param_groups:
-            group["lr"] = config.learning_rate * rise_and_fall((self.step + 1) / config.steps)
+            group["lr"] = config.learning_rate * rise_and_fall((self.step + 1) / config.steps, config.warm_up)
         adam.zero_grad()
         (loss_r + loss_l).backward()
         parallel.average_gradients(locator)
@@ -79,7 +77,7 @@ class LocatorTraining:
         return gan.frozen()
 
 
-def rise_and_fall(progress: float) -> float:
-    """Share of the highest learning rate: linear up in the first tenth, then half a cosine down (progress 0 ... 1)."""
-    fall = (progress - WARM_UP) / (1 - WARM_UP)
-    return progress / WARM_UP if fall < 0 else (1 + math.cos(math.pi * fall)) / 2
+def rise_and_fall(progress: float, warm_up: float) -> float:
+    """Share of the highest learning rate: linear up until `warm_up`, then half a cosine down (progress 0 ... 1)."""
+    fall = (progress - warm_up) / (1 - warm_up)
+    return progress / warm_up if fall < 0 else (1 + math.cos(math.pi * fall)) / 2

@@ -14,13 +14,16 @@ from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 
 BEFORE = 1  # the format of bundles whose kind was told by a key in `about`
+ALARM = {"confidence": 0.9, "usual_quantile": 0.95, "slow_rise": 0.5}
 # What could not be told to format 1, as it was then.
 SETTINGS: dict[str, dict[str, Any]] = {
     "neighbour": {"directions": 8, "cell": 3 / 14},
     "subspace": {"quantile": 0.99, "shrinkage": 0.01},
     "places": {"quantile": 0.9},
-    "locator": {"spoiled": [0.75, 0.4], "foreign": 0.4, "drawn": 0.5, "defect_weight": 3.0},
+    "locator": {"warm_up": 0.1, "spoiled": [0.75, 0.4], "foreign": 0.4, "drawn": 0.5, "defect_weight": 3.0},
     "sensors": {"reach": 6.0},
+    "alarm": ALARM,
+    "rule": ALARM,
 }
 RENAMED: dict[str, KindName] = {"signal": "sensors", "photo": "photos"}
 
@@ -78,5 +81,7 @@ def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(settings: dict[str, Any]) -> None:
     """Add what could not be told before to the groups of settings that are there."""
-    for group in SETTINGS.keys() & settings.keys():
-        settings[group] = SETTINGS[group] | settings[group]
+    for name, group in settings.items():
+        if isinstance(group, dict):
+            settings[name] = SETTINGS.get(name, {}) | group
+            _complete(settings[name])

@@ -21,7 +21,7 @@ from safetensors.torch import save as save_tensors
 
 from anogan import parallel
 from anogan.config.runs import CONFIGS, RunConfig
-from anogan.config.serialise import differing_keys, from_dict, to_dict
+from anogan.config.serialise import from_dict, refuse_other_settings, to_dict
 from anogan.errors import BundleError, RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.gan.training import Training
@@ -85,9 +85,7 @@ class Run(Generic[C]):
         """Start a run, or return the one that stands there if its config is the same; else raise `RunError`."""
         if (path / "config.json").exists():
             run = cls(path)
-            differing = differing_keys(as_saved(run.config), as_saved(config))
-            if differing:
-                raise RunError(f"{path} was started with other settings ({', '.join(differing)}); choose another --out")
+            refuse_other_settings(path, as_saved(run.config), as_saved(config))
             return run
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path} is there already and is no run directory; choose another --out")

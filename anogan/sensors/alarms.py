@@ -19,11 +19,8 @@ from anogan.config.runs import AlarmConfig
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import CalibrationWarning
 
-USUAL = 0.95  # quantile of healthy rows; halfway from the threshold to it, an alarm may end
-CONFIDENCE = 0.9  # that the budget is kept on average over time, where there are blocks enough
 DRAWN = 1_000_000  # values that a factor of Gumbel's law is made from
 FARTHEST = 1e4  # standard deviations above the mean of few peaks
-SLOW = 0.5  # blocks that a rise must take to be called slow; in as many a sudden fault fills what a score looks at
 
 
 def persistent(score: Floats, rows: int) -> Floats:
@@ -33,14 +30,14 @@ def persistent(score: Floats, rows: int) -> Floats:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 
 
-def peaks_borne(n: int, share: float) -> int | None:
+def peaks_borne(n: int, share: float, confidence: float) -> int | None:
     """How many of n independent peaks may lie above a threshold that a new one exceeds with a chance of `share`.
 
     With k of them above it, that chance follows the beta distribution of k + 1 and n - k. So it is at most `share` in
-    CONFIDENCE of all calibrations (tolerance limits: Wilks 1941). None where n is too small for that.
+    a share `confidence` of all calibrations (tolerance limits: Wilks 1941). None where n is too small for that.
     """
     k = np.arange(n)
-    kept = int((betainc(k + 1, n - k, share) >= CONFIDENCE).sum())
+    kept = int((betainc(k + 1, n - k, share) >= confidence).sum())
     return kept - 1 if kept else None
 
 
@@ -72,7 +69,7 @@ class AlarmRule:
 
     It begins when the score has been above `threshold` for `persist` rows, and ends when it has been below `release`
     for as many; below `usual` most healthy rows are. `peaks` are the highest persistent scores of held-out healthy
-    blocks of `block` rows each, in order; `step` is the seconds between rows, `budget` what was asked for.
+    blocks of `block` rows each, in order; `step` is the seconds between rows. The rest are settings of `AlarmConfig`.
     """
 
     threshold: float
@@ -82,6 +79,9 @@ class AlarmRule:
     block: int
     step: float
     budget: str
+    confidence: float
+    usual_quantile: float
+    slow_rise: float
     peaks: tuple[float, ...]
 
     @classmethod
@@ -102,12 +102,24 @@ class AlarmRule:
             raise ValueError(f"expected at least one healthy block of {block} rows to calibrate on, got none")
         peaks = np.sort([np.nanmax(part) for part in blocks])
         share = -math.expm1(-per_second(config.budget) * block * step)  # of blocks in which an alarm may begin
-        borne = peaks_borne(len(peaks), share)
+        borne = peaks_borne(len(peaks), share, config.confidence)
         highest = float(peaks[-1])
         threshold = max(highest, gumbel_quantile(peaks, share)) if borne is None else float(peaks[-1 - borne])
-        usual = min(threshold, float(np.quantile(np.concatenate(parts), USUAL)))
+        usual = min(threshold, float(np.quantile(np.concatenate(parts), config.usual_quantile)))
         release = (threshold + usual) / 2
-        rule = cls(threshold, release, usual, config.persist, block, step, config.budget, tuple(peaks.tolist()))
+        rule = cls(
+            threshold,
+            release,
+            usual,
+            config.persist,
+            block,
+            step,
+            config.budget,
+            config.confidence,
+            config.usual_quantile,
+            config.slow_rise,
+            tuple(peaks.tolist()),
+        )
         if share * (len(peaks) + 1) < 1:
             warnings.warn(
                 f"{in_words(len(peaks) * block * step)} of held-out healthy rows cannot support {config.budget} by "
@@ -134,28 +146,32 @@ class AlarmRule:
 
     @property
     def at_most(self) -> float:
-        """False alarms per second that CONFIDENCE of such calibrations stay below on average over time."""
+        """False alarms per second that a share `confidence` of such calibrations stays below on average over time."""
         above, n = self._above, len(self.peaks)
-        return self._per_second(float(betaincinv(above + 1, n - above, CONFIDENCE)) if above < n else 1.0)
+        return self._per_second(float(betaincinv(above + 1, n - above, self.confidence)) if above < n else 1.0)
 
     @property
     def promise(self) -> str:
         """Both in words."""
         return (
             f"one false alarm in {in_words(1 / self.promised)} on average "
-            f"({CONFIDENCE:.0%} sure: in {in_words(1 / self.at_most)} or more)"
+            f"({self.confidence:.0%} sure: in {in_words(1 / self.at_most)} or more)"
         )
 
     def p_value(self, peak: float) -> float:
         """How rare a block with such a persistent peak is while the machine is healthy."""
         return float(p_values(np.array(self.peaks), np.array([peak]))[0])
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AlarmRule:
-        return cls(**values | {"peaks": tuple(values["peaks"])})
+    @property
+    def config(self) -> AlarmConfig:
+        """The settings that it was calibrated with, but for the block, which depends on the recording."""
+        return AlarmConfig(
+            self.budget,
+            self.persist,
+            confidence=self.confidence,
+            usual_quantile=self.usual_quantile,
+            slow_rise=self.slow_rise,
+        )
 
 
 @dataclass
@@ -163,9 +179,9 @@ class Alarm:
     """One alarm; times as they stand in the recording, `end` None while it lasts.
 
     `peak` is the highest score. `p_value` says how rare a healthy block is whose score lasts as high for `persist` rows
-    as in the alarm's first block. `kind` is 'slow' where the score took SLOW blocks or more to rise from the usual
-    level (wear, fouling, or a drift of the healthy state) and 'sudden' otherwise, `shares` is each channel's share in
-    the score, the highest first.
+    as in the alarm's first block. `kind` is 'slow' where the score took `slow_rise` blocks or more to rise from the
+    usual level (wear, fouling, or a drift of the healthy state) and 'sudden' otherwise, `shares` is each channel's
+    share in the score, the highest first.
     """
 
     number: int
@@ -233,7 +249,7 @@ class AlarmTracker:
         self.since_calm = 0 if self.calm >= self.rule.persist else self.since_calm + 1
 
     def _begin(self, stamp: Any) -> None:
-        kind = "slow" if self.since_calm >= SLOW * self.rule.block else "sudden"
+        kind = "slow" if self.since_calm >= self.rule.slow_rise * self.rule.block else "sudden"
         rise = self.since_calm * self.rule.step
         self.alarms, self.run, self.calm, self.weights = self.alarms + 1, 0, 0, np.zeros(len(self.channels))
         self.current, self.lasted = Alarm(self.alarms, stamp, None, -np.inf, 1.0, kind, rise, {}), 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anogan.budgets import in_words
 from anogan.config.detectors import DetectorName
+from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import Detector
 from anogan.errors import BundleError
 from anogan.runs.bundle import Bundle
@@ -67,7 +68,7 @@ class SensorModel:
                 int(about["slow"]),
                 float(about["smoothing"]),
                 Usual(float(own["usual_score"]), tuple(own["usual_residual"])),
-                AlarmRule.from_dict(own["rule"]),
+                from_dict(AlarmRule, own["rule"], "rule"),
                 about["time_column"],
                 about["day_first"],
             )
@@ -156,7 +157,7 @@ def about_sensors(models: Mapping[DetectorName, SensorModel]) -> dict[str, Any]:
             name: {
                 "usual_score": model.usual.score,
                 "usual_residual": list(model.usual.residual),
-                "rule": model.rule.to_dict(),
+                "rule": to_dict(model.rule),
             }
             for name, model in models.items()
         },

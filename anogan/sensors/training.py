@@ -127,7 +127,7 @@ def recalibrate(model: SensorModel, recording: Recording, budget: str = "") -> S
         if np.isnan(recording.values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
     window, rule = model.detector.gan_.shape[1], model.rule
-    config = AlarmConfig(budget or rule.budget, rule.persist)
+    config = replace(rule.config, budget=budget or rule.budget)
     parts = parts_of(replace(recording, step=model.step), slice(0, len(recording)))
     block = block_of(config, parts, window, model.slow, "the recording holds")
     if max(len(part.time) for part in parts) - window + 1 >= rule.block:

@@ -15,6 +15,7 @@ import torch
 
 import anogan
 from anogan.config.runs import KindName
+from anogan.config.serialise import to_dict
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.kinds import KINDS, Model
@@ -105,7 +106,7 @@ class Loaded:
 
     def _of_sensors(self) -> dict[str, Any]:
         model = self.sensors
-        rule = {key: value for key, value in model.rule.to_dict().items() if key != "peaks"}
+        rule = {key: value for key, value in to_dict(model.rule).items() if key != "peaks"}
         return {
             "channels": list(model.channels),
             "step": model.step,

@@ -16,7 +16,7 @@ from anogan.errors import SampleError
 from anogan.pictures.verdicts import short
 from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
-from anogan.sensors.rows import column_names, complaints, fitted, read_text, with_points
+from anogan.sensors.rows import DELIMITERS, column_names, complaints, fitted, read_text, with_points
 from anogan.serve.limits import Refusal
 
 NAME = "the table"  # what a client sent, in errors
@@ -44,8 +44,9 @@ class SentTable(BaseModel):
 
 def read(model: SensorModel, table: Table) -> Recording:
     """Raises `SampleError` where it cannot be used, `Refusal` where it is too long."""
-    if not table.is_json and table.content.count(b"\n") > MOST + 1:
-        raise Refusal(413, f"more than {MOST:,} rows")
+    if not table.is_json:
+        header, lines = table.content.lstrip().partition(b"\n")[0], table.content.count(b"\n")
+        _refuse_long(lines - 1, max(header.count(mark.encode()) for mark in DELIMITERS) + 1, len(table.content))
     with complaints(NAME):
         content = _from_json(table.content) if table.is_json else read_text(io.BytesIO(table.content))
     return model.read_table(content, NAME)
@@ -59,11 +60,15 @@ def _from_json(content: bytes) -> pd.DataFrame:
         place = ".".join(map(str, first["loc"]))
         raise SampleError(f"{place + ': ' if place else ''}{first['msg']}") from None
     names = column_names(sent.columns)
-    if len(sent.rows) > MOST:
-        raise Refusal(413, f"more than {MOST:,} rows")
-    if len(sent.rows) * len(names) > max(MOST_CELLS, len(content)):
-        raise Refusal(413, f"more than {MOST_CELLS:,} cells")
+    _refuse_long(len(sent.rows), len(names), len(content))
     return with_points(pd.DataFrame([fitted(row, len(names)) for row in sent.rows], columns=names))
+
+
+def _refuse_long(rows: int, columns: int, size: int) -> None:
+    if rows > MOST:
+        raise Refusal(413, f"more than {MOST:,} rows")
+    if rows * columns > max(MOST_CELLS, size):
+        raise Refusal(413, f"more than {MOST_CELLS:,} cells")
 
 
 class Scored(NamedTuple):

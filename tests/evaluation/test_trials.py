@@ -174,7 +174,7 @@ def test_what_was_interrupted_goes_on_and_comes_to_the_same_tables(
     assert made == cells_of(["bias", "stuck_at"], [0.1, 0.6, 1.0])[:4] + made[3:4] + made[5:]
     assert len(made) == 8  # one was begun twice
     assert _tables(tmp_path / "parted") == _tables(tmp_path / "whole")
-    with pytest.raises(RunError, match="holds results of another seed; delete it or choose another --out"):
+    with pytest.raises(RunError, match=r"was made with other settings \(seed\); choose another --out"):
         _sensitivity(pump_run, *options, *parted, "--seed", "1")
     assert "stuck at" in capsys.readouterr().out
 

@@ -38,7 +38,7 @@ def test_the_mask_is_where_a_pixel_has_visibly_changed(shape: tuple[int, ...]) -
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    rates = [rise_and_fall(progress) for progress in np.linspace(0, 1, 101)]
+    rates = [rise_and_fall(progress, 0.1) for progress in np.linspace(0, 1, 101)]
     assert rates[0] == 0
     assert max(rates) == pytest.approx(1)
     assert rates.index(max(rates)) == 10

@@ -25,8 +25,9 @@ NEW = {  # could not be told to format 1
     "neighbour": ("directions", "cell"),
     "subspace": ("quantile", "shrinkage"),
     "places": ("quantile",),
-    "locator": ("spoiled", "foreign", "drawn", "defect_weight"),
+    "locator": ("warm_up", "spoiled", "foreign", "drawn", "defect_weight"),
     "sensors": ("reach",),
+    "alarm": ("confidence", "usual_quantile", "slow_rise"),
 }
 KEYS = {"digits": None, "sensors": "signal", "photos": "photo"}  # what told the kind in format 1
 

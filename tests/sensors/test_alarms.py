@@ -12,10 +12,11 @@ import pytest
 
 from anogan.budgets import in_words, per_second
 from anogan.config.runs import AlarmConfig
+from anogan.config.serialise import from_dict, to_dict
 from anogan.errors import CalibrationWarning
 from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker, gumbel_quantile, peaks_borne, persistent
 
-RULE = AlarmRule(2.0, 1.0, 0.5, 3, 50, 1.0, "1/day", (0.5, 1.0, 1.5, 2.0))
+RULE = AlarmRule(2.0, 1.0, 0.5, 3, 50, 1.0, "1/day", 0.9, 0.95, 0.5, (0.5, 1.0, 1.5, 2.0))
 
 
 def tracked(score: list[float], rule: AlarmRule = RULE, parts: int = 1) -> list[tuple[int, object, object]]:
@@ -127,14 +128,14 @@ def test_a_budget_is_kept_with_confidence_where_there_are_blocks_enough() -> Non
     """Independent peaks: in nine of ten calibrations the chance of another one above the threshold is at most asked."""
     stream, share = np.random.default_rng(0), 0.1
     for n in (22, 60):  # the fewest that are enough, (1 - .1) ** 22 < .1, and more
-        k = peaks_borne(n, share)
+        k = peaks_borne(n, share, 0.9)
         assert k is not None
         rates = stream.beta(k + 1, n - k, 20_000)
         assert (rates <= share).mean() >= 0.89
         more = stream.beta(k + 2, n - k - 1, 20_000)
         assert (more <= share).mean() < 0.89
-    assert peaks_borne(22, share) == 0
-    assert peaks_borne(21, share) is peaks_borne(5, share) is None
+    assert peaks_borne(22, share, 0.9) == 0
+    assert peaks_borne(21, share, 0.9) is peaks_borne(5, share, 0.9) is None
 
 
 def test_what_is_sure_is_at_most_the_budget_and_more_than_what_is_true_on_average() -> None:
@@ -230,7 +231,7 @@ def test_without_a_whole_block_there_is_no_rule() -> None:
 
 
 def test_a_rule_survives_as_json() -> None:
-    assert AlarmRule.from_dict(json.loads(json.dumps(RULE.to_dict()))) == RULE
+    assert from_dict(AlarmRule, json.loads(json.dumps(to_dict(RULE)))) == RULE
     assert replace(RULE, threshold=0.4).promised > RULE.promised
 
 

@@ -201,6 +201,9 @@ def test_cells_that_rows_lack_are_missing_and_take_no_memory_without_bound(clien
     assert "1 of 2 values of 'still' are missing" in client.post("/models/pump/score", json=sent).json()["notes"]
     sent = {"columns": [*columns, *map(str, range(4000))], "rows": [[0]] * 5000}
     assert client.post("/models/pump/score", json=sent).status_code == 413
+    text = ",".join(map(str, sent["columns"])) + "\n" + "1\n" * len(sent["rows"])
+    answer = client.post("/models/pump/score", content=text, headers={"content-type": "text/csv"})
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize(

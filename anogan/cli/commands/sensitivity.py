@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from anogan.cli.options.scoring import Sensitivity
 from anogan.cli.progress import bar
+from anogan.config.runs import KindName
 from anogan.evaluation.trials import Cell, Trials, cells_of, fill, parse_kinds, parse_severities, summarise, trial_table
 from anogan.files import write_text
 from anogan.photos import sensitivity as photos
@@ -26,43 +27,54 @@ def run(options: Sensitivity) -> int:
     for name, value in (("--repeats", options.repeats), ("--duration", options.duration), ("--seed", options.seed)):
         if value < 0:
             raise ValueError(f"expected {name} of at least 0, got {value}")
-    opened = Bundle.open(options.run)
-    if opened.kind == "sensors":
-        return _sensors(options, severities)
-    if opened.kind == "photos":
-        return _photos(options, severities)
-    data = opened.about.get("data")
-    raise ValueError(f"{options.run} was trained on {data}; there are faults for recordings and photos of parts alone")
+    bundle = Bundle.open(options.run)
+    if bundle.kind not in MEASURES:
+        data = bundle.about.get("data")
+        raise ValueError(
+            f"{options.run} was trained on {data}; there are faults for recordings and photos of parts alone"
+        )
+    return MEASURES[bundle.kind](options, bundle, severities)
 
 
-def _sensors(options: Sensitivity, severities: Sequence[float]) -> int:
+def _sensors(options: Sensitivity, bundle: Bundle, severities: Sequence[float]) -> int:
     kinds = parse_kinds(options.kinds, list(sensors.KINDS))
-    model = SensorModel.load(Bundle.open(options.run), options.detector, options.device)
+    model = SensorModel.load(bundle, options.detector, options.device)
     parts = sensors.healthy_parts(options.run, model, options.data)
     trials = sensors.SensorTrials(parts, options.repeats or sensors.REPEATS, options.seed, options.duration)
     if trials.left_out:
         _say(f"{trials.left_out} healthy stretches are left out: an alarm was on when the fault would have begun")
-    cells, summary = _cells(options, trials, kinds, severities, {"stretches": len(trials.usable)})
+    cells, summary = _cells(options, bundle, trials, kinds, severities, {"stretches": len(trials.usable)})
     return _tell(reporting.write_sensor_page(_out(options), options.run, options.data, trials, cells, summary))
 
 
-def _photos(options: Sensitivity, severities: Sequence[float]) -> int:
+def _photos(options: Sensitivity, bundle: Bundle, severities: Sequence[float]) -> int:
     kinds = parse_kinds(options.kinds, list(photos.KINDS))
     if options.duration:
         raise ValueError("--duration is for faults of sensors")
-    model = PhotoModel.load(Bundle.open(options.run), options.detector, options.device)
+    model = PhotoModel.load(bundle, options.detector, options.device)
     parts = photos.good_parts(options.run, model, options.data)
     trials = photos.PhotoTrials(parts, options.repeats or photos.REPEATS, options.seed)
-    cells, summary = _cells(options, trials, kinds, severities, {"photos": len(trials.photos)})
+    cells, summary = _cells(options, bundle, trials, kinds, severities, {"photos": len(trials.photos)})
     return _tell(reporting.write_photo_page(_out(options), options.run, options.data, trials, cells, summary))
 
 
+MEASURES: dict[KindName, Callable[[Sensitivity, Bundle, Sequence[float]], int]] = {
+    "sensors": _sensors,
+    "photos": _photos,
+}
+
+
 def _cells(
-    options: Sensitivity, trials: Trials, kinds: Sequence[str], severities: Sequence[float], size: dict[str, int]
+    options: Sensitivity,
+    bundle: Bundle,
+    trials: Trials,
+    kinds: Sequence[str],
+    severities: Sequence[float],
+    size: dict[str, int],
 ) -> tuple[list[Cell], pd.DataFrame]:
     out, wanted = _out(options), cells_of(kinds, severities)
     settings: dict[str, Any] = {
-        "model": Bundle.open(options.run).digest,
+        "model": bundle.digest,
         "detector": options.detector,
         "data": str(options.data.resolve()) if options.data else None,
         "repeats": options.repeats,
