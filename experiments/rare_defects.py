@@ -55,7 +55,7 @@ PHOTOS_OF_DEFECT, MADE = 20, 400
 STEPS, BATCH = 200, 64
 FINE_STEPS = 300  # of the generator that is trained on
 SHIFT, TONE, NOISE = 0.04, 0.1, 0.02  # of jittered copies: of the side, of the contrast and of the range, of the range
-OURS = "anogan simulate"
+OURS = "anogan simulate"  # as it was called when results.csv was filled
 ALL = "all defects of the teaching side"
 COLUMNS = ["case", "seed", "draw", "learned from", "auroc", "macro_f1"]
 # What was compared where settings were chosen: how far a defect moves, how strong it is.

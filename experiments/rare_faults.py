@@ -53,7 +53,7 @@ NEAREST = 400  # recorded normal windows that a fault is put onto where no GAN m
 JITTERS = (0.05, 0.1, 0.2, 0.4)  # of a normal channel's standard deviation
 FAULTS = get_args(FaultName)
 EVERY, SETTLE, HOUR, DAY = 60, 1800, 3600, 86_400  # s
-OURS = "anogan simulate"
+OURS = "anogan simulate"  # as it was called when results.csv was filled
 COLUMNS = ["case", "seed", "draw", "learned from", "macro_f1"]
 Make = Callable[[Floats, np.random.Generator], Floats]
 

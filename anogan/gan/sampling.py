@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from anogan.gan.inversion import chunks
@@ -13,6 +14,11 @@ def slerp(a: torch.Tensor, b: torch.Tensor, t: float) -> torch.Tensor:
     """From rows of a to rows of b along the sphere, where N(0, I) has its mass (White 2016, arXiv:1609.04468)."""
     angle = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos().unsqueeze(-1)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def walks(begin: torch.Tensor, end: torch.Tensor, steps: int) -> torch.Tensor:
+    """Latents (n * steps, latent_dim) on the way from each row of `begin` (n, latent_dim) to the same row of `end`."""
+    return torch.stack([slerp(begin, end, t) for t in np.linspace(0, 1, steps)], dim=1).flatten(0, 1)
 
 
 def generate(gan: GAN, z: torch.Tensor) -> torch.Tensor:

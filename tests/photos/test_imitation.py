@@ -116,13 +116,13 @@ def run(tmp_path: Path) -> Path:
     return save_model(folder)
 
 
-def simulate(run: Path, words: str) -> int:
-    return main.run_command(f"simulate {run} --threads 1 {words}".split())
+def sample(run: Path, words: str) -> int:
+    return main.run_command(f"sample {run} --threads 1 {words}".split())
 
 
 def test_defects_are_written_with_masks_labels_and_what_they_came_from(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert simulate(run, f"-n 5 --faults {tmp_path / 'hole'} --out {out}") == 0
+    assert sample(run, f"-n 5 --faults {tmp_path / 'hole'} --out {out}") == 0
     labels = pd.read_csv(out / "labels.csv")
     assert labels["label"].tolist() == ["normal"] * 5 + ["hole"] * 5
     assert (labels["severity"][:5] == 0).all()
@@ -131,7 +131,7 @@ def test_defects_are_written_with_masks_labels_and_what_they_came_from(run: Path
     masks = [np.asarray(Image.open(out / "ground_truth" / "hole" / f"{i:06d}_mask.png")) for i in range(5)]
     assert all(set(np.unique(mask)) == {0, 255} for mask in masks)
     assert len(json.loads((out / "manifest.json").read_text())["wanted"]["faults"][str(tmp_path / "hole")]) == 64
-    assert simulate(run, f"-n 5 --faults {tmp_path / 'hole'} --out {tmp_path / 'npz'} --format npz") == 0
+    assert sample(run, f"-n 5 --faults {tmp_path / 'hole'} --out {tmp_path / 'npz'} --format npz") == 0
     with np.load(tmp_path / "npz" / "images.npz", allow_pickle=False) as stored:
         assert stored["x"].shape == (10, 1, 16, 16)
         assert np.array_equal(stored["mask"][5:], [mask > 0 for mask in masks])
@@ -139,16 +139,16 @@ def test_defects_are_written_with_masks_labels_and_what_they_came_from(run: Path
 
 def test_another_photo_of_the_defect_is_another_wish(run: Path, tmp_path: Path) -> None:
     words = f"-n 2 --faults {tmp_path / 'hole'} --out {tmp_path / 'out'}"
-    assert simulate(run, words) == 0
+    assert sample(run, words) == 0
     write(tmp_path / "hole" / "one-more.png", 99, bad=True)
     with pytest.raises(AnoganError, match=r"other settings \(faults\)"):
-        simulate(run, words)
+        sample(run, words)
 
 
 @pytest.mark.slow
 def test_the_report_shows_recorded_and_imitated_defects(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert simulate(run, f"-n 30 --faults {tmp_path / 'hole'} --report --out {out}") == 0
+    assert sample(run, f"-n 30 --faults {tmp_path / 'hole'} --report --out {out}") == 0
     page = (out / "index.html").read_text()
     assert "Defects: hole" in page
     assert "30 imitated from 20 recorded" in page
@@ -173,14 +173,14 @@ def test_what_cannot_be_imitated_is_told_in_one_line_and_nothing_is_written(
             write(tmp_path / folder / f"{i}.png", i, bad=True)
     (tmp_path / "broken" / "nonsense.png").write_bytes(b"nonsense")
     with pytest.raises((AnoganError, ValueError), match=message):
-        simulate(run, f"-n 2 {words.format(f=tmp_path)} --out {tmp_path / 'out'}")
+        sample(run, f"-n 2 {words.format(f=tmp_path)} --out {tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
 
 
 def test_good_photos_that_are_gone_are_told(run: Path, tmp_path: Path) -> None:
     (tmp_path / "good").rename(tmp_path / "elsewhere")
     with pytest.raises(AnoganError, match="good, which the run was trained on, is gone"):
-        simulate(run, f"-n 2 --faults {tmp_path / 'hole'} --out {tmp_path / 'out'}")
+        sample(run, f"-n 2 --faults {tmp_path / 'hole'} --out {tmp_path / 'out'}")
 
 
 def test_a_model_of_other_images_imitates_no_defect(tmp_path: Path) -> None:
@@ -188,4 +188,4 @@ def test_a_model_of_other_images_imitates_no_defect(tmp_path: Path) -> None:
     about = {"data": "digits", "normal": "3", "seed": 0, "value_range": [-1, 1]}
     bundle.save(tmp_path / "run" / "bundle", detector.gan_, {"neighbourgan": detector}, "digits", about)
     with pytest.raises(ValueError, match="for models of sensors and of photos"):
-        simulate(tmp_path / "run", f"-n 2 --faults {tmp_path}")
+        sample(tmp_path / "run", f"-n 2 --faults {tmp_path}")

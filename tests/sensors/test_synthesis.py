@@ -149,14 +149,14 @@ def test_too_few_windows_tell_no_covariance(model: SensorModel) -> None:
 # As a command.
 
 
-def simulate(run: Path, words: str = "") -> int:
-    return main.run_command(f"simulate {run} --threads 1 {words}".split())
+def sample(run: Path, words: str = "") -> int:
+    return main.run_command(f"sample {run} --threads 1 {words}".split())
 
 
 def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(pump_run: Path, tmp_path: Path) -> None:
     fault().to_csv(tmp_path / "high-pressure.csv", index=False)
     words = f"-n 30 --rows 100 --faults {tmp_path / 'high-pressure.csv'} --out {tmp_path / 'out'}"
-    assert simulate(pump_run, words) == 0
+    assert sample(pump_run, words) == 0
     windows = pd.read_csv(tmp_path / "out" / "windows.csv")
     assert list(windows) == ["window", "row", "label", "severity", "flow", "pressure", "noise", "still"]
     assert windows.groupby("label")["window"].nunique().to_dict() == {"high-pressure": 30, "normal": 30}
@@ -170,12 +170,12 @@ def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(p
     assert manifest["corrected by recorded rows"]
     fault(offset=1.0).to_csv(tmp_path / "high-pressure.csv", index=False)
     with pytest.raises(AnoganError, match=r"other settings \(faults\)"):
-        simulate(pump_run, words)
+        sample(pump_run, words)
     assert "torch" in manifest["environment"]["versions"]
 
 
 def test_a_made_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: Path, model: SensorModel) -> None:
-    assert simulate(pump_run, f"-n 0 --rows 400 --out {tmp_path / 'out'}") == 0
+    assert sample(pump_run, f"--rows 400 --out {tmp_path / 'out'}") == 0
     frame = pd.read_csv(tmp_path / "out" / "recording.csv").rename(columns={"time": "t"})
     frame.to_csv(tmp_path / "made.csv", index=False)
     made = model.read(tmp_path / "made.csv")
@@ -184,7 +184,7 @@ def test_a_made_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: P
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "npz"])
 def test_every_format_holds_the_same_windows(pump_run: Path, tmp_path: Path, format: str) -> None:
-    assert simulate(pump_run, f"-n 5 --format {format} --out {tmp_path / 'out'}") == 0
+    assert sample(pump_run, f"-n 5 --format {format} --out {tmp_path / 'out'}") == 0
     file = tmp_path / "out" / f"windows.{format}"
     if format == "npz":
         with np.load(file, allow_pickle=False) as stored:
@@ -201,19 +201,19 @@ def test_every_format_holds_the_same_windows(pump_run: Path, tmp_path: Path, for
 def test_the_same_again_writes_nothing_and_other_settings_overwrite_nothing(
     pump_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert simulate(pump_run, f"-n 5 --out {tmp_path}") == 0
+    assert sample(pump_run, f"-n 5 --out {tmp_path}") == 0
     before = (tmp_path / "windows.csv").read_bytes()
-    assert simulate(pump_run, f"-n 5 --out {tmp_path}") == 0
+    assert sample(pump_run, f"-n 5 --out {tmp_path}") == 0
     assert "already holds" in capsys.readouterr().out
     with pytest.raises(AnoganError, match=r"other settings \(n, seed\); give another --out"):
-        simulate(pump_run, f"-n 6 --seed 1 --out {tmp_path}")
+        sample(pump_run, f"-n 6 --seed 1 --out {tmp_path}")
     assert (tmp_path / "windows.csv").read_bytes() == before
 
 
 @pytest.mark.slow
 def test_a_report_compares_with_the_runs_own_rows(pump_run: Path, tmp_path: Path) -> None:
     fault().to_csv(tmp_path / "high.csv", index=False)
-    assert simulate(pump_run, f"-n 50 --faults {tmp_path / 'high.csv'} --report --out {tmp_path / 'out'}") == 0
+    assert sample(pump_run, f"-n 50 --faults {tmp_path / 'high.csv'} --report --out {tmp_path / 'out'}") == 0
     page = (tmp_path / "out" / "index.html").read_text()
     learned = pd.read_csv(tmp_path / "out" / "tables" / "does-it-teach-the-faults.csv")
     assert learned["learned from"].tolist() == ["recorded", "jittered", "Gaussian", "generated"]
@@ -225,28 +225,50 @@ def test_a_run_whose_data_are_gone_says_so(pump_run: Path, tmp_path: Path, capsy
     moved = Path(shutil.copytree(pump_run, tmp_path / "run"))
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone.csv")}))
-    assert simulate(moved, f"-n 5 --out {tmp_path / 'out'}") == 0
+    assert sample(moved, f"-n 5 --out {tmp_path / 'out'}") == 0
     assert "generated rows are not corrected by the recorded ones" in capsys.readouterr().err
     with pytest.raises(AnoganError, match=r"gone\.csv, which the run was trained on, is gone"):
-        simulate(moved, f"-n 5 --report --out {tmp_path / 'other'}")
+        sample(moved, f"-n 5 --report --out {tmp_path / 'other'}")
+
+
+def test_without_a_number_a_thousand_windows_are_written_unless_a_recording_is(pump_run: Path, tmp_path: Path) -> None:
+    assert sample(pump_run, f"--out {tmp_path / 'windows'}") == 0
+    assert pd.read_csv(tmp_path / "windows" / "windows.csv")["window"].nunique() == 1000
+    assert sample(pump_run, f"--rows 50 --out {tmp_path / 'rows'}") == 0
+    assert {file.name for file in (tmp_path / "rows").iterdir()} == {"recording.csv", "manifest.json"}
 
 
 def test_images_are_written_with_their_labels(tmp_path: Path) -> None:
     run = save_model(tmp_path / "run")
-    assert simulate(run, "-n 4") == 0
-    labels = pd.read_csv(run / "simulated" / "labels.csv")
+    assert sample(run, "-n 4") == 0
+    labels = pd.read_csv(run / "generated" / "labels.csv")
     assert labels["label"].tolist() == ["normal"] * 4
-    assert all((run / "simulated" / file).read_bytes().startswith(b"\x89PNG") for file in labels["file"])
-    assert simulate(run, f"-n 4 --format npz --out {tmp_path / 'npz'}") == 0
+    assert all((run / "generated" / file).read_bytes().startswith(b"\x89PNG") for file in labels["file"])
+    assert sample(run, f"-n 4 --format npz --out {tmp_path / 'npz'}") == 0
     with np.load(tmp_path / "npz" / "images.npz", allow_pickle=False) as stored:
         assert stored["x"].shape == (4, 1, 16, 16)
+
+
+def test_a_grid_of_images_is_drawn_where_no_samples_are_and_beside_them_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = save_model(tmp_path / "run") / "generated"
+    assert sample(tmp_path / "run") == 0
+    grid = (out / "generated_photos_grid.png").read_bytes()
+    assert [file.name for file in out.iterdir()] == ["generated_photos_grid.png"]
+    assert sample(tmp_path / "run", "--seed 1") == 0
+    assert (out / "generated_photos_grid.png").read_bytes() != grid
+    assert sample(tmp_path / "run", f"-n 2 --out {tmp_path / 'samples'}") == 0
+    assert not list((tmp_path / "samples").glob("*.png"))
+    assert sample(tmp_path / "run", f"-n 2 --grid 4 --out {tmp_path / 'samples'}") == 0
+    assert (tmp_path / "samples" / "generated_photos_grid.png").read_bytes() == grid
+    assert "already holds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("-n 0", "nothing to write"),
-        ("-n -1", "expected -n and --rows of at least 0"),
+        ("-n -1", "expected --n of at least 0, got -1"),
         ("--format png", "a model of sensors writes csv or parquet or npz, not png"),
         ("--faults {f}/missing.csv", "missing.csv is no table"),
         ("--faults {f}/short.csv", "has 20 rows, expected at least 50 of the fault"),
@@ -264,5 +286,5 @@ def test_what_cannot_be_made_is_told_in_one_line_and_nothing_is_written(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         fault().to_csv(tmp_path / name, index=False)
     with pytest.raises((AnoganError, ValueError), match=message):
-        simulate(pump_run, f"{words.format(f=tmp_path)} --out {tmp_path / 'out'}")
+        sample(pump_run, f"{words.format(f=tmp_path)} --out {tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()

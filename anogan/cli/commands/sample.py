@@ -2,47 +2,106 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
+from anogan.cli.commands.sample_images import DigitSampler, PhotoSampler
+from anogan.cli.commands.sample_sensors import SensorSampler
 from anogan.cli.options.others import Sample
-from anogan.files import write_bytes
-from anogan.gan.sampling import slerp
-from anogan.gan.training import latents, random_stream
-from anogan.pictures.drawing import picture, png, tile
-from anogan.runs.bundle import Bundle
+from anogan.cli.progress import bar
+from anogan.cli.sampler import Sampler
+from anogan.config.runs import Kind
+from anogan.errors import RunError
+from anogan.files import write_json
+from anogan.pictures.files import images_in
+from anogan.report.realism import write_realism
+from anogan.runs import bundle
+from anogan.runs.directory import environment
 
-BLOCK = 1024  # images in memory at once
-WALK = 10  # pictures between two latents
+SAMPLERS: dict[Kind, type[Sampler]] = {"digits": DigitSampler, "sensors": SensorSampler, "photos": PhotoSampler}
+SAMPLES, GRID = 1000, 4  # where no number is given
 
 
 def run(options: Sample) -> int:
-    opened = Bundle.open(options.run)
-    gan = opened.gan(options.device)
-    if len(gan.shape) != 3:
-        raise ValueError(f"expected a model of images, got samples of shape {gan.shape}")
-    out = options.out or options.run / "generated"
-    stream = random_stream(options.seed, "sample", 0)
-
-    @torch.no_grad()
-    def generate(z: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        parts = [gan.generator(part.to(gan.device)).cpu() for part in torch.split(z, BLOCK)]
-        return torch.cat(parts).numpy()
-
-    def draw(n: int) -> torch.Tensor:
-        return latents(n, gan.config.latent_dim, stream)
-
-    if options.grid:
-        target = out / f"generated_{opened.about['data']}_grid.png"
-        write_bytes(target, png(tile(generate(draw(options.grid**2))), zoom=4))
-        print(target)
-    if options.interpolations:
-        ends = draw(2 * options.interpolations).view(2, options.interpolations, -1)
-        walk = torch.stack([slerp(ends[0], ends[1], t) for t in np.linspace(0, 1, WALK)], dim=1).flatten(0, 1)
-        write_bytes(out / "interpolations.png", png(tile(generate(walk), columns=WALK), zoom=4))
-        print(out / "interpolations.png")
-    for i, x in enumerate(generate(draw(options.n)) if options.n else ()):
-        write_bytes(out / f"sample-{i:05d}.png", png(picture(x)))
-    if options.n:
-        print(f"{options.n} images in {out}")
+    options = _completed(options, bundle.kind_of(options.run))
+    out, wanted = options.out or options.run / "generated", _wanted(options)
+    samples = bool(options.n or options.rows)
+    there = samples and _is_there(out, wanted)
+    sampler = SAMPLERS[bundle.kind_of(options.run)](options)
+    if there:
+        print(f"{out} already holds what was asked for")
+    elif samples:
+        _write_samples(sampler, out, wanted)
+    for file in sampler.write_pictures(out):
+        print(file)
     return 0
+
+
+def _completed(options: Sample, kind: Kind) -> Sample:
+    """The options with the defaults of a kind; raises `ValueError` on those that do not fit it."""
+    for name in ("n", "rows", "grid", "interpolations"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"expected --{name} of at least 0, got {getattr(options, name)}")
+    formats, foreign = SAMPLERS[kind].formats, SAMPLERS[kind].foreign
+    for name in foreign:
+        if getattr(options, name):
+            others = [other for other, sampler in SAMPLERS.items() if name not in sampler.foreign]
+            raise ValueError(f"--{name} is for models of {' and of '.join(others)}")
+    format = formats[0] if options.format == "auto" else options.format
+    if format not in formats:
+        raise ValueError(f"a model of {kind} writes {' or '.join(formats)}, not {format}")
+    draws = "grid" not in foreign
+    asked = options.faults or ((options.report or not draws) and not options.rows)
+    n = options.n or (SAMPLES if asked else 0)
+    return replace(options, n=n, format=format, grid=options.grid or (GRID if draws and not n else 0))
+
+
+def _wanted(options: Sample) -> dict[str, Any]:
+    return {
+        "model": bundle.digest(options.run),
+        "n": options.n,
+        "rows": options.rows,
+        "faults": {str(path): _digest(path) for path in options.faults if path.exists()},
+        "format": options.format,
+        "report": options.report,
+        "seed": options.seed,
+    }
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of all images of a folder."""
+    files = images_in(path) if path.is_dir() else [path]
+    hashes = [sha256(file.read_bytes()) for file in files]
+    return hashes[0].hexdigest() if path.is_file() else sha256(b"".join(h.digest() for h in hashes)).hexdigest()
+
+
+def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
+    """Whether the same has been written; raises `RunError` where something else has."""
+    if not (out / "manifest.json").exists():
+        return False
+    try:
+        found = json.loads((out / "manifest.json").read_text())["wanted"]
+        differing = [key for key, value in wanted.items() if found.get(key) != value]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RunError(f"{out / 'manifest.json'} cannot be read; give another --out") from error
+    if differing:
+        raise RunError(f"{out} holds what was made with other settings ({', '.join(differing)}); give another --out")
+    return True
+
+
+def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> None:
+    """Write samples, the report where one is wanted, and, last, the manifest."""
+    data = bundle.read_manifest(sampler.options.run)["about"].get("data")
+    manifest = {"wanted": wanted, "trained on": data, "environment": environment()}
+    files = sampler.write_samples(out)
+    if wanted["report"]:
+        with bar("measure", 1) as update:
+            title = f"Generated after {Path(data).name}"
+            files.append(write_realism(out, title, *sampler.sample_sets(), seed=wanted["seed"]))
+            update(1, "")
+    write_json(out / "manifest.json", manifest | sampler.notes)
+    for file in files:
+        print(file)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from anogan.cli.options.others import Benchmark, Convert, Data, Demo, Export, Report, Sample, Simulate
+from anogan.cli.options.others import Benchmark, Convert, Data, Demo, Export, Report, Sample
 from anogan.cli.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.cli.options.serving import Serve
 from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
@@ -27,7 +27,6 @@ __all__ = [
     "Score",
     "Sensitivity",
     "Serve",
-    "Simulate",
     "Train",
     "TrainPhotos",
     "TrainSensors",
@@ -54,7 +53,6 @@ COMMANDS: dict[str, type] = {
     "export": Export,
     "convert": Convert,
     "sample": Sample,
-    "simulate": Simulate,
     "data": Data,
     "benchmark": Benchmark,
 }

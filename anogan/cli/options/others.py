@@ -10,6 +10,8 @@ import tyro
 
 from anogan.config.detectors import DetectorName
 
+SampleFormat = Literal["auto", "csv", "parquet", "npz", "png"]
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -80,47 +82,32 @@ class Convert:
 
 @dataclass(frozen=True)
 class Sample:
-    """Generate samples: a grid, and on demand single images and latent interpolations."""
+    """Write new data from a trained generator: pictures to look at, normal samples, a long recording, or more of a rare
+    fault, with labels and a manifest."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
-    out: Path | None = None
-    """Folder; RUN/generated unless given."""
-    grid: int = 4
-    """Rows and columns of the grid, generated_DATA_grid.png."""
-    n: int = 0
-    """Single images to write."""
-    interpolations: int = 0
-    """Rows of walks between two latents."""
-    seed: int = 0
-    """Decides the latents."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
-
-
-@dataclass(frozen=True)
-class Simulate:
-    """Write new data from a trained generator: normal samples, a long recording, or more of a rare fault, with labels
-    and a manifest."""
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory or bundle."""
-    n: Annotated[int, tyro.conf.arg(aliases=("-n",))] = 1000
-    """Samples of each kind: windows of rows for a model of sensors, else images."""
+    n: Annotated[int, tyro.conf.arg(aliases=("-n",))] = 0
+    """Samples of each kind: windows of rows for a model of sensors, else images. 0 = 1000 with --faults or --report,
+    and for sensors without --rows; otherwise none."""
     rows: int = 0
-    """Sensors: besides, one long normal recording of so many rows."""
+    """Sensors: one long normal recording of so many rows."""
+    grid: int = 0
+    """Images: rows and columns of a picture to look at, generated_DATA_grid.png. 0 = 4 where no samples are written."""
+    interpolations: int = 0
+    """Images: rows of walks between two latents, interpolations.png."""
     faults: tuple[Path, ...] = ()
     """Sensors: recordings of one fault each, from 50 rows; N windows are made like each, at the operating points around
     it and half to twice as severe, labelled with the file's name. Photos: folders of one defect each, from 20 photos; N
     good photos get one like it, half to one and a half times as strong, with masks, labelled with the folder's name.
     """
-    format: Literal["auto", "csv", "parquet", "npz", "png"] = "auto"
+    format: SampleFormat = "auto"
     """auto: csv for sensors, png for images. Both can be npz; parquet needs the extra 'parquet'."""
     report: bool = False
     """Measure how real the normal samples are, and whether they are copies: OUT/index.html. Needs the training data
     where it was."""
     out: Path | None = None
-    """Folder; RUN/simulated unless given. What another setting has written there is not overwritten."""
+    """Folder; RUN/generated unless given. Samples that another setting has written there are not overwritten."""
     seed: int = 0
     """Decides everything that is drawn."""
     data_root: str | None = None

@@ -1,0 +1,168 @@
+"""`anogan sample` with a model of images."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from anogan.cli.options.others import Sample
+from anogan.cli.progress import bar, get
+from anogan.cli.sampler import MEASURED, NORMAL, Sampler, Samples, SampleSets, still_there, write_arrays
+from anogan.config.runs import DigitRunConfig, PhotoRunConfig
+from anogan.detectors.calibration import hold_out
+from anogan.digits.splits import one_vs_rest
+from anogan.digits.training import normal_rows
+from anogan.errors import SampleError
+from anogan.evaluation.realism import evenly
+from anogan.files import write_bytes, write_text
+from anogan.gan.sampling import draw, generate, walks
+from anogan.gan.training import latents, random_stream
+from anogan.photos import training
+from anogan.photos.folders import find_photos
+from anogan.photos.imitation import Imitated, imitate_defect
+from anogan.photos.model import PhotoModel
+from anogan.pictures.drawing import picture, png, tile
+from anogan.pictures.files import images_in
+from anogan.runs import bundle
+from anogan.runs.directory import Run
+
+FEWEST_PHOTOS = 20
+WALK = 10  # pictures between two latents
+COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
+MASKS = "ground_truth"
+
+
+class ImageSampler(Sampler):
+    """Writes normal images; a subclass knows what is real."""
+
+    formats = ("png", "npz")
+    foreign: ClassVar[tuple[str, ...]] = ("rows", "faults")
+
+    def __init__(self, options: Sample) -> None:
+        super().__init__(options)
+        self.gan = bundle.load_gan(options.run, options.device)
+        if len(self.gan.shape) != 3:
+            raise ValueError(f"expected a model of images, got samples of shape {self.gan.shape}")
+        self.recorded: dict[str, Samples] = {}
+        self.imitated: dict[str, Imitated] = {}
+
+    @abstractmethod
+    def real(self) -> Iterator[Samples]:
+        """Normal samples that the run was trained on, then those that it held out."""
+
+    def write_pictures(self, out: Path) -> list[Path]:
+        options, files = self.options, []
+        stream, dimensions = random_stream(options.seed, "sample", 0), self.gan.config.latent_dim
+        if options.grid:
+            data = bundle.read_manifest(options.run)["about"]["data"]
+            files.append(out / f"generated_{Path(data).name}_grid.png")
+            x = generate(self.gan, latents(options.grid**2, dimensions, stream))
+            write_bytes(files[-1], png(tile(x.numpy()), zoom=4))
+        if options.interpolations:
+            files.append(out / "interpolations.png")
+            begin, end = latents(2 * options.interpolations, dimensions, stream).chunk(2)
+            x = generate(self.gan, walks(begin, end, WALK))
+            write_bytes(files[-1], png(tile(x.numpy(), columns=WALK), zoom=4))
+        return files
+
+    def write_samples(self, out: Path) -> list[Path]:
+        x = draw(self.gan, self.options.n, self.options.seed).numpy()
+        normal = Imitated(x, np.zeros((len(x), *x.shape[2:]), dtype=bool), np.zeros(len(x)))
+        images = {NORMAL: normal} | self.imitated
+        return [_as_arrays(out, images)] if self.options.format == "npz" else _as_files(out, images)
+
+    def sample_sets(self) -> SampleSets:
+        train, held_out = self.real()
+        x = draw(self.gan, max(self.options.n, MEASURED), self.options.seed).numpy()
+        defects = {label: (found, self.imitated[label].x) for label, found in self.recorded.items()}
+        return SampleSets(train, held_out, x, COLOURS[len(x[0])], defects=defects)
+
+
+class DigitSampler(ImageSampler):
+    """Writes images of a model of a data set."""
+
+    def real(self) -> Iterator[Samples]:
+        config = Run.of(self.options.run, DigitRunConfig).config
+        split = one_vs_rest(get(config.data, self.options.data_root), config.normal)
+        yield from (part.numpy() for part in normal_rows(config, split))
+
+
+class PhotoSampler(ImageSampler):
+    """Writes images of a model of photos, good ones and such with a defect."""
+
+    foreign = ("rows",)
+
+    def __init__(self, options: Sample) -> None:
+        super().__init__(options)
+        self.model = PhotoModel.load(options.run, device=options.device) if options.faults or options.report else None
+        if self.model:
+            self.recorded = _recorded(self.model, options.faults)
+
+    def write_samples(self, out: Path) -> list[Path]:
+        if self.model and self.recorded:
+            good = next(self.real())
+            with bar("put defects onto good photos", len(self.recorded)) as update:
+                for label, x in self.recorded.items():
+                    self.imitated[label] = imitate_defect(self.model, x, good, self.options.n, self.options.seed)
+                    update(1, label)
+        return super().write_samples(out)
+
+    def real(self) -> Iterator[Samples]:
+        """MEASURED at most of each."""
+        assert self.model, "loaded where good photos are needed"
+        config = Run.of(self.options.run, PhotoRunConfig).config
+        paths = find_photos(still_there(config.data)).good
+        for rows in hold_out(len(paths), config.holdout, config.seed):
+            found = (samples for _, samples in training.framed(self.model.framing, [paths[i] for i in rows]))
+            yield evenly(np.concatenate([x for x in found if not isinstance(x, SampleError)]), MEASURED)
+
+
+def _recorded(model: PhotoModel, folders: tuple[Path, ...]) -> dict[str, Samples]:
+    """Samples (m, channels, height, width) of the photos in each folder by its name; of a tiled photo the tile that is
+    the most anomalous. Says what cannot be used before anything is written."""
+    found = {}
+    for folder in folders:
+        paths = images_in(folder)
+        photos = dict(training.framed(model.framing, paths))
+        for path, frames in photos.items():
+            if isinstance(frames, SampleError):
+                raise SampleError(f"{path}: {frames}")
+        if len(photos) < FEWEST_PHOTOS:
+            raise SampleError(f"{folder} has {len(photos)} photos, expected at least {FEWEST_PHOTOS} of the defect")
+        samples = [frames for frames in photos.values() if not isinstance(frames, SampleError)]
+        found[folder.resolve().name] = np.stack([_oddest(model, frames) for frames in samples])
+    if len(found) < len(folders) or {NORMAL, MASKS} & set(found):
+        raise ValueError(f"the folders of --faults must have names of their own, and none may be {NORMAL!r}")
+    return found
+
+
+def _oddest(model: PhotoModel, frames: Samples) -> Samples:
+    return np.asarray(frames[model.detector.anomaly_score(frames).argmax() if len(frames) > 1 else 0])
+
+
+def _as_arrays(out: Path, images: dict[str, Imitated]) -> Path:
+    x, mask, severity = (np.concatenate(parts) for parts in zip(*images.values(), strict=True))
+    label = np.repeat(list(images), [len(one.x) for one in images.values()])
+    write_arrays(out / "images.npz", x=x, label=label, severity=severity, mask=mask)
+    return out / "images.npz"
+
+
+def _as_files(out: Path, images: dict[str, Imitated]) -> list[Path]:
+    """LABEL/000000.png, and the mask of a defect where MVTec AD has it: ground_truth/LABEL/000000_mask.png."""
+    rows = []
+    with bar("write images", sum(len(one.x) for one in images.values())) as update:
+        for label, (x, mask, severity) in images.items():
+            for i, image in enumerate(x):
+                write_bytes(out / label / f"{i:06d}.png", png(picture(image)))
+                if label != NORMAL:
+                    write_bytes(out / MASKS / label / f"{i:06d}_mask.png", png(255 * mask[i].astype(np.uint8)))
+                rows.append({"file": f"{label}/{i:06d}.png", "label": label, "severity": f"{severity[i]:.4g}"})
+                update(1, label)
+    write_text(out / "labels.csv", pd.DataFrame(rows).to_csv(index=False))
+    masks = [out / MASKS] if len(images) > 1 else []
+    return [*(out / label for label in images), *masks, out / "labels.csv"]
