@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.cli.options.others import Sample, SampleFormat
-from anogan.errors import DataUnavailableError
+from anogan.evaluation.realism import SampleSets
 from anogan.files import write_bytes
 
-NORMAL = "normal"
-MEASURED = 1000  # samples that a report compares, at most of what is real
-Samples = NDArray[np.float32]
-
-
-class SampleSets(NamedTuple):
-    """Training, held-out and generated samples (n, channels, *size), the channels' names, what a classifier learns from
-    imitated faults, and recorded and imitated defects by name."""
-
-    train: Samples
-    held_out: Samples
-    generated: Samples
-    channels: tuple[str, ...]
-    learned: pd.DataFrame | None = None
-    defects: dict[str, tuple[Samples, Samples]] | None = None
+NORMAL, MASKS = "normal", "ground_truth"  # no label of a fault
+T = TypeVar("T")
 
 
 class Sampler(ABC):
@@ -59,13 +46,15 @@ class Sampler(ABC):
         return {}
 
 
+def read_faults(paths: Sequence[Path], name: Callable[[Path], str], read: Callable[[Path], T]) -> dict[str, T]:
+    """Recorded faults by name; raises `ValueError` where two have the same name or one is a label already."""
+    faults = {name(path): read(path) for path in paths}
+    if len(faults) < len(paths) or {NORMAL, MASKS} & set(faults):
+        raise ValueError(f"the faults must have names of their own, and none may be {NORMAL!r} or {MASKS!r}")
+    return faults
+
+
 def write_arrays(file: Path, **arrays: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(file, buffer.getvalue())
-
-
-def still_there(data: str) -> Path:
-    if not Path(data).exists():
-        raise DataUnavailableError(f"{data}, which the run was trained on, is gone")
-    return Path(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 Samples = NDArray[np.float32]
 Values = NDArray[np.float64]
 
-MOST, LEAST = 1000, 20  # samples of each kind that are measured, evenly spaced where there are more
+FEWEST_MEASURED, MEASURED = 20, 1000  # samples of each kind, evenly spaced where there are more
 VALUES = 200_000  # of a channel, whose distribution is compared
 KEPT, COMPONENTS = 0.95, 50  # share of the variance that the features keep, and at most this many of them
 DENSITY_NEIGHBOURS = 5  # a ball around a sample reaches so many (Naeem et al. 2020)
@@ -41,6 +42,25 @@ COLUMNS = (
     *("marginal", "autocorrelation", "cross-correlation", "precision", "recall", "density", "coverage"),
     *("nearest training", "near copies", "discriminative"),
 )
+
+
+class SampleSets(NamedTuple):
+    """What a report on generated samples shows.
+
+    Parameters
+    ----------
+    train, held_out, generated : arrays (n, channels, *size) in any unit
+    channels : the channels' names
+    transfer : macro-F1 of classifiers trained on recorded and on imitated faults, where there are faults of sensors
+    defects : recorded and imitated samples of each defect by name, where there are defects of photos
+    """
+
+    train: Samples
+    held_out: Samples
+    generated: Samples
+    channels: tuple[str, ...]
+    transfer: pd.DataFrame | None = None
+    defects: Mapping[str, tuple[Samples, Samples]] | None = None
 
 
 def evenly(x: NDArray[np.float32], most: int) -> NDArray[np.float32]:
@@ -63,7 +83,7 @@ class Space:
         mean = np.asarray(train.mean(axis=axes, dtype=np.float64, keepdims=True)[0], dtype=np.float32)
         spread = np.asarray(train.std(axis=axes, dtype=np.float64, keepdims=True)[0], dtype=np.float32)
         spread = np.where(spread > CONSTANT + 1e-6 * np.abs(mean), spread, np.float32(1))
-        x = ((evenly(train, MOST) - mean) / spread).reshape(min(len(train), MOST), -1)
+        x = ((evenly(train, MEASURED) - mean) / spread).reshape(min(len(train), MEASURED), -1)
         components = PCA(min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed)
         if not x.var(axis=0).max() > CONSTANT:
             raise ValueError("the training samples are all the same")
@@ -230,8 +250,8 @@ def tstr(train: Mapping[str, Samples], test: Mapping[str, Samples], seed: int) -
     if set(train) != set(test):
         raise ValueError(f"expected the same labels to train and test on, got {sorted(train)} and {sorted(test)}")
     labels = sorted(train)
-    space = Space.fit(np.concatenate([evenly(train[label], MOST // len(labels)) for label in labels]), seed)
-    x, x_test = ([evenly(given[label], MOST) for label in labels] for given in (train, test))
+    space = Space.fit(np.concatenate([evenly(train[label], MEASURED // len(labels)) for label in labels]), seed)
+    x, x_test = ([evenly(given[label], MEASURED) for label in labels] for given in (train, test))
     y, y_test = (np.repeat(range(len(labels)), [len(part) for part in parts]) for parts in (x, x_test))
     forest = _forest(seed).set_params(class_weight="balanced")
     forest.fit(space.described(space.scale(np.concatenate(x))), y)
@@ -250,9 +270,9 @@ def jittered(train: Samples, n: int, rng: np.random.Generator) -> Samples:
 
 
 def gaussian(train: Samples, n: int, rng: np.random.Generator) -> Samples:
-    """n samples of the Gaussian with the mean and covariance of (at most MOST) training samples. Sums of these with
+    """n samples of the Gaussian with the mean and covariance of (at most MEASURED) training samples. Sums of these with
     Gaussian weights have exactly that covariance, in any dimension, and no matrix needs to be taken apart."""
-    x = evenly(train, MOST).reshape(min(len(train), MOST), -1)
+    x = evenly(train, MEASURED).reshape(min(len(train), MEASURED), -1)
     mean = x.mean(axis=0)
     weights = rng.standard_normal((n, len(x)), dtype=np.float32) / np.sqrt(np.float32(len(x) - 1))
     return np.asarray(mean + weights @ (x - mean), dtype=np.float32).reshape(n, *train.shape[1:])
@@ -266,13 +286,13 @@ def compare(train: Samples, held_out: Samples, candidates: Mapping[str, Samples]
     samples, `nearest training` to all of them; the forest tells the samples from held-out real ones, and held-out from
     training ones for the floor. The features are those of every other training sample and the comparison is with the
     rest, which sees them as unseen samples do. Every row is of the same number of samples, on which the figures depend:
-    MOST, or as many as there are.
+    MEASURED, or as many as there are.
     """
     _check(train, {FLOOR: held_out, **candidates})
     if taken := {FLOOR, JITTERED, GAUSSIAN} & set(candidates):
         raise ValueError(f"a candidate cannot be called {', '.join(sorted(taken))}")
     fitted, others = train[::2], train[1::2]
-    n = min(MOST, *map(len, (others, held_out, *candidates.values())))
+    n = min(MEASURED, *map(len, (others, held_out, *candidates.values())))
     rng = np.random.default_rng(seed)
     rows = {FLOOR: held_out, JITTERED: jittered(train, n, rng), GAUSSIAN: gaussian(others, n, rng)}
     space = Space.fit(fitted, seed)
@@ -297,13 +317,13 @@ def compare(train: Samples, held_out: Samples, candidates: Mapping[str, Samples]
 
 
 def _check(train: Samples, others: Mapping[str, Samples]) -> None:
-    least = {"training samples": 2 * LEAST}
+    least = {"training samples": 2 * FEWEST_MEASURED}
     for name, x in {"training samples": train, **others}.items():
         if x.shape[1:] != train.shape[1:] or x.ndim not in (3, 4):
             raise ValueError(
                 f"expected (channels, length) or (channels, height, width) of one size, got {x.shape[1:]} of {name}"
             )
-        if len(x) < least.get(name, LEAST):
-            raise ValueError(f"expected at least {least.get(name, LEAST)} {name}, got {len(x)}")
+        if len(x) < least.get(name, FEWEST_MEASURED):
+            raise ValueError(f"expected at least {least.get(name, FEWEST_MEASURED)} {name}, got {len(x)}")
         if not np.isfinite(x).all():
             raise ValueError(f"{name}: every value must be a finite number")

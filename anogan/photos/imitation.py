@@ -8,6 +8,8 @@ Nothing is trained, so that a few photos suffice (experiments/LOG.md has what el
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +17,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from anogan.errors import SampleError
+from anogan.evaluation.realism import evenly
 from anogan.gan.augment import moved, symmetries
 from anogan.photos.model import PhotoModel
+from anogan.photos.training import framed
+from anogan.pictures.files import images_in
+from anogan.pictures.framing import Framing
 
 Samples = NDArray[np.float32]  # (n, channels, height, width)
 OPACITIES = 0.5, 1.5  # 1 = as recorded; above, the defect stands out more than recorded
 PLACE = 1e-2  # share of good pixels that exceed those of a defect
 CORE = 0.5  # share of the map's peak above which pixels belong to it in any case
 SOFT = 0.012  # standard deviation of the defect's edge, a share of the shorter side
+FEWEST_PHOTOS = 20  # of a defect
 FURTHEST = 0.1  # most that a defect moves along an axis, a share of that side
 
 
@@ -33,6 +41,29 @@ class Imitated(NamedTuple):
     x: Samples
     mask: NDArray[np.bool_]
     severity: NDArray[np.float64]
+
+
+def read_defect(model: PhotoModel, folder: Path) -> Samples:
+    """Samples (m, channels, height, width) of a folder of photos of one defect, one of each photo: of a tiled photo the
+    most anomalous tile. Raises `SampleError` where a photo cannot be used or they are fewer than FEWEST_PHOTOS."""
+    photos = dict(framed(model.framing, images_in(folder)))
+    for path, samples in photos.items():
+        if isinstance(samples, SampleError):
+            raise SampleError(f"{path}: {samples}")
+    if len(photos) < FEWEST_PHOTOS:
+        raise SampleError(f"{folder} has {len(photos)} photos, expected at least {FEWEST_PHOTOS} of the defect")
+    return np.stack([_most_anomalous(model, x) for x in photos.values() if not isinstance(x, SampleError)])
+
+
+def _most_anomalous(model: PhotoModel, x: Samples) -> Samples:
+    return np.asarray(x[model.detector.anomaly_score(x).argmax() if len(x) > 1 else 0])
+
+
+def read_good(framing: Framing, paths: Sequence[Path], most: int) -> Samples:
+    """At most that many samples (k, channels, height, width) of good photos, evenly spread; photos that cannot be read
+    are left out."""
+    found = (samples for _, samples in framed(framing, paths))
+    return evenly(np.concatenate([x for x in found if not isinstance(x, SampleError)]), most)
 
 
 def imitate_defect(model: PhotoModel, recorded: Samples, good: Samples, n: int, seed: int) -> Imitated:

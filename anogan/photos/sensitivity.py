@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.config.runs import PhotoRunConfig
-from anogan.detectors.calibration import hold_out
 from anogan.errors import SampleError
 from anogan.evaluation.trials import (
     NOTHING,
@@ -30,7 +29,7 @@ from anogan.evaluation.trials import (
 from anogan.photos import faults
 from anogan.photos.folders import find_photos
 from anogan.photos.model import PhotoModel
-from anogan.photos.training import MOST_SAMPLES, frame
+from anogan.photos.training import MOST_SAMPLES, good_photos
 from anogan.pictures.files import Pixels, batches, decoded_bytes, read_photo, read_photos
 from anogan.pictures.verdicts import Inspection
 
@@ -191,9 +190,7 @@ def good_parts(run: Path, model: PhotoModel, data: Path | None) -> list[Part]:
     if data:
         return [Part(model, list(find_photos(data).good))]
     config = config_of(run, PhotoRunConfig)
-    folder = find_photos(still_there(config.data))
-    _, paths = frame(config.photos, folder.good, lambda sentence: None)
-    held_out = [paths[i] for i in hold_out(len(paths), config.holdout, config.seed)[1]]
+    _, held_out = good_photos(config, still_there(config.data))
     samples = {path: x for path in held_out if (x := _samples(path, model, MOST_SAMPLES // len(held_out))) is not None}
     expected = len(model.detector.calibration_scores_)
     if len(samples) != expected:

@@ -149,6 +149,12 @@ def frame(config: PhotoConfig, paths: Sequence[Path], tell: Tell) -> tuple[Frami
     return Framing((channels, *size), config.crop, config.overlap if config.tiles else None), kept
 
 
+def good_photos(config: PhotoRunConfig, root: Path) -> tuple[list[Path], list[Path]]:
+    """Photos below `root` that a run with these settings trains on, and those that it holds out."""
+    photos = Photos().prepare(replace(config, data=str(root)))
+    return photos.training, photos.held_out
+
+
 def framed(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
     """The samples of each photo, or why it has none."""
     yield from zip(paths, map(framing.samples_or_error, read_photos(paths, framing.shape[0])), strict=True)

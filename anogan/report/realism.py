@@ -16,10 +16,11 @@ from anogan.evaluation.realism import (
     COLUMNS,
     COPIED,
     FLOOR,
-    MOST,
+    MEASURED,
     NEAR,
     SHARE,
     Samples,
+    SampleSets,
     Space,
     autocorrelation,
     compare,
@@ -55,7 +56,7 @@ MEANING = {
 }  # fmt: skip
 
 
-LEARNED = (
+TRANSFER = (
     "Train on synthetic, test on real: a random forest learns from normal windows and from the first half of each "
     "recorded fault, or from what is made of that half; it is tested on the second half and on held-out normal "
     "windows. The halves are of one event, which favours copies, and say little of other events. With 'generated', "
@@ -63,27 +64,20 @@ LEARNED = (
 )
 
 
-def write_realism(
-    out: Path,
-    title: str,
-    train: Samples,
-    held_out: Samples,
-    synthetic: Samples,
-    channels: tuple[str, ...],
-    learned: pd.DataFrame | None = None,
-    faults: Mapping[str, tuple[Samples, Samples]] | None = None,
-    *,
-    seed: int,
-) -> Path:
-    """Write index.html, figures and tables into `out`: synthetic samples against real ones, see `realism.compare`;
-    `learned`, by `realism.tstr`, and recorded and imitated images of `faults` by name are shown where there are any."""
+def write_realism(out: Path, title: str, sets: SampleSets, *, seed: int) -> Path:
+    """Write index.html, figures and tables into `out`: generated samples beside real ones.
+
+    Raises `ValueError` where the channels' names are not as many as the channels.
+    """
+    train, held_out, generated, channels, transfer, defects = sets
     if len(channels) != train.shape[1]:
         raise ValueError(f"expected {train.shape[1]} channel names, got {len(channels)}")
-    table = compare(train, held_out, {GENERATED: synthetic}, seed)
-    real, made = evenly(held_out, MOST), evenly(synthetic, MOST)
+    table = compare(train, held_out, {GENERATED: generated}, seed)
+    real, made = evenly(held_out, MEASURED), evenly(generated, MEASURED)
     intro = [
-        f"{len(synthetic):,} generated samples beside {len(train):,} real ones that the generator learned from and "
-        f"{len(held_out):,} that it never saw. Every row below measures the same number of samples, at most {MOST:,}.",
+        f"{len(generated):,} generated samples beside {len(train):,} real ones that the generator learned from and "
+        f"{len(held_out):,} that it never saw. Every row below measures the same number of samples, at most "
+        f"{MEASURED:,}.",
         f"No figure means much alone. Read each beside the row '{FLOOR}': it is the floor, what real samples give when "
         "they stand in the generated ones' place. A figure at the floor is as good as this comparison can tell.",
         "The other two rows are the cheapest generators there are. A good generator beats the Gaussian samples where "
@@ -94,11 +88,11 @@ def write_realism(
     verdict = f"Warning. {warning}" if warning else "There is no sign that training samples were memorised."
     sections = [
         Section("How close to real", (verdict,), _shown(table)),
-        *([] if learned is None else [Section("Does it teach the faults", LEARNED, learned)]),
+        *([] if transfer is None else [Section("Does it teach the faults", TRANSFER, transfer)]),
         Section("What the columns say", _meaning(table), pd.DataFrame()),
         Section("Values", (), pd.DataFrame(), _drawings(Space.fit(train, seed), real, made, channels)),
         _side_by_side(train, real, made, channels),
-        *(_defects(train, label, *pair) for label, pair in (faults or {}).items()),
+        *(_defects(train, label, *pair) for label, pair in (defects or {}).items()),
     ]
     return write_tables(out, "generated samples", title, intro, sections)
 

@@ -22,7 +22,7 @@ from safetensors.torch import save as save_tensors
 from anogan import parallel
 from anogan.config.runs import CONFIGS, RunConfig
 from anogan.config.serialise import from_dict, refuse_other_settings, to_dict
-from anogan.errors import BundleError, RunError
+from anogan.errors import BundleError, DataUnavailableError, RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.gan.training import Training
 from anogan.runs import bundle
@@ -96,6 +96,12 @@ class Run(Generic[C]):
     @property
     def finished(self) -> bool:
         return bundle.is_there(self.path)
+
+    def training_data(self) -> Path:
+        """The recording or folder that it was trained on; raises `DataUnavailableError` where it is gone."""
+        if not Path(self.config.data).exists():
+            raise DataUnavailableError(f"{self.config.data}, which the run was trained on, is gone")
+        return Path(self.config.data)
 
     # Metrics.
 

@@ -10,6 +10,7 @@ tried).
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +22,13 @@ from anogan.gan.inversion import OnRows, encode
 from anogan.gan.networks import GAN
 from anogan.gan.sampling import draw, generate
 from anogan.gan.training import latents, random_stream
+from anogan.sensors.model import SensorModel
 from anogan.sensors.scaling import Scaling
+from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales, lead_in
 from anogan.windows import cut_windows
 
+FEWEST_ROWS = 50  # of a fault
 FURTHEST = 45.0  # degrees from z towards another operating point
 SEVERITIES = 0.5, 2.0  # times what the fault was when recorded
 CANDIDATES = 512  # windows drawn for each next one of a long recording
@@ -71,6 +75,15 @@ class Windows(NamedTuple):
 
     x: Floats
     severity: Floats
+
+
+def read_fault(model: SensorModel, file: Path) -> Floats:
+    """Rows (n, channels) of a recording of one fault, missing values filled as in scoring. Raises `SampleError` on
+    fewer than FEWEST_ROWS."""
+    recording = model.read(file)
+    if len(recording) < FEWEST_ROWS:
+        raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
+    return fill(recording.values, np.array(model.scaling.centre))
 
 
 def normal_windows(gan: GAN, scaling: Scaling, n: int, seed: int, colouring: Colouring | None = None) -> Windows:

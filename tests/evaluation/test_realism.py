@@ -14,6 +14,7 @@ from anogan.evaluation.realism import (
     GAUSSIAN,
     JITTERED,
     Samples,
+    SampleSets,
     Space,
     autocorrelation,
     autocorrelation_distance,
@@ -219,7 +220,7 @@ def test_many_samples_are_thinned_evenly() -> None:
 def test_the_page_has_every_row_and_the_warning_only_for_copies(
     tmp_path: Path, train: Samples, held_out: Samples, made: Samples, channels: tuple[str, ...]
 ) -> None:
-    page = write_realism(tmp_path, "Title", train, held_out, made, channels, seed=0).read_text()
+    page = write_realism(tmp_path, "Title", SampleSets(train, held_out, made, channels), seed=0).read_text()
     written = pd.read_csv(tmp_path / "tables" / "how-close-to-real.csv")
     assert list(written["samples"]) == [GENERATED, FLOOR, JITTERED, GAUSSIAN]
     assert all(f">{name}<" in page for name in (*written["samples"], *written.columns, *channels))
@@ -228,4 +229,4 @@ def test_the_page_has_every_row_and_the_warning_only_for_copies(
     assert ("cross-correlation" in page) == signals
     assert (tmp_path / "figures" / "samples.png").exists()
     with pytest.raises(ValueError, match="channel names"):
-        write_realism(tmp_path, "Title", train, held_out, made, ("x", *channels), seed=0)
+        write_realism(tmp_path, "Title", SampleSets(train, held_out, made, ("x", *channels)), seed=0)

@@ -15,10 +15,12 @@ from PIL import Image
 
 from anogan.cli import main
 from anogan.config.presets import PHOTOS
+from anogan.config.runs import PhotoRunConfig
 from anogan.detectors.base import Explanation
 from anogan.errors import AnoganError
 from anogan.photos.imitation import FURTHEST, OPACITIES, Imitated, imitate_defect
 from anogan.photos.model import TAIL, PhotoModel
+from anogan.photos.training import good_photos
 from anogan.pictures.framing import Framing
 from anogan.runs import bundle
 from anogan.runs.directory import Run
@@ -175,6 +177,16 @@ def test_what_cannot_be_imitated_is_told_in_one_line_and_nothing_is_written(
     with pytest.raises((AnoganError, ValueError), match=message):
         sample(run, f"-n 2 {words.format(f=tmp_path)} --out {tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
+
+
+def test_good_photos_to_compare_with_are_those_that_the_run_held_out(run: Path, tmp_path: Path) -> None:
+    """A photo that cannot be read is left out before photos are held out, as in training."""
+    config = Run.of(run, PhotoRunConfig).config
+    training, held_out = good_photos(config, tmp_path / "good")
+    assert not set(training) & set(held_out)
+    assert len(held_out) == round(config.holdout * 100)
+    (tmp_path / "good" / "000-broken.png").write_bytes(b"nonsense")
+    assert good_photos(config, tmp_path / "good") == (training, held_out)
 
 
 def test_good_photos_that_are_gone_are_told(run: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> None:
     if wanted["report"]:
         with bar("measure", 1) as update:
             title = f"Generated after {Path(data).name}"
-            files.append(write_realism(out, title, *sampler.sample_sets(), seed=wanted["seed"]))
+            files.append(write_realism(out, title, sampler.sample_sets(), seed=wanted["seed"]))
             update(1, "")
     write_json(out / "manifest.json", manifest | sampler.notes)
     for file in files:

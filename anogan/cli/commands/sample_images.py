@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,29 +13,23 @@ import pandas as pd
 
 from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar, get
-from anogan.cli.sampler import MEASURED, NORMAL, Sampler, Samples, SampleSets, still_there, write_arrays
+from anogan.cli.sampler import MASKS, NORMAL, Sampler, read_faults, write_arrays
 from anogan.config.runs import DigitRunConfig, PhotoRunConfig
-from anogan.detectors.calibration import hold_out
 from anogan.digits.splits import one_vs_rest
 from anogan.digits.training import normal_rows
-from anogan.errors import SampleError
-from anogan.evaluation.realism import evenly
+from anogan.evaluation.realism import MEASURED, Samples, SampleSets
 from anogan.files import write_bytes, write_text
 from anogan.gan.sampling import draw, generate, walks
 from anogan.gan.training import latents, random_stream
-from anogan.photos import training
-from anogan.photos.folders import find_photos
-from anogan.photos.imitation import Imitated, imitate_defect
+from anogan.photos.imitation import Imitated, imitate_defect, read_defect, read_good
 from anogan.photos.model import PhotoModel
+from anogan.photos.training import good_photos
 from anogan.pictures.drawing import picture, png, tile
-from anogan.pictures.files import images_in
 from anogan.runs import bundle
 from anogan.runs.directory import Run
 
-FEWEST_PHOTOS = 20
 WALK = 10  # pictures between two latents
 COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
-MASKS = "ground_truth"
 
 
 class ImageSampler(Sampler):
@@ -99,12 +94,16 @@ class PhotoSampler(ImageSampler):
 
     def __init__(self, options: Sample) -> None:
         super().__init__(options)
-        self.model = PhotoModel.load(options.run, device=options.device) if options.faults or options.report else None
-        if self.model:
-            self.recorded = _recorded(self.model, options.faults)
+        if options.faults:
+            read = partial(read_defect, self.model)
+            self.recorded = read_faults(options.faults, lambda folder: folder.resolve().name, read)
+
+    @cached_property
+    def model(self) -> PhotoModel:
+        return PhotoModel.load(self.options.run, device=self.options.device)
 
     def write_samples(self, out: Path) -> list[Path]:
-        if self.model and self.recorded:
+        if self.recorded:
             good = next(self.real())
             with bar("put defects onto good photos", len(self.recorded)) as update:
                 for label, x in self.recorded.items():
@@ -114,35 +113,9 @@ class PhotoSampler(ImageSampler):
 
     def real(self) -> Iterator[Samples]:
         """MEASURED at most of each."""
-        assert self.model, "loaded where good photos are needed"
-        config = Run.of(self.options.run, PhotoRunConfig).config
-        paths = find_photos(still_there(config.data)).good
-        for rows in hold_out(len(paths), config.holdout, config.seed):
-            found = (samples for _, samples in training.framed(self.model.framing, [paths[i] for i in rows]))
-            yield evenly(np.concatenate([x for x in found if not isinstance(x, SampleError)]), MEASURED)
-
-
-def _recorded(model: PhotoModel, folders: tuple[Path, ...]) -> dict[str, Samples]:
-    """Samples (m, channels, height, width) of the photos in each folder by its name; of a tiled photo the tile that is
-    the most anomalous. Says what cannot be used before anything is written."""
-    found = {}
-    for folder in folders:
-        paths = images_in(folder)
-        photos = dict(training.framed(model.framing, paths))
-        for path, frames in photos.items():
-            if isinstance(frames, SampleError):
-                raise SampleError(f"{path}: {frames}")
-        if len(photos) < FEWEST_PHOTOS:
-            raise SampleError(f"{folder} has {len(photos)} photos, expected at least {FEWEST_PHOTOS} of the defect")
-        samples = [frames for frames in photos.values() if not isinstance(frames, SampleError)]
-        found[folder.resolve().name] = np.stack([_oddest(model, frames) for frames in samples])
-    if len(found) < len(folders) or {NORMAL, MASKS} & set(found):
-        raise ValueError(f"the folders of --faults must have names of their own, and none may be {NORMAL!r}")
-    return found
-
-
-def _oddest(model: PhotoModel, frames: Samples) -> Samples:
-    return np.asarray(frames[model.detector.anomaly_score(frames).argmax() if len(frames) > 1 else 0])
+        run = Run.of(self.options.run, PhotoRunConfig)
+        for paths in good_photos(run.config, run.training_data()):
+            yield read_good(self.model.framing, paths, MEASURED)
 
 
 def _as_arrays(out: Path, images: dict[str, Imitated]) -> Path:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import io
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar
-from anogan.cli.sampler import MEASURED, NORMAL, Sampler, SampleSets, still_there, write_arrays
+from anogan.cli.sampler import NORMAL, Sampler, read_faults, write_arrays
 from anogan.config.runs import SensorRunConfig, recording_name
-from anogan.errors import DataUnavailableError, RunError, SampleError
-from anogan.evaluation.realism import gaussian, jittered, tstr
+from anogan.errors import DataUnavailableError, RunError
+from anogan.evaluation.realism import MEASURED, SampleSets
 from anogan.files import write_bytes, write_text
 from anogan.runs.directory import Run
 from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
 from anogan.sensors.model import SensorModel
-from anogan.sensors.scoring import fill
-from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, real_windows
-from anogan.windows import cut_windows
-
-FEWEST_ROWS = 50
-Rows = NDArray[np.float64]
+from anogan.sensors.realism import sample_sets
+from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, read_fault
 
 
 class SensorSampler(Sampler):
@@ -40,15 +35,14 @@ class SensorSampler(Sampler):
     def __init__(self, options: Sample) -> None:
         super().__init__(options)
         self.model = SensorModel.load(options.run, device=options.device)
-        self.faults = {recording_name(str(file)): _fault_rows(self.model, file) for file in options.faults}
-        if len(self.faults) < len(options.faults) or NORMAL in self.faults:
-            raise ValueError(f"the files of --faults must have names of their own, and none may be {NORMAL!r}")
+        read = partial(read_fault, self.model)
+        self.faults = read_faults(options.faults, lambda file: recording_name(str(file)), read)
 
     @cached_property
     def healthy(self) -> Healthy:
         """The rows that the run was trained on; raises `DataUnavailableError` or `RunError` where they are gone."""
-        config = Run.of(self.options.run, SensorRunConfig).config
-        return prepare(config, self.model.read(still_there(config.data)))
+        run = Run.of(self.options.run, SensorRunConfig)
+        return prepare(run.config, self.model.read(run.training_data()))
 
     @cached_property
     def colouring(self) -> Colouring | None:
@@ -96,22 +90,8 @@ class SensorSampler(Sampler):
         return file
 
     def sample_sets(self) -> SampleSets:
-        model, n = self.model, max(self.options.n, MEASURED)
-        generated = normal_windows(model.detector.gan_, model.scaling, n, self.options.seed, self.colouring).x
-        real = (real_windows(x, model.scaling) for x in (self.healthy.x, self.healthy.x_held_out))
-        train, held_out, made = (x.astype(np.float32) for x in (*real, generated))
-        sets = SampleSets(train, held_out, made, model.channels)
-        if not self.faults:
-            return sets
-        return sets._replace(learned=_learned(model, self.faults, sets, self.options.seed))
-
-
-def _fault_rows(model: SensorModel, file: Path) -> Rows:
-    """Rows (n, channels) of one event, missing values filled as in scoring."""
-    recording = model.read(file)
-    if len(recording) < FEWEST_ROWS:
-        raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
-    return fill(recording.values, np.array(model.scaling.centre))
+        n = max(self.options.n, MEASURED)
+        return sample_sets(self.model, self.healthy, self.colouring, self.faults, n, self.options.seed)
 
 
 def _write_windows(file: Path, windows: dict[str, Windows], channels: tuple[str, ...]) -> Path:
@@ -145,22 +125,3 @@ def _write_table(file: Path, table: pd.DataFrame) -> None:
     except ImportError as error:
         raise ValueError("writing Parquet needs the extra: pip install 'anogan[parquet]'") from error
     write_bytes(file, buffer.getvalue())
-
-
-def _learned(model: SensorModel, faults: dict[str, Rows], sets: SampleSets, seed: int) -> pd.DataFrame:
-    """What a forest learns from the first half of each recorded fault, and from what can be made of it, is tested on
-    the second half and on held-out normal windows."""
-    window, rng = sets.train.shape[2], np.random.default_rng(seed)
-    taught = {name: {NORMAL: sets.train} for name in ("recorded", "jittered", "Gaussian")}
-    taught["generated"], tested = {NORMAL: sets.generated}, {NORMAL: sets.held_out}
-    for label, rows in faults.items():
-        halves = np.array_split(rows, 2)
-        if len(halves[1]) < window:
-            raise SampleError(f"half of the rows of {label} are fewer than a window of {window}; leave out --report")
-        first, tested[label] = (cut_windows(half.T, window).astype(np.float32) for half in halves)
-        more = imitate_fault(model.detector.gan_, model.scaling, model.slow, halves[0], MEASURED, seed)
-        found = (first, jittered(first, MEASURED, rng), gaussian(first, MEASURED, rng), more.x.astype(np.float32))
-        for labelled, x in zip(taught.values(), found, strict=True):
-            labelled[label] = x
-    scores = [f"{tstr(labelled, tested, seed):.3f}" for labelled in taught.values()]
-    return pd.DataFrame({"learned from": list(taught), "macro-F1 on real windows": scores})
