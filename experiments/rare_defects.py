@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -35,13 +34,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
 from anogan.config.presets import PHOTOS
+from anogan.config.synthesis import ImitationConfig
 from anogan.detectors.calibration import hold_out
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_text
 from anogan.gan.augment import flip
 from anogan.gan.sampling import draw
 from anogan.gan.training import GANTraining, random_stream, train
-from anogan.photos import imitation
 from anogan.photos.faults import DEFECTS
 from anogan.photos.imitation import imitate_defect
 from anogan.photos.model import PhotoModel
@@ -60,11 +59,11 @@ ALL = "all defects of the teaching side"
 COLUMNS = ["case", "seed", "draw", "learned from", "auroc", "macro_f1"]
 # What was compared where settings were chosen: how far a defect moves, how strong it is.
 DEVELOPMENT = {
-    OURS: {"FURTHEST": imitation.FURTHEST},
-    "defects stay in their place": {"FURTHEST": 0.0},
-    "defects move by up to 30 %": {"FURTHEST": 0.3},
-    "defects as strong as recorded": {"OPACITIES": (1.0, 1.0)},
-    "smaller masks": {"PLACE": 1e-3},
+    OURS: ImitationConfig(),
+    "defects stay in their place": ImitationConfig(max_shift=0.0),
+    "defects move by up to 30 %": ImitationConfig(max_shift=0.3),
+    "defects as strong as recorded": ImitationConfig(severities=(1.0, 1.0)),
+    "smaller masks": ImitationConfig(pixel_share=1e-3),
 }
 Photos = NDArray[np.float32]  # (n, 1, height, width)
 Taught = tuple[Photos, Photos]  # good, defective
@@ -129,13 +128,13 @@ def jittered(x: Photos, rng: np.random.Generator, *, n: int) -> Photos:
 
 def transferred(x: Photos, rng: np.random.Generator, *, good: Photos, n: int) -> Photos:
     """As ours with the nearest good photo in the reconstruction's place: no GAN, no detector."""
-    flat = good.reshape(len(good), -1)
+    flat, config = good.reshape(len(good), -1), DEVELOPMENT[OURS]
     nearest = good[[int(np.square(flat - photo.reshape(-1)).sum(1).argmin()) for photo in x]]
     smooth = gaussian_filter(np.abs(x - nearest), (0, 0, 2, 2))
-    place = smooth >= imitation.CORE * smooth.max((1, 2, 3), keepdims=True)
-    soft = imitation.SOFT * x.shape[-1]
+    place = smooth >= config.core * smooth.max((1, 2, 3), keepdims=True)
+    soft = config.edge * x.shape[-1]
     effect = gaussian_filter(place.astype(np.float32), (0, 0, soft, soft)) * (x - nearest)
-    low, high = np.log(imitation.OPACITIES)
+    low, high = np.log(config.severities)
     opacity = np.exp(rng.uniform(low, high, (n, 1, 1, 1)))
     return np.clip(good[rng.integers(0, len(good), n)] + opacity * effect[rng.integers(0, len(x), n)], -1, 1).astype(
         np.float32
@@ -164,9 +163,8 @@ def fine_tuned(x: Photos, rng: np.random.Generator, *, model: PhotoModel, n: int
     return draw(train(torch.from_numpy(x[rows]), training, augment=("flip",)), n, seed).numpy()
 
 
-def imitated(x: Photos, rng: np.random.Generator, *, case: Case, n: int, **settings: object) -> Photos:
-    with patch.multiple(imitation, **settings):
-        return imitate_defect(case.model, x, case.good, n, int(rng.integers(2**31))).x
+def imitated(x: Photos, rng: np.random.Generator, *, case: Case, n: int, config: ImitationConfig) -> Photos:
+    return imitate_defect(case.model, x, case.good, n, int(rng.integers(2**31)), config).x
 
 
 def ways(case: Case, development: bool) -> dict[str, Make]:
@@ -181,11 +179,11 @@ def ways(case: Case, development: bool) -> dict[str, Make]:
         "put onto good photos, no GAN": beside(transferred, good=case.good),
     }
     if development:
-        return found | {name: beside(imitated, case=case, **settings) for name, settings in DEVELOPMENT.items()}
+        return found | {name: beside(imitated, case=case, config=config) for name, config in DEVELOPMENT.items()}
     return found | {
         "anogan.photos.faults, not one photo seen": lambda x, rng: (case.good, parametric(rng, good=case.good, n=MADE)),
         "fine-tuned generator": beside(fine_tuned, model=case.model),
-        OURS: beside(imitated, case=case, **DEVELOPMENT[OURS]),
+        OURS: beside(imitated, case=case, config=DEVELOPMENT[OURS]),
     }
 
 

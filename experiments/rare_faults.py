@@ -33,13 +33,13 @@ from tqdm import tqdm
 
 from anogan.config.presets import SENSORS
 from anogan.detectors.calibration import Floats
+from anogan.config.synthesis import SynthesisConfig
 from anogan.files import write_text
-from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.sensors.healthy import prepare
 from anogan.sensors.recordings import from_table
 from anogan.sensors.scaling import Scaling
-from anogan.sensors.synthesis import SEVERITIES, imitate_fault
+from anogan.sensors.synthesis import SensorSynthesiser
 from anogan.simulators.pump import CHANNELS, Fault, FaultName, simulate
 from experiments.public_recordings import LabelledRecording, load_skab
 
@@ -151,14 +151,15 @@ def transferred(rows: Floats, rng: np.random.Generator, *, n: int, normal: Float
     near = NearestNeighbors(n_neighbors=min(NEAREST, len(known))).fit(known).kneighbors(fault)[1]
     chosen = rng.integers(0, len(rows), n)
     bases = known[near[chosen, rng.integers(0, near.shape[1], n)]]
-    severity = np.exp(rng.uniform(math.log(SEVERITIES[0]), math.log(SEVERITIES[1]), (n, 1)))
+    low, high = map(math.log, SynthesisConfig().severities)
+    severity = np.exp(rng.uniform(low, high, (n, 1)))
     made = bases + severity * (fault - known[near[:, 0]])[chosen]
     return np.asarray(made * np.array(scaling.spread) + np.array(scaling.centre), dtype=np.float64)
 
 
-def imitated(rows: Floats, rng: np.random.Generator, *, n: int, gan: GAN, scaling: Scaling, slow: int) -> Floats:
-    window = gan.shape[1]
-    x = imitate_fault(gan, scaling, slow, rows, -(-n // window), int(rng.integers(2**31))).x
+def imitated(rows: Floats, rng: np.random.Generator, *, n: int, synthesiser: SensorSynthesiser) -> Floats:
+    window = synthesiser.gan.shape[1]
+    x = synthesiser.fault_windows(rows, -(-n // window), int(rng.integers(2**31))).x
     return x.transpose(0, 2, 1).reshape(-1, rows.shape[1])[:n]
 
 
@@ -175,7 +176,7 @@ def makes_of(case: Case, seed: int) -> dict[str, Make]:
         "Gaussian samples": partial(gaussian, n=n),
         "mixed with normal rows": partial(mixed, n=n, normal=case.normal),
         "put onto recorded normal rows, no GAN": partial(transferred, n=n, normal=case.normal, scaling=scaling),
-        OURS: partial(imitated, n=n, gan=gan, scaling=scaling, slow=healthy.slow),
+        OURS: partial(imitated, n=n, synthesiser=SensorSynthesiser(gan, scaling, healthy.slow)),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan.cli.options.others import Sample, SampleFormat
+from anogan.config.synthesis import ImitationConfig, SynthesisConfig
 from anogan.evaluation.realism import SampleSets
 from anogan.files import write_bytes
 
@@ -24,6 +25,7 @@ class Sampler(ABC):
 
     formats: ClassVar[tuple[SampleFormat, ...]]  # the first is the default
     foreign: ClassVar[tuple[str, ...]]  # options that are for other kinds
+    config: ClassVar[SynthesisConfig | ImitationConfig | None] = None
 
     def __init__(self, options: Sample) -> None:
         self.options = options

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from anogan.config.synthesis import ImitationConfig
 from anogan.errors import SampleError
 from anogan.evaluation.realism import evenly
 from anogan.gan.augment import moved, symmetries
@@ -26,12 +27,7 @@ from anogan.pictures.files import images_in
 from anogan.pictures.framing import Framing
 
 Samples = NDArray[np.float32]  # (n, channels, height, width)
-OPACITIES = 0.5, 1.5  # 1 = as recorded; above, the defect stands out more than recorded
-PLACE = 1e-2  # share of good pixels that exceed those of a defect
-CORE = 0.5  # share of the map's peak above which pixels belong to it in any case
-SOFT = 0.012  # standard deviation of the defect's edge, a share of the shorter side
 FEWEST_PHOTOS = 20  # of a defect
-FURTHEST = 0.1  # most that a defect moves along an axis, a share of that side
 
 
 class Imitated(NamedTuple):
@@ -66,35 +62,58 @@ def read_good(framing: Framing, paths: Sequence[Path], most: int) -> Samples:
     return evenly(np.concatenate([x for x in found if not isinstance(x, SampleError)]), most)
 
 
-def imitate_defect(model: PhotoModel, recorded: Samples, good: Samples, n: int, seed: int) -> Imitated:
-    """n samples of a defect like the recorded ones (m, channels, height, width), put onto good ones (k, channels,
-    height, width), all in [-1, 1] and framed for the model.
+def imitate_defect(
+    model: PhotoModel,
+    recorded: Samples,
+    good: Samples,
+    n: int,
+    seed: int,
+    config: ImitationConfig = ImitationConfig(),
+) -> Imitated:
+    """Put a recorded defect onto good samples.
 
-    Every defect is flipped and turned as the detector's `augment` allows, and moved a little. Severities are spread
-    evenly over OPACITIES, in ratios.
+    Parameters
+    ----------
+    model : PhotoModel
+        Its detector finds the defect and draws parts without it; changes in its `augment` are made at random.
+    recorded : array (m, channels, height, width) in [-1, 1]
+        Samples with the defect, framed for the model, see `read_defect`.
+    good : array (k, channels, height, width) in [-1, 1]
+        Samples of good parts, see `read_good`.
+    n : int
+        Samples with a defect.
+    seed : int
+        Decides which good samples and defects are put together, and how.
+    config : ImitationConfig
+        How strong defects are, how far they move, and which pixels belong to them.
     """
     rng = np.random.default_rng([seed, n])
-    opacity, effect = _effects(model, recorded)
+    opacity, difference = _defects(model, recorded, config)
     rows = rng.integers(0, len(good), n)
     bases, which = np.unique(rows, return_inverse=True)
-    drawn = model.detector.reconstruct(good[bases])[which] if n else good[:0]
+    reconstructed = model.detector.reconstruct(good[bases])[which] if n else good[:0]
     turns = symmetries(model.detector.augment)
-    severity = np.exp(rng.uniform(math.log(OPACITIES[0]), math.log(OPACITIES[1]), n))
+    low, high = map(math.log, config.severities)
+    severity = np.exp(rng.uniform(low, high, n))
+    farthest = [round(config.max_shift * side) for side in good.shape[2:]]
     x = good[rows]
-    for i, (one, base) in enumerate(zip(rng.integers(0, len(recorded), n), drawn, strict=True)):
+    for i, (chosen, x_hat) in enumerate(zip(rng.integers(0, len(recorded), n), reconstructed, strict=True)):
         turn = turns[rng.integers(len(turns))]
-        shift = [int(rng.integers(-most, most + 1)) for most in (round(FURTHEST * side) for side in x.shape[2:])]
-        weight, what = (_shifted(moved(torch.from_numpy(part[one]), turn).numpy(), shift) for part in (opacity, effect))
-        x[i] = np.clip(x[i] + np.float32(severity[i]) * weight * (base + what - x[i]), -1, 1)
+        shift = [int(rng.integers(-most, most + 1)) for most in farthest]
+        weight, defect = (
+            _shifted(moved(torch.from_numpy(part[chosen]), turn).numpy(), shift) for part in (opacity, difference)
+        )
+        x[i] = np.clip(x[i] + np.float32(severity[i]) * weight * (x_hat + defect - x[i]), -1, 1)
     return Imitated(x, (x != good[rows]).any(1), severity)
 
 
-def _effects(model: PhotoModel, x: Samples) -> tuple[Samples, Samples]:
+def _defects(model: PhotoModel, x: Samples, config: ImitationConfig) -> tuple[Samples, Samples]:
     """Opacity (m, 1, height, width) of what looks defective, and all that x differs by from x_hat."""
     found = model.detector.explain(x)
     maps = found.anomaly_map.max(1)
-    defective = (model.pixel_shares(maps) <= PLACE) | (maps >= CORE * maps.max((1, 2), keepdims=True))
-    soft = SOFT * min(x.shape[2:])
+    core = maps >= config.core * maps.max((1, 2), keepdims=True)
+    defective = core | (model.pixel_shares(maps) <= config.pixel_share)
+    soft = config.edge * min(x.shape[2:])
     return gaussian_filter(defective.astype(np.float32), (0, soft, soft))[:, None], x - found.reconstruction
 
 

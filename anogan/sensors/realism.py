@@ -12,7 +12,7 @@ from anogan.errors import SampleError
 from anogan.evaluation.realism import MEASURED, Samples, SampleSets, gaussian, jittered, tstr
 from anogan.sensors.healthy import Healthy
 from anogan.sensors.model import SensorModel
-from anogan.sensors.synthesis import Colouring, imitate_fault, normal_windows, real_windows
+from anogan.sensors.synthesis import SensorSynthesiser, real_windows
 from anogan.windows import cut_windows
 
 Rows = NDArray[np.float64]
@@ -20,23 +20,18 @@ NORMAL = "normal"
 
 
 def sample_sets(
-    model: SensorModel,
-    healthy: Healthy,
-    colouring: Colouring | None,
-    faults: Mapping[str, Rows],
-    n: int,
-    seed: int,
+    model: SensorModel, synthesiser: SensorSynthesiser, healthy: Healthy, faults: Mapping[str, Rows], n: int, seed: int
 ) -> SampleSets:
     """Windows in the recording's units: trained on, held out, and n generated ones. With recorded rows (m, channels) of
     `faults` by name also what they teach, see `transfer`."""
-    generated = normal_windows(model.detector.gan_, model.scaling, n, seed, colouring).x
+    generated = synthesiser.normal_windows(n, seed).x
     real = (real_windows(x, model.scaling) for x in (healthy.x, healthy.x_held_out))
     train, held_out, drawn = (x.astype(np.float32) for x in (*real, generated))
     sets = SampleSets(train, held_out, drawn, model.channels)
-    return sets._replace(transfer=transfer(model, sets, faults, seed)) if faults else sets
+    return sets._replace(transfer=transfer(synthesiser, sets, faults, seed)) if faults else sets
 
 
-def transfer(model: SensorModel, sets: SampleSets, faults: Mapping[str, Rows], seed: int) -> pd.DataFrame:
+def transfer(synthesiser: SensorSynthesiser, sets: SampleSets, faults: Mapping[str, Rows], seed: int) -> pd.DataFrame:
     """Train on synthetic, test on real: macro-F1 of a forest, by what it has learned from.
 
     It learns from normal windows and the first half of each fault's rows (m, channels), or from what is made of that
@@ -52,10 +47,9 @@ def transfer(model: SensorModel, sets: SampleSets, faults: Mapping[str, Rows], s
         if len(halves[1]) < window:
             raise SampleError(f"half of the rows of {label} are fewer than a window of {window}; leave out --report")
         first, test[label] = (cut_windows(half.T, window).astype(np.float32) for half in halves)
-        more = imitate_fault(model.detector.gan_, model.scaling, model.slow, halves[0], MEASURED, seed)
         train["recorded"][label] = first
         train["jittered"][label] = jittered(first, MEASURED, rng)
         train["Gaussian"][label] = gaussian(first, MEASURED, rng)
-        train["generated"][label] = more.x.astype(np.float32)
+        train["generated"][label] = synthesiser.fault_windows(halves[0], MEASURED, seed).x.astype(np.float32)
     scores = [f"{tstr(samples, test, seed):.3f}" for samples in train.values()]
     return pd.DataFrame({"learned from": list(train), "macro-F1 on real windows": scores})

@@ -16,9 +16,11 @@ from PIL import Image
 from anogan.cli import main
 from anogan.config.presets import PHOTOS
 from anogan.config.runs import PhotoRunConfig
+from anogan.config.serialise import from_dict
+from anogan.config.synthesis import ImitationConfig
 from anogan.detectors.base import Explanation
 from anogan.errors import AnoganError
-from anogan.photos.imitation import FURTHEST, OPACITIES, Imitated, imitate_defect
+from anogan.photos.imitation import Imitated, imitate_defect
 from anogan.photos.model import TAIL, PhotoModel
 from anogan.photos.training import good_photos
 from anogan.pictures.framing import Framing
@@ -26,6 +28,7 @@ from anogan.runs import bundle
 from anogan.runs.directory import Run
 
 SIDE = 40
+CONFIG = ImitationConfig()
 STEP = 0.3  # by how much the defect is brighter than its photo
 
 
@@ -55,10 +58,10 @@ def good() -> np.ndarray:
     return np.broadcast_to(levels[:, None, None, None], (7, 1, SIDE, SIDE)).copy()
 
 
-def imitated(n: int = 60, seed: int = 0, augment: tuple[str, ...] = ()) -> Imitated:
+def imitated(n: int = 60, seed: int = 0, augment: tuple[str, ...] = (), config: ImitationConfig = CONFIG) -> Imitated:
     levels = np.linspace(0, 0.9, len(TAIL))
     model = PhotoModel(Plain(augment), Framing((1, SIDE, SIDE), (), None), levels, np.ones(1))  # type: ignore[arg-type]
-    return imitate_defect(model, recorded(), good(), n, seed)
+    return imitate_defect(model, recorded(), good(), n, seed, config)
 
 
 def centres(made: Imitated) -> np.ndarray:
@@ -80,15 +83,21 @@ def test_the_defect_is_as_strong_as_recorded_times_the_severity() -> None:
     made = imitated()
     change = (made.x - np.median(made.x, axis=(1, 2, 3), keepdims=True)).max((1, 2, 3))
     assert np.allclose(change, STEP * made.severity, rtol=0.05)  # the soft edge takes a little off the middle
-    low, high = OPACITIES
+    low, high = CONFIG.severities
     assert low <= made.severity.min() < 0.6 * high
     assert 0.8 * high < made.severity.max() <= high
 
 
 def test_without_a_harmless_change_a_defect_stays_near_its_place() -> None:
     away = centres(imitated()) - [8.5, 28.5]
-    assert (np.abs(away) <= FURTHEST * SIDE + 0.5).all()
+    assert (np.abs(away) <= CONFIG.max_shift * SIDE + 0.5).all()
     assert (away.std(0) > 1).all(), "all stand in one place"
+
+
+def test_the_settings_of_a_call_decide_place_and_severity() -> None:
+    made = imitated(config=ImitationConfig(severities=(1.0, 1.0), max_shift=0.0))
+    assert (made.severity == 1).all()
+    assert (made.mask == made.mask[0]).all()
 
 
 def test_a_harmless_flip_puts_defects_on_the_other_side_too() -> None:
@@ -128,11 +137,13 @@ def test_defects_are_written_with_masks_labels_and_what_they_came_from(run: Path
     labels = pd.read_csv(out / "labels.csv")
     assert labels["label"].tolist() == ["normal"] * 5 + ["hole"] * 5
     assert (labels["severity"][:5] == 0).all()
-    assert labels["severity"][5:].between(*OPACITIES).all()
+    assert labels["severity"][5:].between(*CONFIG.severities).all()
     assert all((out / file).exists() for file in labels["file"])
     masks = [np.asarray(Image.open(out / "ground_truth" / "hole" / f"{i:06d}_mask.png")) for i in range(5)]
     assert all(set(np.unique(mask)) == {0, 255} for mask in masks)
-    assert len(json.loads((out / "manifest.json").read_text())["wanted"]["faults"][str(tmp_path / "hole")]) == 64
+    wanted = json.loads((out / "manifest.json").read_text())["wanted"]
+    assert len(wanted["faults"][str(tmp_path / "hole")]) == 64
+    assert from_dict(ImitationConfig, wanted["synthesis"]) == CONFIG
     assert sample(run, f"-n 5 --faults {tmp_path / 'hole'} --out {tmp_path / 'npz'} --format npz") == 0
     with np.load(tmp_path / "npz" / "images.npz", allow_pickle=False) as stored:
         assert stored["x"].shape == (10, 1, 16, 16)

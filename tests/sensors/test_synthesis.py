@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import recording
 from photo_model import save_model
 
 from anogan.cli import main
 from anogan.config.runs import SensorRunConfig
+from anogan.config.serialise import from_dict
+from anogan.config.synthesis import SynthesisConfig
 from anogan.errors import AnoganError, SampleError
 from anogan.gan.sampling import draw
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
-from anogan.sensors.scaling import Scaling
-from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, real_windows
+from anogan.sensors.synthesis import SensorSynthesiser, Windows, real_windows
 
 FLOW, PRESSURE, NOISE, STILL = range(4)
 
@@ -31,6 +33,11 @@ def model(pump_run: Path) -> SensorModel:
     return SensorModel.load(Bundle.open(pump_run))
 
 
+@pytest.fixture(scope="module")
+def synthesiser(model: SensorModel) -> SensorSynthesiser:
+    return SensorSynthesiser.of(model)
+
+
 def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
     """The pressure is too high for the load."""
     table = recording(600, seed=9).iloc[300 : 300 + rows].reset_index(drop=True)
@@ -38,36 +45,33 @@ def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
     return table
 
 
-def imitated(model: SensorModel, n: int = 200, seed: int = 0) -> Windows:
-    rows = fault().drop(columns="t").to_numpy()
-    return imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, n, seed)
+def fault_windows(synthesiser: SensorSynthesiser, n: int = 200, seed: int = 0, rows: int = 50) -> Windows:
+    return synthesiser.fault_windows(fault(rows).drop(columns="t").to_numpy(), n, seed)
 
 
-def test_the_seed_decides_what_is_made(model: SensorModel) -> None:
-    gan, scaling = model.detector.gan_, model.scaling
+def test_the_seed_decides_what_is_made(synthesiser: SensorSynthesiser) -> None:
     for make in (
-        lambda seed: normal_windows(gan, scaling, 20, seed).x,
-        lambda seed: long_recording(gan, scaling, 200, seed),
-        lambda seed: imitated(model, 20, seed).x,
+        lambda seed: synthesiser.normal_windows(20, seed).x,
+        lambda seed: synthesiser.recording(200, seed),
+        lambda seed: fault_windows(synthesiser, 20, seed).x,
     ):
         assert np.array_equal(make(3), make(3))
         assert not np.array_equal(make(3), make(4))
 
 
-def test_at_the_recorded_operating_point_and_severity_a_fault_is_as_recorded(
-    model: SensorModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("anogan.sensors.synthesis.FURTHEST", 0.0)
-    monkeypatch.setattr("anogan.sensors.synthesis.SEVERITIES", (1.0, 1.0))
-    made, rows = imitated(model, 30).x, fault().drop(columns="t").to_numpy()
+def test_at_the_recorded_operating_point_and_severity_a_fault_is_as_recorded(model: SensorModel) -> None:
+    synthesiser = SensorSynthesiser.of(model, config=SynthesisConfig(max_angle=0.0, severities=(1.0, 1.0)))
+    made, rows = fault_windows(synthesiser, 30).x, fault().drop(columns="t").to_numpy()
     recorded = np.lib.stride_tricks.sliding_window_view(rows, made.shape[2], axis=0)
     nearest = [np.abs(recorded - x).max((1, 2)).min() for x in made]
     assert max(nearest) < 1e-3
 
 
-def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severity(model: SensorModel) -> None:
-    made = imitated(model, 400)
-    normal = normal_windows(model.detector.gan_, model.scaling, 400, 0).x
+def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severity(
+    synthesiser: SensorSynthesiser,
+) -> None:
+    made = fault_windows(synthesiser, 400)
+    normal = synthesiser.normal_windows(400, 0).x
     shift = (made.x.mean((0, 2)) - normal.mean((0, 2))) / normal.std((0, 2))
     assert shift[PRESSURE] > 2
     assert abs(shift[NOISE]) < 0.5
@@ -76,23 +80,20 @@ def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severi
     assert made.severity.max() <= 2
 
 
-def test_operating_points_vary_more_than_in_the_recorded_event(model: SensorModel) -> None:
-    assert imitated(model, 400).x[:, FLOW].mean(1).std() > 0
-    rows = fault(rows=12).drop(columns="t").to_numpy()  # a single window: copies of it would not vary at all
-    one = imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, 400, 0).x
+def test_operating_points_vary_more_than_in_the_recorded_event(synthesiser: SensorSynthesiser) -> None:
+    assert fault_windows(synthesiser, 400).x[:, FLOW].mean(1).std() > 0
+    one = fault_windows(synthesiser, 400, rows=12).x  # a single window: copies of it would not vary at all
     assert one[:, FLOW].mean(1).std() > 1
 
 
-def test_fewer_rows_than_a_window_are_refused(model: SensorModel) -> None:
-    rows = fault(rows=5).drop(columns="t").to_numpy()
+def test_fewer_rows_than_a_window_are_refused(synthesiser: SensorSynthesiser) -> None:
     with pytest.raises(SampleError, match="got 5 rows of the fault, expected at least 12"):
-        imitate_fault(model.detector.gan_, model.scaling, model.slow, rows, 10, 0)
+        fault_windows(synthesiser, 10, rows=5)
 
 
-def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SensorModel) -> None:
-    gan, scaling = model.detector.gan_, model.scaling
-    rows = long_recording(gan, scaling, 2000, 0)
-    windows = normal_windows(gan, scaling, 1000, 1).x
+def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(synthesiser: SensorSynthesiser) -> None:
+    rows = synthesiser.recording(2000, 0)
+    windows = synthesiser.normal_windows(1000, 1).x
     assert rows.shape == (2000, 4)
     steps = np.abs(np.diff(rows, axis=0))[:, :3]
     within = np.moveaxis(np.abs(np.diff(windows, axis=2)), 2, 1).reshape(-1, 4)[:, :3]
@@ -100,36 +101,29 @@ def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(model: SensorM
     assert (np.quantile(steps, 0.99, axis=0) < 1.3 * np.quantile(within, 0.99, axis=0)).all()
     assert len(np.unique(rows[:, FLOW])) > 1500  # it does not go in circles
     told: list[int] = []
-    long_recording(gan, scaling, 200, 0, None, told.append)
+    synthesiser.recording(200, 0, told.append)
     assert sum(told) == 200
 
 
-def test_a_window_that_is_joined_anywhere_would_be_seen(model: SensorModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_that_is_joined_anywhere_would_be_seen(model: SensorModel, synthesiser: SensorSynthesiser) -> None:
     """The test above can fail: where there is nothing to choose from, rows jump at the seams."""
-    matched = long_recording(model.detector.gan_, model.scaling, 1000, 0)
-    monkeypatch.setattr("anogan.sensors.synthesis.CANDIDATES", 1)
-    joined = long_recording(model.detector.gan_, model.scaling, 1000, 0)
+    joined = SensorSynthesiser.of(model, config=SynthesisConfig(candidates=1)).recording(1000, 0)
+    matched = synthesiser.recording(1000, 0)
     assert np.abs(np.diff(joined[:, FLOW])).mean() > 1.15 * np.abs(np.diff(matched[:, FLOW])).mean()
 
 
-def coloured(run: Path) -> tuple[SensorModel, Colouring]:
-    model, config = SensorModel.load(Bundle.open(run)), Run(run).config
-    assert isinstance(config, SensorRunConfig)
-    healthy = prepare(config, model.read(Path(config.data)))
-    found = Colouring.fit(model.detector.gan_, healthy.x, model.scaling)
-    assert found
-    return model, found
+def healthy(run: Path, model: SensorModel) -> torch.Tensor:
+    config = Run.of(run, SensorRunConfig).config
+    return prepare(config, model.read(Path(config.data))).x
 
 
-def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run: Path) -> None:
-    model, colouring = coloured(pump_run)
-    config = Run(pump_run).config
-    assert isinstance(config, SensorRunConfig)
-    x = prepare(config, model.read(Path(config.data))).x
+def test_corrected_windows_have_the_mean_and_the_covariance_of_real_ones(
+    pump_run: Path, model: SensorModel, synthesiser: SensorSynthesiser
+) -> None:
+    x = healthy(pump_run, model)
     real = real_windows(x, model.scaling)[:, :3].reshape(len(x), -1)
-    gan, scaling = model.detector.gan_, model.scaling
     plain, corrected = (
-        normal_windows(gan, scaling, 4000, 5, given).x[:, :3].reshape(4000, -1) for given in (None, colouring)
+        one.normal_windows(4000, 5).x[:, :3].reshape(4000, -1) for one in (synthesiser, SensorSynthesiser.of(model, x))
     )
     spread = real.std(0)
 
@@ -141,9 +135,9 @@ def test_coloured_windows_have_the_mean_and_the_covariance_of_real_ones(pump_run
     assert apart(corrected) < 0.3 * apart(plain)
 
 
-def test_too_few_windows_tell_no_covariance(model: SensorModel) -> None:
-    gan = model.detector.gan_
-    assert Colouring.fit(gan, draw(gan, 50, 0), Scaling((0.0,), (1.0,))) is None
+def test_too_few_windows_correct_nothing(pump_run: Path, model: SensorModel, synthesiser: SensorSynthesiser) -> None:
+    few = SensorSynthesiser.of(model, healthy(pump_run, model)[:50])
+    assert np.array_equal(few.normal_windows(5, 0).x, synthesiser.normal_windows(5, 0).x)
 
 
 # As a command.
@@ -167,6 +161,7 @@ def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(p
     assert (len(long), long["time"].iloc[-1]) == (100, 99)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["wanted"]["seed"] == 0
+    assert from_dict(SynthesisConfig, manifest["wanted"]["synthesis"]) == SynthesisConfig()
     assert manifest["corrected by recorded rows"]
     fault(offset=1.0).to_csv(tmp_path / "high-pressure.csv", index=False)
     with pytest.raises(AnoganError, match=r"other settings \(faults\)"):
@@ -193,8 +188,8 @@ def test_every_format_holds_the_same_windows(pump_run: Path, tmp_path: Path, for
     else:
         table = pd.read_csv(file) if format == "csv" else pd.read_parquet(file)
         values = table[["flow", "pressure", "noise", "still"]].to_numpy()
-    model, colouring = coloured(pump_run)
-    expected = normal_windows(model.detector.gan_, model.scaling, 5, 0, colouring)
+    model = SensorModel.load(pump_run)
+    expected = SensorSynthesiser.of(model, healthy(pump_run, model)).normal_windows(5, 0)
     assert np.allclose(values, expected.x.transpose(0, 2, 1).reshape(-1, 4), rtol=1e-5)
 
 

@@ -14,6 +14,7 @@ from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar
 from anogan.cli.sampler import Sampler
 from anogan.config.runs import Kind
+from anogan.config.serialise import to_dict
 from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.pictures.files import images_in
@@ -26,16 +27,17 @@ SAMPLES, GRID = 1000, 4  # where no number is given
 
 
 def run(options: Sample) -> int:
-    options = _completed(options, bundle.kind_of(options.run))
-    out, wanted = options.out or options.run / "generated", _wanted(options)
-    samples = bool(options.n or options.rows)
-    there = samples and _is_there(out, wanted)
-    sampler = SAMPLERS[bundle.kind_of(options.run)](options)
-    if there:
-        print(f"{out} already holds what was asked for")
-    elif samples:
-        _write_samples(sampler, out, wanted)
-    for file in sampler.write_pictures(out):
+    kind = bundle.kind_of(options.run)
+    options = _completed(options, kind)
+    sampler = SAMPLERS[kind](options)
+    out, wanted = options.out or options.run / "generated", _wanted(sampler)
+    files: list[Path] = []
+    if options.n or options.rows:
+        if _is_there(out, wanted):
+            print(f"{out} already holds what was asked for")
+        else:
+            files = _write_samples(sampler, out, wanted)
+    for file in (*files, *sampler.write_pictures(out)):
         print(file)
     return 0
 
@@ -59,7 +61,8 @@ def _completed(options: Sample, kind: Kind) -> Sample:
     return replace(options, n=n, format=format, grid=options.grid or (GRID if draws and not n else 0))
 
 
-def _wanted(options: Sample) -> dict[str, Any]:
+def _wanted(sampler: Sampler) -> dict[str, Any]:
+    options = sampler.options
     return {
         "model": bundle.digest(options.run),
         "n": options.n,
@@ -68,6 +71,7 @@ def _wanted(options: Sample) -> dict[str, Any]:
         "format": options.format,
         "report": options.report,
         "seed": options.seed,
+        "synthesis": to_dict(sampler.config) if sampler.config else None,
     }
 
 
@@ -92,7 +96,7 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
     return True
 
 
-def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> None:
+def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> list[Path]:
     """Write samples, the report where one is wanted, and, last, the manifest."""
     data = bundle.read_manifest(sampler.options.run)["about"].get("data")
     manifest = {"wanted": wanted, "trained on": data, "environment": environment()}
@@ -103,5 +107,4 @@ def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> None:
             files.append(write_realism(out, title, sampler.sample_sets(), seed=wanted["seed"]))
             update(1, "")
     write_json(out / "manifest.json", manifest | sampler.notes)
-    for file in files:
-        print(file)
+    return files

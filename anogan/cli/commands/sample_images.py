@@ -15,6 +15,7 @@ from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar, get
 from anogan.cli.sampler import MASKS, NORMAL, Sampler, read_faults, write_arrays
 from anogan.config.runs import DigitRunConfig, PhotoRunConfig
+from anogan.config.synthesis import ImitationConfig
 from anogan.digits.splits import one_vs_rest
 from anogan.digits.training import normal_rows
 from anogan.evaluation.realism import MEASURED, Samples, SampleSets
@@ -91,6 +92,7 @@ class PhotoSampler(ImageSampler):
     """Writes images of a model of photos, good ones and such with a defect."""
 
     foreign = ("rows",)
+    config = ImitationConfig()
 
     def __init__(self, options: Sample) -> None:
         super().__init__(options)
@@ -103,11 +105,12 @@ class PhotoSampler(ImageSampler):
         return PhotoModel.load(self.options.run, device=self.options.device)
 
     def write_samples(self, out: Path) -> list[Path]:
+        options = self.options
         if self.recorded:
             good = next(self.real())
             with bar("put defects onto good photos", len(self.recorded)) as update:
                 for label, x in self.recorded.items():
-                    self.imitated[label] = imitate_defect(self.model, x, good, self.options.n, self.options.seed)
+                    self.imitated[label] = imitate_defect(self.model, x, good, options.n, options.seed, self.config)
                     update(1, label)
         return super().write_samples(out)
 

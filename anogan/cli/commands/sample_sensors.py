@@ -15,6 +15,7 @@ from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar
 from anogan.cli.sampler import NORMAL, Sampler, read_faults, write_arrays
 from anogan.config.runs import SensorRunConfig, recording_name
+from anogan.config.synthesis import SynthesisConfig
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.realism import MEASURED, SampleSets
 from anogan.files import write_bytes, write_text
@@ -23,7 +24,7 @@ from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
 from anogan.sensors.model import SensorModel
 from anogan.sensors.realism import sample_sets
-from anogan.sensors.synthesis import Colouring, Windows, imitate_fault, long_recording, normal_windows, read_fault
+from anogan.sensors.synthesis import SensorSynthesiser, Windows, read_fault
 
 
 class SensorSampler(Sampler):
@@ -31,6 +32,7 @@ class SensorSampler(Sampler):
 
     formats = ("csv", "parquet", "npz")
     foreign = ("grid", "interpolations")
+    config = SynthesisConfig()
 
     def __init__(self, options: Sample) -> None:
         super().__init__(options)
@@ -45,44 +47,42 @@ class SensorSampler(Sampler):
         return prepare(run.config, self.model.read(run.training_data()))
 
     @cached_property
-    def colouring(self) -> Colouring | None:
+    def synthesiser(self) -> SensorSynthesiser:
+        """Corrected by the recorded rows where it can be; says where it cannot."""
         try:
             x = self.healthy.x
         except (RunError, DataUnavailableError) as error:
             if self.options.report:
                 raise
             print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
-            return None
-        colouring = Colouring.fit(self.model.detector.gan_, x, self.model.scaling)
-        if colouring is None:
+            return SensorSynthesiser.of(self.model, None, self.config)
+        synthesiser = SensorSynthesiser.of(self.model, x, self.config)
+        if synthesiser.colouring is None:
             print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
-        return colouring
+        return synthesiser
 
     @property
     def notes(self) -> dict[str, Any]:
-        return {"corrected by recorded rows": self.colouring is not None}
+        return {"corrected by recorded rows": self.synthesiser.colouring is not None}
 
     def write_samples(self, out: Path) -> list[Path]:
-        colouring = self.colouring  # says what is missing before anything is written
-        files = [self._write_windows(out, colouring)] if self.options.n else []
-        return [*files, self._write_recording(out, colouring)] if self.options.rows else files
+        files = [self._write_windows(out)] if self.options.n else []
+        return [*files, self._write_recording(out)] if self.options.rows else files
 
-    def _write_windows(self, out: Path, colouring: Colouring | None) -> Path:
-        options, model = self.options, self.model
-        gan, scaling = model.detector.gan_, model.scaling
+    def _write_windows(self, out: Path) -> Path:
+        options, synthesiser = self.options, self.synthesiser
         with bar("make windows", options.n * (1 + len(self.faults))) as update:
-            windows = {NORMAL: normal_windows(gan, scaling, options.n, options.seed, colouring)}
+            windows = {NORMAL: synthesiser.normal_windows(options.n, options.seed)}
             update(options.n, "")
             for label, rows in self.faults.items():
-                windows[label] = imitate_fault(gan, scaling, model.slow, rows, options.n, options.seed)
+                windows[label] = synthesiser.fault_windows(rows, options.n, options.seed)
                 update(options.n, label)
-        return _write_windows(out / f"windows.{options.format}", windows, model.channels)
+        return _write_windows(out / f"windows.{options.format}", windows, self.model.channels)
 
-    def _write_recording(self, out: Path, colouring: Colouring | None) -> Path:
-        options, model = self.options, self.model
-        with bar("lay rows", options.rows) as update:
-            gan, on_rows = model.detector.gan_, row_counter(update)
-            rows = long_recording(gan, model.scaling, options.rows, options.seed, colouring, on_rows)
+    def _write_recording(self, out: Path) -> Path:
+        options, model, synthesiser = self.options, self.model, self.synthesiser
+        with bar("make rows", options.rows) as update:
+            rows = synthesiser.recording(options.rows, options.seed, row_counter(update))
         table = pd.DataFrame(rows, columns=list(model.channels))
         table.insert(0, "time" if "time" not in table else "time (s)", np.arange(len(rows)) * model.step)
         file = out / f"recording.{'csv' if options.format == 'npz' else options.format}"
@@ -91,7 +91,7 @@ class SensorSampler(Sampler):
 
     def sample_sets(self) -> SampleSets:
         n = max(self.options.n, MEASURED)
-        return sample_sets(self.model, self.healthy, self.colouring, self.faults, n, self.options.seed)
+        return sample_sets(self.model, self.synthesiser, self.healthy, self.faults, n, self.options.seed)
 
 
 def _write_windows(file: Path, windows: dict[str, Windows], channels: tuple[str, ...]) -> Path:
