@@ -50,7 +50,7 @@ from experiments.visual import DATA, RUNS, photos
 OUT = Path("reports/rare_defects")
 SEEDS = (0, 1, 2)  # of the model; with the first, two draws are made of each
 DRAWS = 2  # per seed
-PHOTOS_OF_DEFECT, MADE = 20, 400
+PHOTOS_OF_DEFECT, AUGMENTED = 20, 400
 STEPS, BATCH = 200, 64
 FINE_STEPS = 300  # of the generator that is trained on
 SHIFT, TONE, NOISE = 0.04, 0.1, 0.02  # of jittered copies: of the side, of the contrast and of the range, of the range
@@ -66,8 +66,8 @@ DEVELOPMENT = {
     "smaller masks": ImitationConfig(pixel_share=1e-3),
 }
 Photos = NDArray[np.float32]  # (n, 1, height, width)
-Taught = tuple[Photos, Photos]  # good, defective
-Make = Callable[[Photos, np.random.Generator], Taught]
+TrainingPhotos = tuple[Photos, Photos]  # good, defective
+Augmentation = Callable[[Photos, np.random.Generator], TrainingPhotos]
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def sides(folder: Path) -> tuple[list[Path], list[Path]]:
     """Photos of defects to teach and to test."""
     (kind,) = (path for path in (folder / "test").iterdir() if path.name != "good")
     paths = sorted(kind.glob("*.png"))
-    told = pd.read_csv(folder / "manifest.csv").set_index("file")
-    if "item_in_train" in told:
-        first = [bool(told.loc[f"test/{kind.name}/{path.name}", "item_in_train"]) for path in paths]
+    manifest = pd.read_csv(folder / "manifest.csv").set_index("file")
+    if "item_in_train" in manifest:
+        first = [bool(manifest.loc[f"test/{kind.name}/{path.name}", "item_in_train"]) for path in paths]
     else:
         first = list(np.isin(np.arange(len(paths)), np.random.default_rng(7).permutation(len(paths))[::2]))
     return tuple([path for path, f in zip(paths, first, strict=True) if f == side] for side in (True, False))  # type: ignore[return-value]
@@ -107,12 +107,12 @@ def case(folder: Path, seed: int, development: bool) -> Case:
     return Case(model, photos(training)[:, None], photos(teach)[:, None], x_test, y_test, development)
 
 
-# What is made of the 20 photos, and good photos to learn from beside it.
+# Ways to make more of the 20 photos, and good photos to learn from beside them.
 
 
-def with_recorded(x: Photos, made: Photos, good: Photos) -> Taught:
-    """Half of the defective photos are made, half are recorded."""
-    return good, np.concatenate([made, x[np.arange(len(made)) % len(x)]])
+def with_recorded(x: Photos, augmented: Photos, good: Photos) -> TrainingPhotos:
+    """Half of the defective photos are augmented, half are recorded."""
+    return good, np.concatenate([augmented, x[np.arange(len(augmented)) % len(x)]])
 
 
 def jittered(x: Photos, rng: np.random.Generator, *, n: int) -> Photos:
@@ -167,21 +167,24 @@ def imitated(x: Photos, rng: np.random.Generator, *, case: Case, n: int, config:
     return imitate_defect(case.model, x, case.good, n, int(rng.integers(2**31)), config).x
 
 
-def ways(case: Case, development: bool) -> dict[str, Make]:
-    """What is made, by name."""
+def augmentations(case: Case, development: bool) -> dict[str, Augmentation]:
+    """Ways to make more photos of a defect, by name."""
 
-    def beside(make: Callable[..., Photos], **settings: object) -> Make:
-        return lambda x, rng: with_recorded(x, make(x, rng, n=MADE // 2, **settings), case.good)
+    def beside(make: Callable[..., Photos], **settings: object) -> Augmentation:
+        return lambda x, rng: with_recorded(x, make(x, rng, n=AUGMENTED // 2, **settings), case.good)
 
-    found: dict[str, Make] = {
+    found: dict[str, Augmentation] = {
         "the 20 photos": lambda x, rng: (case.good, x),
-        "jittered copies": lambda x, rng: (jittered(case.good, rng, n=MADE), jittered(x, rng, n=MADE)),
+        "jittered copies": lambda x, rng: (jittered(case.good, rng, n=AUGMENTED), jittered(x, rng, n=AUGMENTED)),
         "put onto good photos, no GAN": beside(transferred, good=case.good),
     }
     if development:
         return found | {name: beside(imitated, case=case, config=config) for name, config in DEVELOPMENT.items()}
     return found | {
-        "anogan.photos.faults, not one photo seen": lambda x, rng: (case.good, parametric(rng, good=case.good, n=MADE)),
+        "anogan.photos.faults, not one photo seen": lambda x, rng: (
+            case.good,
+            parametric(rng, good=case.good, n=AUGMENTED),
+        ),
         "fine-tuned generator": beside(fine_tuned, model=case.model),
         OURS: beside(imitated, case=case, config=DEVELOPMENT[OURS]),
     }
@@ -247,9 +250,9 @@ def measure(case: Case, seed: int, number: int, development: bool) -> Iterator[t
         x, y = np.concatenate([x, rest]), np.append(y, np.ones(len(rest), dtype=np.int64))
     detector = case.model.detector
     yield "no defect: the detector", figures(y, detector.anomaly_score(x), detector.threshold_)
-    for name, make in ways(case, development).items():
-        taught = make(drawn, np.random.default_rng([seed, number, 1]))
-        yield name, judge(learn(*taught, seed), x, y)
+    for name, augment in augmentations(case, development).items():
+        training = augment(drawn, np.random.default_rng([seed, number, 1]))
+        yield name, judge(learn(*training, seed), x, y)
     if not development:
         yield ALL, judge(learn(case.good, case.defects, seed), x, y)
 

@@ -47,7 +47,7 @@ OUT = Path("reports/rare_faults")
 SEEDS = (0, 1, 2)
 DRAWS = {"SKAB valves": 10, "built-in machine": 4}  # per seed
 ROWS = 50  # of a fault
-MADE = 2000  # rows per class that the forest learns from; of the machine's ten classes half as many
+PER_CLASS = 2000  # rows that the forest learns from; of the machine's ten classes half as many
 TREES = 100
 NEAREST = 400  # recorded normal windows that a fault is put onto where no GAN makes them
 JITTERS = (0.05, 0.1, 0.2, 0.4)  # of a normal channel's standard deviation
@@ -55,7 +55,7 @@ FAULTS = get_args(FaultName)
 EVERY, SETTLE, HOUR, DAY = 60, 1800, 3600, 86_400  # s
 OURS = "anogan simulate"  # as it was called when results.csv was filled
 COLUMNS = ["case", "seed", "draw", "learned from", "macro_f1"]
-Make = Callable[[Floats, np.random.Generator], Floats]
+Augmentation = Callable[[Rows, np.random.Generator], Rows]
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Case:
     draw: Callable[[np.random.Generator], list[Floats]]
     x_test: Floats
     y_test: NDArray[np.int64]
-    every_fault: list[Floats]
-    made: int
+    every_fault: list[Rows]
+    per_class: int
 
 
 def skab_case(cases: dict[str, LabelledRecording], teach: list[str], test: list[str]) -> Case:
@@ -89,7 +89,7 @@ def skab_case(cases: dict[str, LabelledRecording], teach: list[str], test: list[
         np.concatenate(parts),
         np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
         [np.concatenate(rows(teach, kind, 1)) for kind in ("valve1", "valve2")],
-        MADE,
+        PER_CLASS,
     )
 
 
@@ -122,7 +122,7 @@ def machine_case(seed: int, every: int = 12, tested: int = 24) -> Case:
         np.concatenate([healthy, *events]),
         np.repeat(np.arange(len(FAULTS) + 1), len(healthy)),
         [np.concatenate([machine_event(name, rng) for _ in range(every)]) for name in FAULTS],
-        MADE // 2,
+        PER_CLASS // 2,
     )
 
 
@@ -134,8 +134,7 @@ def jittered(rows: Floats, rng: np.random.Generator, *, n: int, spread: Floats, 
 
 
 def gaussian(rows: Floats, rng: np.random.Generator, *, n: int) -> Floats:
-    made: Floats = rng.multivariate_normal(rows.mean(0), np.cov(rows.T), n)
-    return made
+    return np.asarray(rng.multivariate_normal(rows.mean(0), np.cov(rows.T), n), dtype=np.float64)
 
 
 def mixed(rows: Floats, rng: np.random.Generator, *, n: int, normal: Floats) -> Floats:
@@ -153,8 +152,8 @@ def transferred(rows: Floats, rng: np.random.Generator, *, n: int, normal: Float
     bases = known[near[chosen, rng.integers(0, near.shape[1], n)]]
     low, high = map(math.log, SynthesisConfig().severities)
     severity = np.exp(rng.uniform(low, high, (n, 1)))
-    made = bases + severity * (fault - known[near[:, 0]])[chosen]
-    return np.asarray(made * np.array(scaling.spread) + np.array(scaling.centre), dtype=np.float64)
+    augmented = bases + severity * (fault - known[near[:, 0]])[chosen]
+    return np.asarray(augmented * np.array(scaling.spread) + np.array(scaling.centre), dtype=np.float64)
 
 
 def imitated(rows: Floats, rng: np.random.Generator, *, n: int, synthesiser: SensorSynthesiser) -> Floats:
@@ -163,13 +162,13 @@ def imitated(rows: Floats, rng: np.random.Generator, *, n: int, synthesiser: Sen
     return x.transpose(0, 2, 1).reshape(-1, rows.shape[1])[:n]
 
 
-def makes_of(case: Case, seed: int) -> dict[str, Make]:
-    """What can be made, by name, on networks of this seed."""
+def augmentations(case: Case, seed: int) -> dict[str, Augmentation]:
+    """Ways to make more rows of a fault, by name, with networks of this seed."""
     recording = from_table(pd.DataFrame(case.normal, columns=list(case.channels)), "normal rows")
     healthy = prepare(SENSORS, recording)
     gan = train(healthy.x, GANTraining(tuple(healthy.x.shape[1:]), SENSORS.gan, seed))
     gan = train(healthy.x, EncoderTraining(gan, SENSORS.encoder, seed))
-    n, spread, scaling = case.made, case.normal.std(0), healthy.scaling
+    n, spread, scaling = case.per_class, case.normal.std(0), healthy.scaling
     return {
         **{f"jittered copies, {a:.0%}": partial(jittered, n=n, spread=spread, amount=a) for a in JITTERS},
         "copies": partial(jittered, n=n, spread=spread, amount=0.0),
@@ -187,14 +186,14 @@ def macro_f1(case: Case, normal: Floats, faults: list[Floats], seed: int) -> flo
     return float(f1_score(case.y_test, forest.predict(case.x_test), average="macro"))
 
 
-def measure(case: Case, seed: int, draw: int, made: dict[str, Make]) -> Iterator[tuple[str, float]]:
+def measure(case: Case, seed: int, draw: int, ways: dict[str, Augmentation]) -> Iterator[tuple[str, float]]:
     """Macro-F1 by what the forest has learned from."""
     rng = np.random.default_rng([seed, draw])
     faults = case.draw(rng)
-    normal = case.normal[rng.choice(len(case.normal), min(case.made, len(case.normal)), replace=False)]
+    normal = case.normal[rng.choice(len(case.normal), min(case.per_class, len(case.normal)), replace=False)]
     yield "the 50 rows", macro_f1(case, normal, faults, seed)
-    for name, make in made.items():
-        yield name, macro_f1(case, normal, [make(rows, rng) for rows in faults], seed)
+    for name, augment in ways.items():
+        yield name, macro_f1(case, normal, [augment(rows, rng) for rows in faults], seed)
     if draw == 0:
         yield "all recorded rows of the teaching side", macro_f1(case, normal, case.every_fault, seed)
 
@@ -227,11 +226,11 @@ def main(folder: Path, development: bool) -> None:
             if not left:
                 continue
             case = build()
-            made = makes_of(case, seed)
+            ways = augmentations(case, seed)
             for draw in tqdm(left, desc=f"{name}, seed {seed}"):
                 rows = [
                     {"case": name, "seed": seed, "draw": draw, "learned from": how, "macro_f1": round(f1, 6)}
-                    for how, f1 in measure(case, seed, draw, made)
+                    for how, f1 in measure(case, seed, draw, ways)
                 ]
                 done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
                 write_text(file, done.to_csv(index=False))

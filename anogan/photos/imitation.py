@@ -1,8 +1,8 @@
-"""More of a rare defect, from a few photos of it: what the generator cannot draw of them is put onto good photos.
+"""Imitations of a rare defect from a few photos of it, on photos of good parts.
 
-A recorded photo x is inverted and drawn again, x_hat = G(E(x)): the same part without the defect. Where the anomaly map
-rises, a good photo y becomes y_hat + (x - x_hat): the defect and its grain, in the light and layout of another part.
-Nothing is trained, so that a few photos suffice (experiments/LOG.md has what else was tried).
+A recorded photo x is reconstructed, x_hat = G(E(x)): the same part without the defect. Where the anomaly map rises, a
+good photo y becomes y_hat + (x - x_hat): the defect and its grain, in the light and layout of another part. Nothing is
+trained, so a few photos suffice (experiments/LOG.md compares other ways).
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ Samples = NDArray[np.float32]  # (n, channels, height, width)
 FEWEST_PHOTOS = 20  # of a defect
 
 
-class Imitated(NamedTuple):
-    """Samples x (n, channels, height, width) in [-1, 1] with a defect, its mask (n, height, width), exactly the pixels
-    that differ from the good sample, and its severity (n,), 1 = as recorded."""
+class SyntheticImages(NamedTuple):
+    """Samples x (n, channels, height, width) in [-1, 1], the mask (n, height, width) of the defect in each, and its
+    severity (n,).
+
+    The mask has exactly the pixels that differ from the good sample. Severity 0 is good, 1 as recorded.
+    """
 
     x: Samples
     mask: NDArray[np.bool_]
@@ -42,17 +45,14 @@ class Imitated(NamedTuple):
 def read_defect(model: PhotoModel, folder: Path) -> Samples:
     """Samples (m, channels, height, width) of a folder of photos of one defect, one of each photo: of a tiled photo the
     most anomalous tile. Raises `SampleError` where a photo cannot be used or they are fewer than FEWEST_PHOTOS."""
-    photos = dict(framed(model.framing, images_in(folder)))
-    for path, samples in photos.items():
-        if isinstance(samples, SampleError):
-            raise SampleError(f"{path}: {samples}")
-    if len(photos) < FEWEST_PHOTOS:
-        raise SampleError(f"{folder} has {len(photos)} photos, expected at least {FEWEST_PHOTOS} of the defect")
-    return np.stack([_most_anomalous(model, x) for x in photos.values() if not isinstance(x, SampleError)])
-
-
-def _most_anomalous(model: PhotoModel, x: Samples) -> Samples:
-    return np.asarray(x[model.detector.anomaly_score(x).argmax() if len(x) > 1 else 0])
+    found = []
+    for path, x in framed(model.framing, images_in(folder)):
+        if isinstance(x, SampleError):
+            raise SampleError(f"{path}: {x}")
+        found.append(x[model.detector.anomaly_score(x).argmax() if len(x) > 1 else 0])
+    if len(found) < FEWEST_PHOTOS:
+        raise SampleError(f"{folder} has {len(found)} photos, expected at least {FEWEST_PHOTOS} of the defect")
+    return np.stack(found)
 
 
 def read_good(framing: Framing, paths: Sequence[Path], most: int) -> Samples:
@@ -69,7 +69,7 @@ def imitate_defect(
     n: int,
     seed: int,
     config: ImitationConfig = ImitationConfig(),
-) -> Imitated:
+) -> SyntheticImages:
     """Put a recorded defect onto good samples.
 
     Parameters
@@ -104,7 +104,7 @@ def imitate_defect(
             _shifted(moved(torch.from_numpy(part[chosen]), turn).numpy(), shift) for part in (opacity, difference)
         )
         x[i] = np.clip(x[i] + np.float32(severity[i]) * weight * (x_hat + defect - x[i]), -1, 1)
-    return Imitated(x, (x != good[rows]).any(1), severity)
+    return SyntheticImages(x, (x != good[rows]).any(1), severity)
 
 
 def _defects(model: PhotoModel, x: Samples, config: ImitationConfig) -> tuple[Samples, Samples]:

@@ -1,10 +1,9 @@
-"""New samples from a trained generator: normal ones, long recordings, and more of a fault of which little was recorded.
+"""New sensor data from a trained generator: normal windows, long recordings, and imitations of a rare fault.
 
-A rare fault is imitated by what it does to the normal: recorded windows x are inverted, z = E(x), and what the
-generator cannot make of them, x - G(z), is added to normal windows G(z') elsewhere, weaker or stronger. z' lies on the
-arc from z towards a drawn latent (White 2016, arXiv:1609.04468): near z the operating point is the recorded one, away
-from it the fault meets others. Nothing is trained, so that a few windows suffice (experiments/LOG.md has what else was
-tried).
+A fault is imitated by its effect. Recorded windows x are inverted, z = E(x). What the generator cannot draw of them,
+x - G(z), is added to normal windows G(z'), weaker or stronger. z' lies on the arc from z towards a drawn latent (White
+2016, arXiv:1609.04468): near z the operating point is the recorded one, farther away it is another. Nothing is trained,
+so a few windows suffice (experiments/LOG.md compares other ways).
 """
 
 from __future__ import annotations
@@ -36,9 +35,11 @@ STILL = 1e-12  # squared spreads from row to row of a channel that does not move
 EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
 
 
-class Colouring(NamedTuple):
-    """What makes mean and covariance of generated windows, flat and in units of spread, those of real ones: the linear
-    map that moves them least (Peyré & Cuturi 2019, remark 2.31). Whatever else the generator has learned stays."""
+class MomentCorrection(NamedTuple):
+    """Gives generated windows, flat and in units of spread, the mean and covariance of real ones.
+
+    Of all linear maps that do so, it moves them least (Peyré & Cuturi 2019, remark 2.31).
+    """
 
     generated: Floats  # (d,) mean
     real: Floats  # (d,) mean
@@ -46,7 +47,7 @@ class Colouring(NamedTuple):
 
     @classmethod
     def fit(cls, gan: GAN, scaling: Scaling, x: torch.Tensor, config: SynthesisConfig) -> Self | None:
-        """From training samples x (n, *shape); None where they are too few to tell their covariance."""
+        """Estimate it from training samples x (n, *shape); None where they are too few for a covariance."""
         real = _in_spreads(x, scaling).reshape(len(x), -1)
         fewest = config.samples_per_value * real.shape[1]
         if len(real) < fewest:
@@ -60,14 +61,16 @@ class Colouring(NamedTuple):
         return cls(drawn.mean(0), real.mean(0), inverse @ between @ inverse)
 
     def __call__(self, windows: Floats) -> Floats:
-        """Windows (n, ...) in units of spread."""
+        """Correct windows (n, ...) in units of spread."""
         flat = windows.reshape(len(windows), -1)
         return np.asarray((self.real + (flat - self.generated) @ self.map).reshape(windows.shape), dtype=np.float64)
 
 
-class Windows(NamedTuple):
-    """Windows x (n, channels, window) in the recording's units, and the severity (n,) of the fault in each: 0 = normal,
-    1 = as recorded."""
+class SyntheticWindows(NamedTuple):
+    """Windows x (n, channels, window) in the recording's units, and the severity (n,) of the fault in each.
+
+    Severity 0 is normal, 1 as recorded.
+    """
 
     x: Floats
     severity: Floats
@@ -85,8 +88,8 @@ class SensorSynthesiser:
         From the recording's units to the generator's and back.
     slow : int
         Floats of a block of the slow scale, as in `SensorModel`; 1 = none.
-    colouring : Colouring, optional
-        What generated normal windows are corrected by.
+    correction : MomentCorrection, optional
+        Gives generated normal windows the mean and covariance of recorded ones.
     config : SynthesisConfig
         Angles, severities and overlaps.
     """
@@ -94,7 +97,7 @@ class SensorSynthesiser:
     gan: GAN
     scaling: Scaling
     slow: int = 1
-    colouring: Colouring | None = None
+    correction: MomentCorrection | None = None
     config: SynthesisConfig = SynthesisConfig()
 
     @classmethod
@@ -102,14 +105,15 @@ class SensorSynthesiser:
         """With the generator of a model. Training samples x (n, *shape) in (-1, 1) correct what it generates, where
         they are enough to estimate their covariance."""
         gan, scaling = model.detector.gan_, model.scaling
-        return cls(gan, scaling, model.slow, None if x is None else Colouring.fit(gan, scaling, x, config), config)
+        correction = None if x is None else MomentCorrection.fit(gan, scaling, x, config)
+        return cls(gan, scaling, model.slow, correction, config)
 
-    def normal_windows(self, n: int, seed: int) -> Windows:
+    def normal_windows(self, n: int, seed: int) -> SyntheticWindows:
         """n normal windows."""
         own = self._normal(draw(self.gan, n, seed))[:, : len(self.scaling.centre)]
-        return Windows(_in_units(own, self.scaling), np.zeros(n))
+        return SyntheticWindows(_in_units(own, self.scaling), np.zeros(n))
 
-    def fault_windows(self, recorded: Floats, n: int, seed: int) -> Windows:
+    def fault_windows(self, recorded: Floats, n: int, seed: int) -> SyntheticWindows:
         """n windows of a fault like the recorded one, around its operating point.
 
         Parameters
@@ -143,16 +147,15 @@ class SensorSynthesiser:
         low, high = map(math.log, config.severities)
         severity = np.exp(rng.uniform(low, high, n))
         windows = _in_spreads(elsewhere[:, :channels], scaling) + severity[:, None, None] * effect[chosen]
-        return Windows(_in_units(windows, scaling), severity)
+        return SyntheticWindows(_in_units(windows, scaling), severity)
 
     def recording(self, n_rows: int, seed: int, on_rows: OnRows = lambda n: None) -> Floats:
         """Normal rows (n_rows, channels) made of generated windows.
 
-        Each next window is, of all candidates, the one whose first rows are nearest to the last ones there and, where
-        there is a slow scale, whose slow scale is nearest to that of the window before. It is raised to the level
-        there, less and less along it, and joined at the row where the two differ least (image quilting, Efros &
-        Freeman 2001, along time): blending them would calm the noise. Floats differ in units of a channel's usual step.
-        What takes longer than a sample, such as day and night, is not in a sample and does not come.
+        The next window is the candidate whose first rows, and slow scale, are nearest to the last ones. Its level is
+        moved to theirs, less and less along the window, and the two are joined at the row where they differ least, in
+        units of a channel's usual step (image quilting, Efros & Freeman 2001, along time): blending would calm the
+        noise. Changes that take longer than a window, such as day and night, do not appear.
         """
         overlap, channels = max(1, round(self.config.overlap * self.gan.shape[1])), len(self.scaling.centre)
         parts: list[Floats] = []  # (rows, channels)
@@ -183,7 +186,7 @@ class SensorSynthesiser:
 
     def _normal(self, x: torch.Tensor) -> Floats:
         windows = _in_spreads(x, self.scaling)
-        return self.colouring(windows) if self.colouring else windows
+        return self.correction(windows) if self.correction else windows
 
 
 def read_fault(model: SensorModel, file: Path) -> Floats:
@@ -207,5 +210,5 @@ def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Floats:
 
 
 def _in_units(x: Floats, scaling: Scaling) -> Floats:
-    """Windows (n, channels, window) in units of spread -> in the recording's units."""
+    """SyntheticWindows (n, channels, window) in units of spread -> in the recording's units."""
     return np.asarray(x * np.array(scaling.spread)[:, None] + np.array(scaling.centre)[:, None], dtype=np.float64)

@@ -10,7 +10,7 @@ import pytest
 from conftest import stripes
 
 from experiments import rare_defects, rare_faults_page
-from experiments.rare_defects import DRAWS, MADE, OURS, OUT, SEEDS
+from experiments.rare_defects import AUGMENTED, DRAWS, OURS, OUT, SEEDS
 from experiments.visual import DATA
 
 ROOT = Path(__file__).parents[2]
@@ -42,10 +42,10 @@ def test_no_photo_of_a_defect_stands_on_both_sides(tmp_path: Path, items: bool) 
         (tmp_path / "test" / "hole").mkdir(parents=True, exist_ok=True)
         (tmp_path / "test" / "good").mkdir(exist_ok=True)
         (tmp_path / "test" / "hole" / name).touch()
-    told = pd.DataFrame({"file": [f"test/hole/{name}" for name in names]})
+    manifest = pd.DataFrame({"file": [f"test/hole/{name}" for name in names]})
     if items:
-        told["item_in_train"] = [int(i % 3 == 0) for i in range(30)]
-    told.to_csv(tmp_path / "manifest.csv", index=False)
+        manifest["item_in_train"] = [int(i % 3 == 0) for i in range(30)]
+    manifest.to_csv(tmp_path / "manifest.csv", index=False)
     teach, test = rare_defects.sides(tmp_path)
     assert not set(teach) & set(test)
     assert sorted(path.name for path in teach + test) == names
@@ -53,20 +53,20 @@ def test_no_photo_of_a_defect_stands_on_both_sides(tmp_path: Path, items: bool) 
 
 
 def test_what_is_made_is_half_of_what_is_shown_of_defects() -> None:
-    x, made, good = (stripes(n, SHAPE, seed=n) for n in (20, 50, 30))
-    kept, shown = rare_defects.with_recorded(x, made, good)
+    x, augmented, good = (stripes(n, SHAPE, seed=n) for n in (20, 50, 30))
+    kept, shown = rare_defects.with_recorded(x, augmented, good)
     assert kept is good
-    assert np.array_equal(shown[:50], made)
+    assert np.array_equal(shown[:50], augmented)
     assert np.array_equal(shown[50:70], x)
     assert len(shown) == 100
 
 
 def test_good_photos_are_jittered_like_the_copies() -> None:
     rng = np.random.default_rng(0)
-    x = rare_defects.jittered(stripes(20, SHAPE), rng, n=MADE)
-    assert len(x) == MADE
+    x = rare_defects.jittered(stripes(20, SHAPE), rng, n=AUGMENTED)
+    assert len(x) == AUGMENTED
     assert np.abs(x).max() <= 1
-    assert len(np.unique(x.reshape(MADE, -1), axis=0)) == MADE
+    assert len(np.unique(x.reshape(AUGMENTED, -1), axis=0)) == AUGMENTED
 
 
 def test_a_network_learns_a_bright_block_and_is_judged_on_photos_it_has_not_seen() -> None:

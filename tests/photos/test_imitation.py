@@ -20,7 +20,7 @@ from anogan.config.serialise import from_dict
 from anogan.config.synthesis import ImitationConfig
 from anogan.detectors.base import Explanation
 from anogan.errors import AnoganError
-from anogan.photos.imitation import Imitated, imitate_defect
+from anogan.photos.imitation import SyntheticImages, imitate_defect
 from anogan.photos.model import TAIL, PhotoModel
 from anogan.photos.training import good_photos
 from anogan.pictures.framing import Framing
@@ -58,20 +58,22 @@ def good() -> np.ndarray:
     return np.broadcast_to(levels[:, None, None, None], (7, 1, SIDE, SIDE)).copy()
 
 
-def imitated(n: int = 60, seed: int = 0, augment: tuple[str, ...] = (), config: ImitationConfig = CONFIG) -> Imitated:
+def imitated(
+    n: int = 60, seed: int = 0, augment: tuple[str, ...] = (), config: ImitationConfig = CONFIG
+) -> SyntheticImages:
     levels = np.linspace(0, 0.9, len(TAIL))
     model = PhotoModel(Plain(augment), Framing((1, SIDE, SIDE), (), None), levels, np.ones(1))  # type: ignore[arg-type]
     return imitate_defect(model, recorded(), good(), n, seed, config)
 
 
-def centres(made: Imitated) -> np.ndarray:
+def centres(photos: SyntheticImages) -> np.ndarray:
     """Row and column of the middle of each defect (n, 2)."""
-    return np.array([np.argwhere(mask).mean(0) for mask in made.mask])
+    return np.array([np.argwhere(mask).mean(0) for mask in photos.mask])
 
 
 def test_the_mask_is_exact_and_the_rest_is_a_good_sample_bit_for_bit() -> None:
-    made = imitated()
-    for x, mask in zip(made.x, made.mask, strict=True):
+    photos = imitated()
+    for x, mask in zip(photos.x, photos.mask, strict=True):
         level = np.unique(x[0][~mask])
         assert len(level) == 1
         assert level[0] in good()[:, 0, 0, 0]
@@ -80,12 +82,12 @@ def test_the_mask_is_exact_and_the_rest_is_a_good_sample_bit_for_bit() -> None:
 
 
 def test_the_defect_is_as_strong_as_recorded_times_the_severity() -> None:
-    made = imitated()
-    change = (made.x - np.median(made.x, axis=(1, 2, 3), keepdims=True)).max((1, 2, 3))
-    assert np.allclose(change, STEP * made.severity, rtol=0.05)  # the soft edge takes a little off the middle
+    photos = imitated()
+    change = (photos.x - np.median(photos.x, axis=(1, 2, 3), keepdims=True)).max((1, 2, 3))
+    assert np.allclose(change, STEP * photos.severity, rtol=0.05)  # the soft edge takes a little off the middle
     low, high = CONFIG.severities
-    assert low <= made.severity.min() < 0.6 * high
-    assert 0.8 * high < made.severity.max() <= high
+    assert low <= photos.severity.min() < 0.6 * high
+    assert 0.8 * high < photos.severity.max() <= high
 
 
 def test_without_a_harmless_change_a_defect_stays_near_its_place() -> None:
@@ -95,14 +97,14 @@ def test_without_a_harmless_change_a_defect_stays_near_its_place() -> None:
 
 
 def test_the_settings_of_a_call_decide_place_and_severity() -> None:
-    made = imitated(config=ImitationConfig(severities=(1.0, 1.0), max_shift=0.0))
-    assert (made.severity == 1).all()
-    assert (made.mask == made.mask[0]).all()
+    photos = imitated(config=ImitationConfig(severities=(1.0, 1.0), max_shift=0.0))
+    assert (photos.severity == 1).all()
+    assert (photos.mask == photos.mask[0]).all()
 
 
 def test_a_harmless_flip_puts_defects_on_the_other_side_too() -> None:
-    made = centres(imitated(augment=("flip",)))
-    sides = {(row > SIDE / 2, column > SIDE / 2) for row, column in made}
+    photos = centres(imitated(augment=("flip",)))
+    sides = {(row > SIDE / 2, column > SIDE / 2) for row, column in photos}
     assert len(sides) == 4
 
 

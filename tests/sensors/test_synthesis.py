@@ -23,7 +23,7 @@ from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.sensors.healthy import prepare
 from anogan.sensors.model import SensorModel
-from anogan.sensors.synthesis import SensorSynthesiser, Windows, real_windows
+from anogan.sensors.synthesis import SensorSynthesiser, SyntheticWindows, real_windows
 
 FLOW, PRESSURE, NOISE, STILL = range(4)
 
@@ -45,11 +45,11 @@ def fault(rows: int = 50, offset: float = 1.5) -> pd.DataFrame:
     return table
 
 
-def fault_windows(synthesiser: SensorSynthesiser, n: int = 200, seed: int = 0, rows: int = 50) -> Windows:
+def fault_windows(synthesiser: SensorSynthesiser, n: int = 200, seed: int = 0, rows: int = 50) -> SyntheticWindows:
     return synthesiser.fault_windows(fault(rows).drop(columns="t").to_numpy(), n, seed)
 
 
-def test_the_seed_decides_what_is_made(synthesiser: SensorSynthesiser) -> None:
+def test_the_seed_decides_what_is_generated(synthesiser: SensorSynthesiser) -> None:
     for make in (
         lambda seed: synthesiser.normal_windows(20, seed).x,
         lambda seed: synthesiser.recording(200, seed),
@@ -61,23 +61,23 @@ def test_the_seed_decides_what_is_made(synthesiser: SensorSynthesiser) -> None:
 
 def test_at_the_recorded_operating_point_and_severity_a_fault_is_as_recorded(model: SensorModel) -> None:
     synthesiser = SensorSynthesiser.of(model, config=SynthesisConfig(max_angle=0.0, severities=(1.0, 1.0)))
-    made, rows = fault_windows(synthesiser, 30).x, fault().drop(columns="t").to_numpy()
-    recorded = np.lib.stride_tricks.sliding_window_view(rows, made.shape[2], axis=0)
-    nearest = [np.abs(recorded - x).max((1, 2)).min() for x in made]
+    windows, rows = fault_windows(synthesiser, 30).x, fault().drop(columns="t").to_numpy()
+    recorded = np.lib.stride_tricks.sliding_window_view(rows, windows.shape[2], axis=0)
+    nearest = [np.abs(recorded - x).max((1, 2)).min() for x in windows]
     assert max(nearest) < 1e-3
 
 
 def test_what_the_fault_leaves_alone_stays_normal_and_the_rest_grows_with_severity(
     synthesiser: SensorSynthesiser,
 ) -> None:
-    made = fault_windows(synthesiser, 400)
+    faulty = fault_windows(synthesiser, 400)
     normal = synthesiser.normal_windows(400, 0).x
-    shift = (made.x.mean((0, 2)) - normal.mean((0, 2))) / normal.std((0, 2))
+    shift = (faulty.x.mean((0, 2)) - normal.mean((0, 2))) / normal.std((0, 2))
     assert shift[PRESSURE] > 2
     assert abs(shift[NOISE]) < 0.5
-    assert np.corrcoef(made.severity, made.x[:, PRESSURE].mean(1))[0, 1] > 0.8
-    assert made.severity.min() >= 0.5
-    assert made.severity.max() <= 2
+    assert np.corrcoef(faulty.severity, faulty.x[:, PRESSURE].mean(1))[0, 1] > 0.8
+    assert faulty.severity.min() >= 0.5
+    assert faulty.severity.max() <= 2
 
 
 def test_operating_points_vary_more_than_in_the_recorded_event(synthesiser: SensorSynthesiser) -> None:
@@ -100,9 +100,9 @@ def test_a_long_recording_moves_from_row_to_row_as_its_windows_do(synthesiser: S
     assert (steps.mean(0) < 1.15 * within.mean(0)).all()
     assert (np.quantile(steps, 0.99, axis=0) < 1.3 * np.quantile(within, 0.99, axis=0)).all()
     assert len(np.unique(rows[:, FLOW])) > 1500  # it does not go in circles
-    told: list[int] = []
-    synthesiser.recording(200, 0, told.append)
-    assert sum(told) == 200
+    counts: list[int] = []
+    synthesiser.recording(200, 0, counts.append)
+    assert sum(counts) == 200
 
 
 def test_a_window_that_is_joined_anywhere_would_be_seen(model: SensorModel, synthesiser: SensorSynthesiser) -> None:
@@ -127,8 +127,8 @@ def test_corrected_windows_have_the_mean_and_the_covariance_of_real_ones(
     )
     spread = real.std(0)
 
-    def apart(made: np.ndarray) -> float:
-        return float(np.abs(np.corrcoef(made.T) - np.corrcoef(real.T)).mean())
+    def apart(x: np.ndarray) -> float:
+        return float(np.abs(np.corrcoef(x.T) - np.corrcoef(real.T)).mean())
 
     assert (np.abs(corrected.mean(0) - real.mean(0)) < 0.15 * spread).all()
     assert np.allclose(corrected.std(0), spread, rtol=0.15)
@@ -169,12 +169,12 @@ def test_windows_a_recording_and_faults_are_written_with_labels_and_a_manifest(p
     assert "torch" in manifest["environment"]["versions"]
 
 
-def test_a_made_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: Path, model: SensorModel) -> None:
+def test_a_generated_recording_can_be_scored_by_the_model(pump_run: Path, tmp_path: Path, model: SensorModel) -> None:
     assert sample(pump_run, f"--rows 400 --out {tmp_path / 'out'}") == 0
     frame = pd.read_csv(tmp_path / "out" / "recording.csv").rename(columns={"time": "t"})
-    frame.to_csv(tmp_path / "made.csv", index=False)
-    made = model.read(tmp_path / "made.csv")
-    assert np.isfinite(model.scorer().push(made.time, made.values).score[50:]).all()
+    frame.to_csv(tmp_path / "generated.csv", index=False)
+    generated = model.read(tmp_path / "generated.csv")
+    assert np.isfinite(model.scorer().push(generated.time, generated.values).score[50:]).all()
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "npz"])

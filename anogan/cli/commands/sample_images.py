@@ -22,7 +22,7 @@ from anogan.evaluation.realism import MEASURED, Samples, SampleSets
 from anogan.files import write_bytes, write_text
 from anogan.gan.sampling import draw, generate, walks
 from anogan.gan.training import latents, random_stream
-from anogan.photos.imitation import Imitated, imitate_defect, read_defect, read_good
+from anogan.photos.imitation import SyntheticImages, imitate_defect, read_defect, read_good
 from anogan.photos.model import PhotoModel
 from anogan.photos.training import good_photos
 from anogan.pictures.drawing import picture, png, tile
@@ -45,7 +45,7 @@ class ImageSampler(Sampler):
         if len(self.gan.shape) != 3:
             raise ValueError(f"expected a model of images, got samples of shape {self.gan.shape}")
         self.recorded: dict[str, Samples] = {}
-        self.imitated: dict[str, Imitated] = {}
+        self.defects: dict[str, SyntheticImages] = {}
 
     @abstractmethod
     def real(self) -> Iterator[Samples]:
@@ -68,14 +68,14 @@ class ImageSampler(Sampler):
 
     def write_samples(self, out: Path) -> list[Path]:
         x = draw(self.gan, self.options.n, self.options.seed).numpy()
-        normal = Imitated(x, np.zeros((len(x), *x.shape[2:]), dtype=bool), np.zeros(len(x)))
-        images = {NORMAL: normal} | self.imitated
+        normal = SyntheticImages(x, np.zeros((len(x), *x.shape[2:]), dtype=bool), np.zeros(len(x)))
+        images = {NORMAL: normal} | self.defects
         return [_as_arrays(out, images)] if self.options.format == "npz" else _as_files(out, images)
 
     def sample_sets(self) -> SampleSets:
         train, held_out = self.real()
         x = draw(self.gan, max(self.options.n, MEASURED), self.options.seed).numpy()
-        defects = {label: (found, self.imitated[label].x) for label, found in self.recorded.items()}
+        defects = {label: (recorded, self.defects[label].x) for label, recorded in self.recorded.items()}
         return SampleSets(train, held_out, x, COLOURS[len(x[0])], defects=defects)
 
 
@@ -110,7 +110,7 @@ class PhotoSampler(ImageSampler):
             good = next(self.real())
             with bar("put defects onto good photos", len(self.recorded)) as update:
                 for label, x in self.recorded.items():
-                    self.imitated[label] = imitate_defect(self.model, x, good, options.n, options.seed, self.config)
+                    self.defects[label] = imitate_defect(self.model, x, good, options.n, options.seed, self.config)
                     update(1, label)
         return super().write_samples(out)
 
@@ -121,17 +121,17 @@ class PhotoSampler(ImageSampler):
             yield read_good(self.model.framing, paths, MEASURED)
 
 
-def _as_arrays(out: Path, images: dict[str, Imitated]) -> Path:
+def _as_arrays(out: Path, images: dict[str, SyntheticImages]) -> Path:
     x, mask, severity = (np.concatenate(parts) for parts in zip(*images.values(), strict=True))
-    label = np.repeat(list(images), [len(one.x) for one in images.values()])
+    label = np.repeat(list(images), [len(part.x) for part in images.values()])
     write_arrays(out / "images.npz", x=x, label=label, severity=severity, mask=mask)
     return out / "images.npz"
 
 
-def _as_files(out: Path, images: dict[str, Imitated]) -> list[Path]:
+def _as_files(out: Path, images: dict[str, SyntheticImages]) -> list[Path]:
     """LABEL/000000.png, and the mask of a defect where MVTec AD has it: ground_truth/LABEL/000000_mask.png."""
     rows = []
-    with bar("write images", sum(len(one.x) for one in images.values())) as update:
+    with bar("write images", sum(len(part.x) for part in images.values())) as update:
         for label, (x, mask, severity) in images.items():
             for i, image in enumerate(x):
                 write_bytes(out / label / f"{i:06d}.png", png(picture(image)))

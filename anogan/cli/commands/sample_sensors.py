@@ -24,7 +24,7 @@ from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
 from anogan.sensors.model import SensorModel
 from anogan.sensors.realism import sample_sets
-from anogan.sensors.synthesis import SensorSynthesiser, Windows, read_fault
+from anogan.sensors.synthesis import SensorSynthesiser, SyntheticWindows, read_fault
 
 
 class SensorSampler(Sampler):
@@ -57,13 +57,13 @@ class SensorSampler(Sampler):
             print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
             return SensorSynthesiser.of(self.model, None, self.config)
         synthesiser = SensorSynthesiser.of(self.model, x, self.config)
-        if synthesiser.colouring is None:
+        if synthesiser.correction is None:
             print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
         return synthesiser
 
     @property
     def notes(self) -> dict[str, Any]:
-        return {"corrected by recorded rows": self.synthesiser.colouring is not None}
+        return {"corrected by recorded rows": self.synthesiser.correction is not None}
 
     def write_samples(self, out: Path) -> list[Path]:
         files = [self._write_windows(out)] if self.options.n else []
@@ -94,24 +94,24 @@ class SensorSampler(Sampler):
         return sample_sets(self.model, self.synthesiser, self.healthy, self.faults, n, self.options.seed)
 
 
-def _write_windows(file: Path, windows: dict[str, Windows], channels: tuple[str, ...]) -> Path:
+def _write_windows(file: Path, windows: dict[str, SyntheticWindows], channels: tuple[str, ...]) -> Path:
     x, severity = (np.concatenate(parts) for parts in zip(*windows.values(), strict=True))
-    label = np.repeat(list(windows), [len(one.x) for one in windows.values()])
+    label = np.repeat(list(windows), [len(part.x) for part in windows.values()])
     if file.suffix == ".npz":
         write_arrays(file, x=x, label=label, severity=severity, channels=np.array(channels))
         return file
     n, _, length = x.shape
     table = pd.DataFrame(x.transpose(0, 2, 1).reshape(n * length, -1), columns=list(channels))
-    given = {
+    columns = {
         "window": np.repeat(np.arange(n), length),
         "row": np.tile(np.arange(length), n),
         "label": np.repeat(label, length),
         "severity": np.repeat(severity, length),
     }
-    clash = sorted(set(given) & set(channels))
+    clash = sorted(set(columns) & set(channels))
     if clash:
         raise ValueError(f"the channel {clash[0]!r} is named like a column of the table; use --format npz")
-    _write_table(file, pd.concat([pd.DataFrame(given), table], axis=1))
+    _write_table(file, pd.concat([pd.DataFrame(columns), table], axis=1))
     return file
 
 
