@@ -260,6 +260,12 @@ def test_a_grid_of_images_is_drawn_where_no_samples_are_and_beside_them_on_reque
     assert "already holds" in capsys.readouterr().out
 
 
+def test_who_names_a_format_wants_samples(tmp_path: Path) -> None:
+    assert sample(save_model(tmp_path / "run"), "--format npz") == 0
+    with np.load(tmp_path / "run" / "generated" / "images.npz", allow_pickle=False) as stored:
+        assert len(stored["x"]) == 1000
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

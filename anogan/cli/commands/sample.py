@@ -56,7 +56,7 @@ def _completed(options: Sample, kind: Kind) -> Sample:
     if format not in formats:
         raise ValueError(f"a model of {kind} writes {' or '.join(formats)}, not {format}")
     draws = "grid" not in foreign
-    asked = options.faults or ((options.report or not draws) and not options.rows)
+    asked = options.faults or ((options.report or options.format != "auto" or not draws) and not options.rows)
     n = options.n or (SAMPLES if asked else 0)
     return replace(options, n=n, format=format, grid=options.grid or (GRID if draws and not n else 0))
 

@@ -88,8 +88,8 @@ class Sample:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
     n: Annotated[int, tyro.conf.arg(aliases=("-n",))] = 0
-    """Samples of each kind: windows of rows for a model of sensors, else images. 0 = 1000 with --faults or --report,
-    and for sensors without --rows; otherwise none."""
+    """Samples of each kind: windows of rows for a model of sensors, else images. 0 = 1000 with --faults,
+    --report or --format, and for sensors without --rows; otherwise none."""
     rows: int = 0
     """Sensors: one long normal recording of so many rows."""
     grid: int = 0
