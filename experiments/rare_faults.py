@@ -32,8 +32,8 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from anogan.config.presets import SENSORS
-from anogan.detectors.calibration import Floats
 from anogan.config.synthesis import SynthesisConfig
+from anogan.detectors.calibration import Floats
 from anogan.files import write_text
 from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.sensors.healthy import prepare
@@ -55,7 +55,7 @@ FAULTS = get_args(FaultName)
 EVERY, SETTLE, HOUR, DAY = 60, 1800, 3600, 86_400  # s
 OURS = "anogan simulate"  # as it was called when results.csv was filled
 COLUMNS = ["case", "seed", "draw", "learned from", "macro_f1"]
-Augmentation = Callable[[Rows, np.random.Generator], Rows]
+Augmentation = Callable[[Floats, np.random.Generator], Floats]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Case:
     draw: Callable[[np.random.Generator], list[Floats]]
     x_test: Floats
     y_test: NDArray[np.int64]
-    every_fault: list[Rows]
+    every_fault: list[Floats]
     per_class: int
 
 

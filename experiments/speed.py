@@ -33,15 +33,17 @@ from anogan.config.presets import DEFAULT
 from anogan.detectors import AnoGAN, FAnoGAN, Hybrid
 from anogan.digits.arrays import ArrayFile, scorer
 from anogan.digits.datasets import load_dataset
+from anogan.digits.model import DigitModel
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_json, write_text
 from anogan.gan.inversion import CHUNK
 from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train
-from anogan.pictures.sources import ImageFiles
+from anogan.pictures.sources import PhotoFiles
+from anogan.pictures.verdicts import inspector
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
-from anogan.runs.scoring import score_stream
+from anogan.runs.scoring import BLOCK, score_stream
 from experiments.development import development_split
 from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
 from experiments.speed_page import OUT, write_speed_page
@@ -213,10 +215,10 @@ def scoring(data_root: str | None, n: int = 4096) -> Iterator[Row]:
         files = [folder / f"{i:05d}.png" for i in range(n)]
         for file, image in zip(files, pixels, strict=True):
             Image.fromarray(image[0]).save(file)
-        source = ImageFiles(files, SHAPE, resize=False)
+        source = PhotoFiles(files, SHAPE[0], BLOCK)
 
         def from_files() -> None:
-            rows_of = scorer(detector, source.column)
+            rows_of = inspector(DigitModel.of(detector))
             score_stream(rows_of, source, folder / "s.csv", time.time(), lambda rows: None, lambda *error: None)
 
         variants: Variants = {
@@ -251,7 +253,7 @@ def score_file(folder: str) -> None:
     source = ArrayFile(Path(folder) / "x.npy", SHAPE)
     detector.anomaly_score(np.stack([row for row in source.read(0, 64)[1] if isinstance(row, np.ndarray)]))
     idle = resident("VmRSS")
-    rows_of = scorer(detector, source.column)
+    rows_of = scorer(detector)
     seconds = timed(lambda: score_stream(rows_of, source, Path(folder) / "s.csv", 0, lambda r: None, lambda *e: None))
     print(json.dumps({"peak": resident("VmHWM") - idle, "seconds": seconds}))
 

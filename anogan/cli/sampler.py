@@ -15,6 +15,7 @@ from anogan.cli.options.others import Sample, SampleFormat
 from anogan.config.synthesis import ImitationConfig, SynthesisConfig
 from anogan.evaluation.realism import SampleSets
 from anogan.files import write_bytes
+from anogan.runs.bundle import Bundle
 
 NORMAL, MASKS = "normal", "ground_truth"  # no label of a fault
 T = TypeVar("T")
@@ -27,8 +28,8 @@ class Sampler(ABC):
     foreign: ClassVar[tuple[str, ...]]  # options that are for other kinds
     config: ClassVar[SynthesisConfig | ImitationConfig | None] = None
 
-    def __init__(self, options: Sample) -> None:
-        self.options = options
+    def __init__(self, options: Sample, bundle: Bundle) -> None:
+        self.options, self.bundle = options, bundle
 
     @abstractmethod
     def write_samples(self, out: Path) -> list[Path]:

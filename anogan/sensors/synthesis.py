@@ -16,8 +16,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
-from anogan.detectors.calibration import Floats
 from anogan.config.synthesis import SynthesisConfig
+from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.gan.inversion import OnRows, encode
 from anogan.gan.networks import GAN

@@ -13,23 +13,23 @@ from anogan.cli.commands.sample_sensors import SensorSampler
 from anogan.cli.options.others import Sample
 from anogan.cli.progress import bar
 from anogan.cli.sampler import Sampler
-from anogan.config.runs import Kind
-from anogan.config.serialise import to_dict
+from anogan.config.runs import KindName
+from anogan.config.serialise import refuse_other_settings, to_dict
 from anogan.errors import RunError
 from anogan.files import write_json
 from anogan.pictures.files import images_in
 from anogan.report.realism import write_realism
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import environment
 
-SAMPLERS: dict[Kind, type[Sampler]] = {"digits": DigitSampler, "sensors": SensorSampler, "photos": PhotoSampler}
+SAMPLERS: dict[KindName, type[Sampler]] = {"digits": DigitSampler, "sensors": SensorSampler, "photos": PhotoSampler}
 SAMPLES, GRID = 1000, 4  # where no number is given
 
 
 def run(options: Sample) -> int:
-    kind = bundle.kind_of(options.run)
-    options = _completed(options, kind)
-    sampler = SAMPLERS[kind](options)
+    bundle = Bundle.open(options.run)
+    options = _completed(options, bundle.kind)
+    sampler = SAMPLERS[bundle.kind](options, bundle)
     out, wanted = options.out or options.run / "generated", _wanted(sampler)
     files: list[Path] = []
     if options.n or options.rows:
@@ -42,7 +42,7 @@ def run(options: Sample) -> int:
     return 0
 
 
-def _completed(options: Sample, kind: Kind) -> Sample:
+def _completed(options: Sample, kind: KindName) -> Sample:
     """The options with the defaults of a kind; raises `ValueError` on those that do not fit it."""
     for name in ("n", "rows", "grid", "interpolations"):
         if getattr(options, name) < 0:
@@ -64,7 +64,7 @@ def _completed(options: Sample, kind: Kind) -> Sample:
 def _wanted(sampler: Sampler) -> dict[str, Any]:
     options = sampler.options
     return {
-        "model": bundle.digest(options.run),
+        "model": sampler.bundle.digest,
         "n": options.n,
         "rows": options.rows,
         "faults": {str(path): _digest(path) for path in options.faults if path.exists()},
@@ -87,18 +87,15 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
     if not (out / "manifest.json").exists():
         return False
     try:
-        found = json.loads((out / "manifest.json").read_text())["wanted"]
-        differing = [key for key, value in wanted.items() if found.get(key) != value]
+        refuse_other_settings(out, json.loads((out / "manifest.json").read_text())["wanted"], wanted)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise RunError(f"{out / 'manifest.json'} cannot be read; give another --out") from error
-    if differing:
-        raise RunError(f"{out} holds what was made with other settings ({', '.join(differing)}); give another --out")
+        raise RunError(f"{out / 'manifest.json'} cannot be read; choose another --out") from error
     return True
 
 
 def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> list[Path]:
     """Write samples, the report where one is wanted, and, last, the manifest."""
-    data = bundle.read_manifest(sampler.options.run)["about"].get("data")
+    data = str(sampler.bundle.about.get("data"))
     manifest = {"wanted": wanted, "trained on": data, "environment": environment()}
     files = sampler.write_samples(out)
     if wanted["report"]:

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 
 from anogan.cli.options.others import Sample
-from anogan.cli.progress import bar, get
+from anogan.cli.progress import bar
 from anogan.cli.sampler import MASKS, NORMAL, Sampler, read_faults, write_arrays
 from anogan.config.runs import DigitRunConfig, PhotoRunConfig
 from anogan.config.synthesis import ImitationConfig
-from anogan.digits.splits import one_vs_rest
-from anogan.digits.training import normal_rows
+from anogan.digits.training import Digits
 from anogan.evaluation.realism import MEASURED, Samples, SampleSets
 from anogan.files import write_bytes, write_text
 from anogan.gan.sampling import draw, generate, walks
@@ -26,8 +25,9 @@ from anogan.photos.imitation import SyntheticImages, imitate_defect, read_defect
 from anogan.photos.model import PhotoModel
 from anogan.photos.training import good_photos
 from anogan.pictures.drawing import picture, png, tile
-from anogan.runs import bundle
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
+from anogan.runs.training import silent
 
 WALK = 10  # pictures between two latents
 COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
@@ -39,9 +39,9 @@ class ImageSampler(Sampler):
     formats = ("png", "npz")
     foreign: ClassVar[tuple[str, ...]] = ("rows", "faults")
 
-    def __init__(self, options: Sample) -> None:
-        super().__init__(options)
-        self.gan = bundle.load_gan(options.run, options.device)
+    def __init__(self, options: Sample, bundle: Bundle) -> None:
+        super().__init__(options, bundle)
+        self.gan = bundle.gan(options.device)
         if len(self.gan.shape) != 3:
             raise ValueError(f"expected a model of images, got samples of shape {self.gan.shape}")
         self.recorded: dict[str, Samples] = {}
@@ -55,7 +55,7 @@ class ImageSampler(Sampler):
         options, files = self.options, []
         stream, dimensions = random_stream(options.seed, "sample", 0), self.gan.config.latent_dim
         if options.grid:
-            data = bundle.read_manifest(options.run)["about"]["data"]
+            data = self.bundle.about["data"]
             files.append(out / f"generated_{Path(data).name}_grid.png")
             x = generate(self.gan, latents(options.grid**2, dimensions, stream))
             write_bytes(files[-1], png(tile(x.numpy()), zoom=4))
@@ -84,8 +84,8 @@ class DigitSampler(ImageSampler):
 
     def real(self) -> Iterator[Samples]:
         config = Run.of(self.options.run, DigitRunConfig).config
-        split = one_vs_rest(get(config.data, self.options.data_root), config.normal)
-        yield from (part.numpy() for part in normal_rows(config, split))
+        prepared = Digits().prepare(config, data_root=self.options.data_root)
+        yield from (part.numpy() for part in prepared.samples(self.options.run, silent))
 
 
 class PhotoSampler(ImageSampler):
@@ -94,15 +94,15 @@ class PhotoSampler(ImageSampler):
     foreign = ("rows",)
     config = ImitationConfig()
 
-    def __init__(self, options: Sample) -> None:
-        super().__init__(options)
+    def __init__(self, options: Sample, bundle: Bundle) -> None:
+        super().__init__(options, bundle)
         if options.faults:
             read = partial(read_defect, self.model)
             self.recorded = read_faults(options.faults, lambda folder: folder.resolve().name, read)
 
     @cached_property
     def model(self) -> PhotoModel:
-        return PhotoModel.load(self.options.run, device=self.options.device)
+        return PhotoModel.load(self.bundle, device=self.options.device)
 
     def write_samples(self, out: Path) -> list[Path]:
         options = self.options

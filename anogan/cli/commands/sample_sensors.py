@@ -19,6 +19,7 @@ from anogan.config.synthesis import SynthesisConfig
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.realism import MEASURED, SampleSets
 from anogan.files import write_bytes, write_text
+from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import row_counter
 from anogan.sensors.healthy import Healthy, prepare
@@ -34,9 +35,9 @@ class SensorSampler(Sampler):
     foreign = ("grid", "interpolations")
     config = SynthesisConfig()
 
-    def __init__(self, options: Sample) -> None:
-        super().__init__(options)
-        self.model = SensorModel.load(options.run, device=options.device)
+    def __init__(self, options: Sample, bundle: Bundle) -> None:
+        super().__init__(options, bundle)
+        self.model = SensorModel.load(bundle, device=options.device)
         read = partial(read_fault, self.model)
         self.faults = read_faults(options.faults, lambda file: recording_name(str(file)), read)
 
