@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # What must hold however a processor rounds: `make laws` runs these as two other processors would.
-LAWS := tests/gan tests/detectors tests/evaluation/test_metrics.py tests/runs/test_bundle.py \
+LAWS := tests/gan tests/views tests/detectors tests/evaluation/test_metrics.py tests/runs/test_bundle.py \
 	tests/sensors/test_alarms.py tests/sensors/test_training.py tests/photos/test_model.py tests/photos/test_training.py
 # Two processes of one thread each; more threads in one process alone, or they wait for each other's core.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(if $(filter-out 1,$(OMP_NUM_THREADS)),0,2) --dist loadfile

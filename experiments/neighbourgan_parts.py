@@ -19,11 +19,12 @@ from anogan.benchmark.baselines import BASELINES
 from anogan.config.presets import DEFAULT
 from anogan.detectors import NeighbourGAN
 from anogan.detectors.calibration import Floats, hold_out
-from anogan.detectors.neighbours import nearest, oriented_gradients
 from anogan.digits.splits import Split
 from anogan.evaluation.metrics import auroc
 from anogan.gan.scores import blurred_cosine
 from anogan.gan.training import EncoderTraining, GANTraining, train
+from anogan.views.gradients import oriented_gradients
+from anogan.views.nearest import nearest
 from experiments.benchmark import OUT
 from experiments.development import run_cells
 

@@ -28,7 +28,6 @@ from anogan.config.presets import SENSORS
 from anogan.config.runs import SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
-from anogan.detectors.subspacegan import Subspace
 from anogan.errors import CalibrationWarning
 from anogan.evaluation.metrics import auprc, auroc
 from anogan.files import write_text
@@ -41,6 +40,9 @@ from anogan.sensors.recordings import Recording, from_table
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.training import calibrated
 from anogan.simulators.pump import simulate
+from anogan.views.base import View
+from anogan.views.components import principal_components, t2_and_spe
+from anogan.views.unexplained import Unexplained
 from anogan.windows import cut_windows
 from experiments.public_recordings import LabelledRecording, load_nab_machine, load_skab, load_skab_healthy
 
@@ -73,12 +75,18 @@ NO_NETWORK = {"without the GAN", "windows in place of the GAN's residual"}  # no
 # Ours.
 
 
-class WithoutReconstruction(SubspaceGAN):
+class Whitened(Unexplained):
     """The same figures of the window itself: what whitening alone does."""
 
-    @staticmethod
-    def _unexplained(x: Tensor, x_hat: Tensor) -> Tensor:
-        return SubspaceGAN._unexplained(x, torch.zeros_like(x))
+    def _figures(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        return super()._figures(x, torch.zeros_like(x))
+
+
+class WithoutReconstruction(SubspaceGAN):
+    @property
+    def own_views(self) -> tuple[View, ...]:
+        linear, residual, level = super().own_views
+        return linear, Whitened(self.subspace, residual.weight), level
 
 
 def make(name: str, config: SensorRunConfig) -> Detector:
@@ -130,9 +138,9 @@ def windows(case: LabelledRecording, window: int) -> Windows:
 
 
 def pca(x: Windows, seed: int) -> Floats:
-    subspace = Subspace.fit(torch.from_numpy(x.train.copy()), SubspaceConfig(variance=0.9))
-    limits = subspace.limits.double()[:, None]
-    scores: Floats = (torch.stack(subspace.distances(torch.from_numpy(x.every.copy()))) / limits).sum(0).numpy()
+    memory = principal_components(torch.from_numpy(x.train.copy()), SubspaceConfig(variance=0.9))
+    distances = t2_and_spe(torch.from_numpy(x.every.copy()), memory)
+    scores: Floats = (distances / memory["limits"][:, None]).sum(0).numpy()
     return scores
 
 

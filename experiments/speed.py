@@ -133,8 +133,8 @@ def search(data_root: str | None, steps: int = 20, n: int = 64) -> Iterator[Row]
         generator, discriminator, _ = (network.eval() for network in plain_networks(gan))
         x = unit_range(images(n))
         setting = replace(PAPERS.search, steps=steps, patience=0)
-        detector = AnoGAN(gan=config, search=setting, device="cpu")
-        detector.gan_, detector.map_scale_ = gan, 1.0
+        detector = AnoGAN(gan=config, search=setting, false_alarm_rate=0.5, device="cpu")
+        detector.load_state(gan, np.arange(2.0), 1.0, {})  # uncalibrated: how fast it scores is measured
         one_by_one = partial(search_all, generator, discriminator[:-HEAD], x[:4], setting)
         ours = partial(detector.anomaly_score, x.numpy())
         variants: Variants = {

@@ -29,7 +29,6 @@ from anogan.config.gan import AugmentName
 from anogan.config.presets import PHOTOS
 from anogan.config.runs import PhotoRunConfig
 from anogan.detectors.calibration import Floats
-from anogan.detectors.neighbours import oriented_gradients
 from anogan.errors import SampleError
 from anogan.evaluation.metrics import auprc, aupro, auroc, bootstrap_interval, pixel_auroc
 from anogan.files import write_text
@@ -40,6 +39,7 @@ from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.kind import Samples
 from anogan.runs.training import make_detector, silent
+from anogan.views.gradients import oriented_gradients
 
 OUT, RUNS = Path("reports/visual"), Path("runs/visual")
 DATA = ("elpv_mono", "kolektorsdd")

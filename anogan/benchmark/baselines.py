@@ -19,8 +19,9 @@ from torch.nn.functional import normalize
 
 from anogan.config.presets import DEFAULT
 from anogan.detectors.calibration import Floats
-from anogan.detectors.neighbours import nearest, neighbour_distance, oriented_gradients
 from anogan.gan.scores import blur
+from anogan.views.gradients import oriented_gradients
+from anogan.views.nearest import nearest, neighbour_distance
 
 CHUNK = 500  # queries compared with the memory at once
 SVM_ROWS = 6000  # a support-vector machine on more takes hours

@@ -10,13 +10,21 @@ from torch import Tensor
 from anogan.config.gan import GANConfig, SearchConfig
 from anogan.detectors.base import Detector
 from anogan.gan.inversion import OnRows, chunks, search_latent
-from anogan.gan.scores import Score, anogan_score
 from anogan.gan.training import random_stream
+from anogan.views.base import View
+from anogan.views.discrimination import Discrimination
+from anogan.views.fusion import Sum
+from anogan.views.residual import Residual
 
 
 class AnoGAN(Detector):
-    """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D."""
+    """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D, which the search minimises.
 
+    Views: residual and discrimination.
+    """
+
+    needs = frozenset()
+    rule = Sum()
     searches = True
     search: SearchConfig
 
@@ -25,6 +33,7 @@ class AnoGAN(Detector):
         gan: GANConfig = GANConfig(),
         search: SearchConfig = SearchConfig(),
         *,
+        views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
         random_state: int = 0,
@@ -32,6 +41,7 @@ class AnoGAN(Detector):
     ) -> None:
         self.gan = gan
         self.search = search
+        self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout
         self.random_state = random_state
@@ -49,6 +59,7 @@ class AnoGAN(Detector):
         for part, _ in chunks(z, z.device, self.gan_.shape):
             yield part
 
-    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        features = self.gan_.discriminator.features
-        return anogan_score(self.search, x, x_hat, features(x), features(x_hat))
+    @property
+    def own_views(self) -> tuple[View, ...]:
+        weight = self.search.discrimination_weight
+        return Residual(self.search.residual, 1 - weight), Discrimination("l1", weight)

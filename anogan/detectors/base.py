@@ -1,4 +1,4 @@
-"""The scikit-learn face all detectors share. A detector itself is two methods: x -> z, and the comparison."""
+"""The scikit-learn face all detectors share. A detector is a way x -> z -> x_hat, a list of views, and a rule."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from anogan.config.gan import AugmentName, EncoderConfig, GANConfig, LocatorConfig, SearchConfig
+from anogan.config.gan import AugmentName, GANConfig, SearchConfig
 from anogan.detectors.calibration import Floats, hold_out, p_values, threshold_at
 from anogan.detectors.estimator import OutlierEstimator
 from anogan.gan.inversion import OnRows, chunks
 from anogan.gan.networks import GAN, Shape, check_shape
-from anogan.gan.scores import Score, blur
+from anogan.gan.scores import blur
 from anogan.gan.stages import Parts, train_stages
 from anogan.gan.training import GANTraining, OnLog, train
+from anogan.views.base import Memory, View
+from anogan.views.fusion import Rule, Score
 
 FEWEST = 16  # training samples
 COLOURS = (1, 3, 4)  # channels that images usually have
-Memory = dict[str, Tensor]
 MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
 
 
@@ -80,18 +81,17 @@ class Detector(OutlierEstimator):
     """Base of the GAN detectors. After `fit`: `gan_` (shared networks), `calibration_scores_`, `threshold_`,
     `offset_` (= -threshold_), `map_scale_`, `memory_`.
 
-    Parameters: `gan`, a `GANConfig`; `false_alarm_rate`, share of normal samples that may be flagged; `holdout`, share
-    of X kept from training to set the threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
+    Parameters: `gan`, a `GANConfig`; `views`, names of those of its views that are kept, in their order, () = all;
+    `false_alarm_rate`, share of normal samples that may be flagged; `holdout`, share of X kept from training to set the
+    threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
     """
 
-    terms: tuple[str, ...] = ("residual", "discrimination")  # of the score, by name
-    remembered: frozenset[str] = frozenset()  # names of what `_remember` and `_measure` return
-    encoder: EncoderConfig | None = None  # a detector that needs E has it as a parameter
-    locator: LocatorConfig | None = None  # likewise
-    search: SearchConfig | None = None  # likewise, one that searches for z
+    needs: frozenset[str] = frozenset({"encoder"})  # parts besides the GAN that x -> z -> x_hat takes; each a parameter
+    search: SearchConfig | None = None  # a parameter of a detector that searches for z
     augment: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
     gan: GANConfig
+    views: tuple[str, ...]
     false_alarm_rate: float
     holdout: float
     random_state: int
@@ -110,22 +110,67 @@ class Detector(OutlierEstimator):
             if on_rows:
                 on_rows(count)
 
-    @abstractmethod
-    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        """Compare x with its reconstruction x_hat = G(z); every term per row (n,)."""
-
     def _draw(self, z: Tensor) -> Tensor:
         """z -> x_hat."""
         x_hat: Tensor = self.gan_.generator(z)
         return x_hat
 
-    def _remember(self, x: Tensor) -> Memory:
-        """What scoring needs of training samples beside the networks; nothing unless overridden."""
-        return {}
+    # Views.
 
-    def _measure(self, x_normal: Tensor) -> Memory:
-        """What scoring needs of held-out samples, when `memory_` is there; nothing unless overridden."""
-        return {}
+    @property
+    @abstractmethod
+    def own_views(self) -> tuple[View, ...]:
+        """The views that it is made of."""
+
+    @property
+    @abstractmethod
+    def rule(self) -> Rule:
+        """How they become one score."""
+
+    @property
+    def _kept_views(self) -> tuple[View, ...]:
+        """Those that `views` names."""
+        kept = tuple(view for view in self.own_views if not self.views or view.name in self.views)
+        if self.views and tuple(view.name for view in kept) != tuple(self.views):
+            choices = ", ".join(view.name for view in self.own_views)
+            raise ValueError(
+                f"views of {type(self).__name__} must be some of {choices}, once each and in this order; got "
+                f"{', '.join(self.views)}"
+            )
+        return kept
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of its views: what its score is made of."""
+        return tuple(view.name for view in self._kept_views)
+
+    @property
+    def remembered(self) -> frozenset[str]:
+        """Names of the tensors in `memory_`."""
+        return self.rule.remembered.union(*(view.remembered for view in self._kept_views))
+
+    @property
+    def parts(self) -> Parts:
+        """What is trained besides the GAN, for x_hat and for its views, and how."""
+        needed = self.needs.union(*(view.needs for view in self._kept_views))
+        return {name: getattr(self, name) for name in needed}
+
+    def _weights(self) -> Tensor:
+        """Weights of its views (views,)."""
+        weights = [torch.as_tensor(view.weigh(self.memory_), device=self.gan_.device) for view in self._kept_views]
+        return torch.stack(weights)
+
+    def _look(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Tensor:
+        """Distances in each of its views (views, n) or (views, n, height, width)."""
+        return torch.stack([view.distance(x, z, x_hat, self.gan_, self.memory_) for view in self._kept_views])
+
+    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
+        return self.rule.score(self._look(x, z, x_hat), self._weights(), self.memory_)
+
+    @torch.no_grad()
+    def _distances(self, X: ArrayLike) -> Tensor:
+        """Distances of all X in each of its views."""
+        return torch.cat([self._look(x, z, x_hat)[:, :count] for x, count, z, x_hat in self._drawn(X)], dim=1)
 
     # Fitting.
 
@@ -149,12 +194,6 @@ class Detector(OutlierEstimator):
         gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.augment))
         return self.calibrate(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
-    @property
-    def parts(self) -> Parts:
-        """What it needs besides the GAN, and how that is trained."""
-        found = {"encoder": self.encoder, "locator": self.locator}
-        return {name: config for name, config in found.items() if config is not None}
-
     def check_parameters(self) -> None:
         """Raise `ValueError` where one of them cannot be used."""
         for name in ("false_alarm_rate", "holdout"):
@@ -164,6 +203,7 @@ class Detector(OutlierEstimator):
         seed = self.random_state
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"random_state must be a whole number >= 0, got {seed!r}")
+        _ = self.terms  # refuses names of views that it does not have
 
     def calibrate(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
@@ -175,6 +215,8 @@ class Detector(OutlierEstimator):
         self.memory_: Memory = {}
         self.remember(X)
         self.measure(X_normal)
+        if not self._weights().any():
+            raise ValueError(f"no view has a weight above 0 with these settings and samples: {', '.join(self.terms)}")
         score, peaks = self._held_out(X_normal, on_rows)
         return self.load_state(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
 
@@ -186,12 +228,21 @@ class Detector(OutlierEstimator):
     def remember(self, X: ArrayLike) -> None:
         """Recompute the part of `memory_` that comes from training samples X (n, *shape); the scales from held-out ones
         stay."""
-        self.memory_ |= self._remember(check_samples(X, self.gan_.shape))
+        x = check_samples(X, self.gan_.shape)
+        for view in self._kept_views:
+            self._keep(view.remember(x, self.gan_))
 
     def measure(self, X_normal: ArrayLike) -> None:
         """Recompute the part of `memory_` that comes from held-out samples X_normal (n, *shape); that from training
         samples stays."""
-        self.memory_ |= self._measure(check_samples(X_normal, self.gan_.shape))
+        x = check_samples(X_normal, self.gan_.shape)
+        for view in self._kept_views:
+            self._keep(view.measure(x, self.gan_, self.memory_))
+        if self.rule.remembered:
+            self._keep(self.rule.measure(self._distances(X_normal)))
+
+    def _keep(self, memory: Memory) -> None:
+        self.memory_ |= {name: tensor.to(self.gan_.device) for name, tensor in memory.items()}
 
     def load_state(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""
@@ -203,7 +254,8 @@ class Detector(OutlierEstimator):
         self.gan_ = gan.frozen()
         self.n_features_in_ = int(np.prod(gan.shape))
         self.map_scale_ = map_scale
-        self.memory_ = {name: tensor.to(gan.device) for name, tensor in memory.items()}
+        self.memory_ = {}
+        self._keep(memory)
         self.calibration_scores_ = np.sort(calibration_scores)
         self.threshold_ = threshold_at(self.calibration_scores_, self.false_alarm_rate)
         self.offset_ = -self.threshold_
@@ -224,8 +276,8 @@ class Detector(OutlierEstimator):
         """x, x_hat and score of one chunk after another, without padding."""
         for x, count, z, x_hat in self._drawn(X, on_rows):
             total, terms, places = self._score(x, z, x_hat)
-            terms = {name: term[:count] for name, term in terms.items()}
-            yield x[:count], x_hat[:count], Score(total[:count], terms, None if places is None else places[:count])
+            kept = Score(total[:count], terms[:, :count], None if places is None else places[:count])
+            yield x[:count], x_hat[:count], kept
 
     def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
         """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
@@ -253,10 +305,9 @@ class Detector(OutlierEstimator):
         return self._joined([score for _, _, score in self._passes(X)])
 
     def _joined(self, scores: list[Score]) -> tuple[Floats, dict[str, Floats]]:
-        def join(parts: list[Tensor]) -> Floats:
-            return torch.cat(parts).cpu().double().numpy()  # some accelerators have no float64
-
-        return join([s.total for s in scores]), {name: join([s.terms[name] for s in scores]) for name in self.terms}
+        total = torch.cat([score.total for score in scores]).cpu().double()  # some accelerators have no float64
+        terms = torch.cat([score.terms for score in scores], dim=1).cpu().double()
+        return total.numpy(), dict(zip(self.terms, terms.numpy(), strict=True))
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """A(x) (n,), higher = more anomalous."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.detectors.base import Detector
-from anogan.gan.scores import Score, fanogan_score
+from anogan.views.base import View
+from anogan.views.discrimination import Discrimination
+from anogan.views.fusion import Sum
+from anogan.views.residual import Residual
 
 
 class FAnoGAN(Detector):
-    """x -> z = E(x) in one pass; A(x) = R + kappa D, the loss that E was trained on (izi_f)."""
+    """x -> z = E(x) in one pass; A(x) = R + kappa D, the loss that E was trained on (izi_f).
 
+    Views: residual and discrimination.
+    """
+
+    rule = Sum()
     encoder: EncoderConfig
 
     def __init__(
@@ -19,6 +24,7 @@ class FAnoGAN(Detector):
         gan: GANConfig = GANConfig(),
         encoder: EncoderConfig = EncoderConfig(),
         *,
+        views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
         random_state: int = 0,
@@ -26,11 +32,12 @@ class FAnoGAN(Detector):
     ) -> None:
         self.gan = gan
         self.encoder = encoder
+        self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout
         self.random_state = random_state
         self.device = device
 
-    def _score(self, x: Tensor, z: Tensor, x_hat: Tensor) -> Score:
-        features = self.gan_.discriminator.features
-        return fanogan_score(self.encoder, x, x_hat, features(x), features(x_hat))
+    @property
+    def own_views(self) -> tuple[View, ...]:
+        return Residual(self.encoder.residual), Discrimination("mse", self.encoder.feature_weight)

@@ -13,12 +13,15 @@ from anogan.gan.inversion import encode
 class Hybrid(AnoGAN):
     """x -> z by latent search from E(x); A(x) as in AnoGAN."""
 
+    needs = frozenset({"encoder"})
+
     def __init__(
         self,
         gan: GANConfig = GANConfig(),
         encoder: EncoderConfig = EncoderConfig(),
         search: SearchConfig = HYBRID_SEARCH,
         *,
+        views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
         random_state: int = 0,
@@ -27,6 +30,7 @@ class Hybrid(AnoGAN):
         super().__init__(
             gan,
             search,
+            views=views,
             false_alarm_rate=false_alarm_rate,
             holdout=holdout,
             random_state=random_state,

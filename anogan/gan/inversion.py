@@ -110,7 +110,7 @@ def search_latent(
         adapt()
         z = slots.z.requires_grad_()
         x_hat = gan.generator(z)
-        loss = anogan_score(config, slots.target, x_hat, slots.features, gan.discriminator.features(x_hat)).total
+        loss = anogan_score(config, slots.target, x_hat, slots.features, gan.discriminator.features(x_hat))
         (gradient,) = torch.autograd.grad(loss.sum(), z)
         slots.z = z.detach()
         slots.observe(loss.detach(), config.tolerance)

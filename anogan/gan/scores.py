@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from anogan.config.gan import EncoderConfig, ResidualName, SearchConfig
-
-
-class Score(NamedTuple):
-    """A(x) per row (n,), the terms it is made of, unweighted, by name, and, where A(x) is the highest of them, the
-    scores of all places (n, *size)."""
-
-    total: Tensor
-    terms: dict[str, Tensor]
-    places: Tensor | None = None
 
 
 def l1(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -59,6 +49,11 @@ def blur(x: Tensor, passes: int = 2) -> Tensor:
     return x if x.dim() == 3 else _blur_matrix(x.shape[-2], passes).to(x).T @ x
 
 
+def passes_of_blur(size: Sequence[int], pixels: float) -> int:
+    """How many smooth photos of this size with a standard deviation of `pixels`, in pixels of a photo of 128."""
+    return max(1, round(2 * (pixels * min(size) / 128) ** 2))
+
+
 @cache
 def _blur_matrix(length: int, passes: int) -> Tensor:
     """What a row of `length` is multiplied by: products with small matrices are faster than filtering one channel."""
@@ -77,18 +72,12 @@ RESIDUALS: dict[ResidualName, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def anogan_score(config: SearchConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+def anogan_score(config: SearchConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
     """A(x) = (1 - lambda) R + lambda D with D = sum |f(x) - f(x_hat)| (AnoGAN, eq. 7-8); f, f_hat (n, feature_dim)."""
-    residual = RESIDUALS[config.residual](x, x_hat)
-    discrimination = (f - f_hat).abs().sum(1)
     weight = config.discrimination_weight
-    total = (1 - weight) * residual + weight * discrimination
-    return Score(total, {"residual": residual, "discrimination": discrimination})
+    return (1 - weight) * RESIDUALS[config.residual](x, x_hat) + weight * l1(f, f_hat)
 
 
-def fanogan_score(config: EncoderConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Score:
+def fanogan_score(config: EncoderConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
     """A(x) = R + kappa D with D = mean (f(x) - f(x_hat))^2 (f-AnoGAN, eq. 8); also the izi_f training loss."""
-    residual = RESIDUALS[config.residual](x, x_hat)
-    discrimination = (f - f_hat).square().mean(1)
-    total = residual + config.feature_weight * discrimination
-    return Score(total, {"residual": residual, "discrimination": discrimination})
+    return RESIDUALS[config.residual](x, x_hat) + config.feature_weight * mse(f, f_hat)

@@ -23,7 +23,7 @@ from anogan.errors import TrainingDivergedError
 from anogan.gan.augment import augmented
 from anogan.gan.losses import LOSSES, gradient_penalty
 from anogan.gan.networks import GAN, Encoder, Shape
-from anogan.gan.scores import fanogan_score
+from anogan.gan.scores import RESIDUALS, fanogan_score
 from anogan.parallel import share
 from anogan.threads import adapt
 
@@ -281,6 +281,7 @@ def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor,
         distance: Tensor = (z - encoder(gan.generator(z))).square().mean(1)
         return distance
     x_hat = gan.generator(encoder(erase(x, config.erase, stream)))
+    if config.mode == "izi":
+        return RESIDUALS[config.residual](x, x_hat)
     features = gan.discriminator.features
-    score = fanogan_score(config, x, x_hat, features(x), features(x_hat))
-    return score.terms["residual"] if config.mode == "izi" else score.total
+    return fanogan_score(config, x, x_hat, features(x), features(x_hat))

@@ -128,7 +128,7 @@ def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detecto
         settings["search"] = config.hybrid
     detector: Detector = cls(**{key: settings[key] for key in cls().get_params(deep=False) if key in settings})
     detector.check_parameters()
-    if detector.locator is not None and config.kind != "photos":
-        others = ", ".join(other for other, made in DETECTORS.items() if made().locator is None)
+    if "locator" in detector.parts and config.kind != "photos":
+        others = ", ".join(other for other, made in DETECTORS.items() if "locator" not in made().parts)
         raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector

@@ -143,7 +143,7 @@ def test_files_are_scored_as_the_data_set_is(trained: Path, photos: Path, tmp_pa
         "score",
         "p_value",
         "verdict",
-        *NeighbourGAN.terms,
+        *NeighbourGAN().terms,
         "error",
     ]
     scores = pd.read_csv(trained / "scores.csv")

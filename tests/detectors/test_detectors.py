@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK_SEARCH, SHAPES, quick, stripes
+from conftest import QUICK_ENCODER, QUICK_GAN, QUICK_SEARCH, SHAPES, quick, stripes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,17 +20,18 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from anogan.config.detectors import PlacesConfig, SubspaceConfig
-from anogan.detectors import DETECTORS, Detector, FAnoGAN, LocatorGAN, NeighbourGAN, SubspaceGAN
+from anogan.config.detectors import PlacesConfig
+from anogan.detectors import DETECTORS, AnoGAN, Detector, LocatorGAN
 from anogan.detectors.calibration import hold_out
-from anogan.detectors.locatorgan import FOLDS
-from anogan.detectors.subspacegan import Subspace
 from anogan.digits.datasets import load_dataset
 from anogan.digits.splits import one_vs_rest
 from anogan.errors import CalibrationWarning
-from anogan.gan.scores import blur
+from anogan.gan.scores import anogan_score, blur, fanogan_score
 from anogan.simulators.boards import render
 from anogan.simulators.pump import simulate
+from anogan.views.base import View
+from anogan.views.codes import Codes
+from anogan.views.fusion import FOLDS
 from anogan.windows import cut_windows
 
 EVERY = sorted(DETECTORS)
@@ -155,23 +156,90 @@ def test_explanation_is_what_the_single_methods_say(fitted: Detector) -> None:
         assert np.allclose(anomaly_map, difference, atol=1e-5)
 
 
+def fused(detector: Detector, terms: dict[str, np.ndarray]) -> np.ndarray:
+    """The score that these terms of it make."""
+    weights = dict(zip(detector.terms, detector._weights().tolist(), strict=True))
+    by_places = isinstance(detector, LocatorGAN)
+    return np.max([*terms.values()], axis=0) if by_places else sum(weights[name] * terms[name] for name in terms)
+
+
 def test_the_score_is_made_of_its_terms(fitted: Detector) -> None:
     found = fitted.explain(stripes(6, fitted.gan_.shape, seed=12))
     assert tuple(found.terms) == fitted.terms
-    residual, discrimination = (found.terms.get(name) for name in ("residual", "discrimination"))
-    if isinstance(fitted, NeighbourGAN):
-        weights = 1, fitted.neighbour.code_weight
-        expected = sum(weight * term for weight, term in zip(weights, found.terms.values(), strict=True))
-    elif isinstance(fitted, SubspaceGAN):
-        expected = found.terms["linear"] + fitted.subspace.residual_weight * residual  # no channel is slow
-    elif isinstance(fitted, LocatorGAN):
-        expected = np.maximum(*found.terms.values())
-    elif isinstance(fitted, FAnoGAN):
-        expected = residual + fitted.encoder.feature_weight * discrimination
-    else:
-        weight = fitted.search.discrimination_weight
-        expected = (1 - weight) * residual + weight * discrimination
-    assert np.allclose(found.score, expected, rtol=1e-4, atol=1e-5)
+    assert np.allclose(found.score, fused(fitted, found.terms), rtol=1e-4, atol=1e-5)
+
+
+WEIGHTS: dict[str, Any] = {
+    "neighbourgan": lambda d: (1, d.neighbour.code_weight),
+    "subspacegan": lambda d: (1, d.subspace.residual_weight, 0),  # no channel is slow
+    "locatorgan": lambda d: (d.places.linear_weight * float(d.memory_["explained"]), 1),
+    "fanogan": lambda d: (1, d.encoder.feature_weight),
+    "anogan": lambda d: (1 - d.search.discrimination_weight, d.search.discrimination_weight),
+    "hybrid": lambda d: (1 - d.search.discrimination_weight, d.search.discrimination_weight),
+}
+
+
+def test_the_weights_of_its_views_are_those_of_the_settings(fitted: Detector) -> None:
+    (name,) = (name for name, cls in DETECTORS.items() if type(fitted) is cls)
+    assert fitted._weights().tolist() == pytest.approx(WEIGHTS[name](fitted))
+
+
+def test_without_one_of_its_views_it_scores_as_the_others_do(fitted: Detector) -> None:
+    x, query = stripes(64, fitted.gan_.shape), stripes(6, fitted.gan_.shape, seed=12)
+    training, held_out = hold_out(len(x), fitted.holdout, fitted.random_state)
+    terms = fitted.explain(query).terms
+    for left_out in fitted.terms:
+        others = tuple(name for name in fitted.terms if name != left_out)
+        ablated = clone(fitted).set_params(views=others).calibrate(fitted.gan_, x[training], x[held_out])
+        found = ablated.explain(query)
+        assert tuple(found.terms) == ablated.terms == others
+        for name in others:
+            assert np.allclose(found.terms[name], terms[name], rtol=1e-4, atol=1e-4)
+        assert np.allclose(found.score, fused(fitted, found.terms), rtol=1e-4, atol=1e-4)
+        assert ablated.remembered <= fitted.remembered == set(fitted.memory_)
+
+
+@pytest.mark.parametrize("name", ["anogan", "hybrid", "fanogan"])
+def test_residual_and_discrimination_make_the_score_of_the_papers(name: str) -> None:
+    """That which the search minimises, and E was trained on."""
+    detector, query = quick(name).fit(stripes(64, (1, 12, 12))), stripes(6, (1, 12, 12), seed=12)
+    found, features = detector.explain(query), detector.gan_.discriminator.features
+    x, x_hat = torch.from_numpy(query), torch.from_numpy(found.reconstruction)
+    papers: Any = (anogan_score, detector.search) if detector.searches else (fanogan_score, detector.encoder)
+    expected = papers[0](papers[1], x, x_hat, features(x), features(x_hat))
+    assert np.allclose(found.score, expected.numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("change", [lambda own: ("nonsense",), lambda own: own[::-1], lambda own: own[:1] * 2])
+def test_views_that_it_does_not_have_in_this_order_are_refused_before_training(name: str, change: Any) -> None:
+    own = quick(name).terms
+    detector = quick(name, views=change(own))
+    assert detector.get_params()["views"] == change(own), "stored as it came"
+    with pytest.raises(ValueError, match=f"must be some of {', '.join(own)}, once each and in this order; got "):
+        detector.fit(stripes(40, (1, 12, 12)))
+
+
+def test_a_part_that_only_a_view_needs_is_trained_where_the_view_is_kept() -> None:
+    class WithCode(AnoGAN):
+        """AnoGAN, which needs no encoder to reconstruct, with a view that does."""
+
+        encoder = QUICK_ENCODER
+
+        @property
+        def own_views(self) -> tuple[View, ...]:
+            return *super().own_views, Codes()
+
+    for views, trained in (((), True), (("code",), True), (("residual", "discrimination"), False)):
+        detector = WithCode(QUICK_GAN, QUICK_SEARCH, views=views, false_alarm_rate=0.1, holdout=0.3, device="cpu")
+        detector.fit(stripes(40, (1, 12, 12)))
+        assert (detector.gan_.encoder is not None) == trained == ("codes" in detector.memory_)
+
+
+def test_views_that_count_for_nothing_are_refused() -> None:
+    """No channel is slow, so the level has no weight."""
+    with pytest.raises(ValueError, match="no view has a weight above 0 with these settings and samples: level"):
+        quick("subspacegan", views=("level",)).fit(stripes(64, (2, 50)))
 
 
 def test_of_a_hundred_held_out_normals_at_most_one_goes_above_one_on_the_map(fitted: Detector) -> None:
@@ -356,19 +424,6 @@ def test_the_level_of_the_slow_channels_counts_where_there_are_such() -> None:
         changed[:, channels] = 0.95
         level = detector.explain(changed).terms["level"]
         assert (level > before.terms["level"] + 1).all() if louder else np.array_equal(level, before.terms["level"])
-
-
-def test_distances_from_the_subspace_are_t2_and_spe() -> None:
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.standard_normal((4000, 3)) * [3, 1, 0.5]).float()
-    subspace = Subspace.fit(x, SubspaceConfig(variance=0.6))  # two of three standardised directions
-    t2, spe = subspace.distances(x)
-    assert subspace.components.shape == (3, 2)
-    assert float(t2.mean()) == pytest.approx(2, rel=0.01)
-    assert float(spe.mean()) == pytest.approx(1, rel=0.1)
-    assert [float((part > limit).float().mean()) for part, limit in zip((t2, spe), subspace.limits, strict=True)] == (
-        pytest.approx([0.01, 0.01], abs=0.002)
-    )
 
 
 @pytest.fixture(scope="module")

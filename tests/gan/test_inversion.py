@@ -31,7 +31,7 @@ def starts(gan: GAN, rows: int, restarts: int = 1) -> torch.Tensor:
 def loss_at(gan: GAN, x: torch.Tensor, z: torch.Tensor, config: SearchConfig = SEARCH) -> torch.Tensor:
     with torch.no_grad():
         features, x_hat = gan.discriminator.features, gan.generator(z)
-        return anogan_score(config, x, x_hat, features(x), features(x_hat)).total
+        return anogan_score(config, x, x_hat, features(x), features(x_hat))
 
 
 def test_the_search_recovers_generated_samples(gan: GAN) -> None:
@@ -54,7 +54,7 @@ def test_the_search_is_adam_on_every_row_by_itself(gan: GAN) -> None:
         best, best_z = float("inf"), z
         for _ in range(config.steps + 1):
             features, x_hat = gan.discriminator.features, gan.generator(z)
-            loss = anogan_score(config, x[row : row + 1], x_hat, features(x[row : row + 1]), features(x_hat)).total
+            loss = anogan_score(config, x[row : row + 1], x_hat, features(x[row : row + 1]), features(x_hat))
             if loss.item() < best:
                 best, best_z = loss.item(), z.detach().clone()
             adam.zero_grad()

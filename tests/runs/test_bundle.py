@@ -56,6 +56,16 @@ def test_a_loaded_detector_scores_as_the_one_saved(saved: Path, name: str) -> No
     assert loaded.get_params() == original.get_params()
 
 
+def test_a_detector_of_fewer_views_is_loaded_with_these_and_remembers_nothing_of_the_others(tmp_path: Path) -> None:
+    original = quick("neighbourgan", views=("gradients",)).fit(X)
+    bundle.save(tmp_path / "bundle", original.gan_, {"neighbourgan": original}, "digits", {})
+    loaded, query = Bundle.open(tmp_path).detector(device="cpu"), stripes(9, (1, 12, 12), seed=5)
+    assert loaded.get_params() == original.get_params()
+    assert loaded.terms == ("gradients",)
+    assert set(loaded.memory_) == {"gradients", "centre", "spread"}
+    assert np.array_equal(loaded.anomaly_score(query), original.anomaly_score(query))
+
+
 def test_the_first_detector_is_the_default_and_another_name_is_refused(saved: Path) -> None:
     assert type(Bundle.open(saved).detector()).__name__ == "FAnoGAN"
     with pytest.raises(ValueError, match="choose from fanogan, neighbourgan, anogan, hybrid"):

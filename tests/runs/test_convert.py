@@ -50,6 +50,7 @@ def older(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         group: {name: value for name, value in found.items() if name not in NEW[group]} if group in NEW else found
         for group, found in settings.items()
+        if group != "views"
     }
 
 

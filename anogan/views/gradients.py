@@ -1,19 +1,38 @@
-"""How far a sample is from the nearest normal ones: in oriented gradients, and between codes."""
+"""Oriented gradients of a sample against those of its nearest training samples. Needs no network."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d, normalize, pad, relu
 
 from anogan.config.detectors import NeighbourConfig
+from anogan.gan.networks import GAN
+from anogan.views.base import Memory, View
+from anogan.views.nearest import neighbour_distance
 
 EPSILON = 1e-4  # keeps the root smooth where nothing changes; the range of x is 2
-FLOOR = 1e-6  # of a distance, before its logarithm
-SPARE = 4  # neighbours beyond those asked for, among which the last one is chosen
-CHUNK = 500  # rows compared with the memory at once
+CHUNK = 128  # samples whose gradients are computed at once
+
+
+@dataclass(frozen=True)
+class Gradients(View):
+    """The logarithm of the distance to the nearest oriented gradients of training samples, which are all remembered."""
+
+    config: NeighbourConfig = NeighbourConfig()
+    weight: float = 1.0
+
+    name = "gradients"
+    remembered = frozenset({"gradients"})
+
+    def remember(self, x: Tensor, gan: GAN) -> Memory:
+        return {"gradients": torch.cat([oriented_gradients(part, self.config) for part in x.split(CHUNK)])}
+
+    def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
+        return neighbour_distance(oriented_gradients(x, self.config), memory["gradients"], self.config.neighbours)
 
 
 def oriented_gradients(x: Tensor, config: NeighbourConfig = NeighbourConfig()) -> Tensor:
@@ -46,29 +65,3 @@ def _directions(down: Tensor, right: Tensor, n: int) -> list[Tensor]:
     angle = torch.atan2(down, right) * (n / (2 * math.pi)) % n
     away = [(angle - k).abs() for k in range(n)]
     return [length * relu(1 - torch.minimum(apart, n - apart)) for apart in away]
-
-
-def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors.
-
-    The product finds SPARE more, and their distances are then computed without it: 1 - cos cancels where two are alike,
-    and some CPUs round a product by a row's place.
-    """
-    k = min(k, len(memory))
-    rows = (query @ memory.T).topk(min(k + SPARE, len(memory)), dim=1).indices
-    distance, order = ((query[:, None] - memory[rows]).square().sum(2) / 2).topk(k, dim=1, largest=False)
-    return distance.clamp_min(FLOOR), rows.gather(1, order)
-
-
-def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
-    """Logarithm (n,) of the geometric mean of two distances: to the nearest row of memory, and to the mean of the k
-    nearest, which sees past the oddities of each."""
-    distance, rows = nearest(query, memory, k)
-    to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(FLOOR)
-    return (distance[:, 0].log() + to_mean.log()) / 2
-
-
-def spacing(memory: Tensor, k: int) -> Tensor:
-    """Logarithm (m,) of the mean cosine distance of every row of memory to its k nearest others."""
-    parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(CHUNK)]
-    return torch.cat(parts).log()

@@ -1,0 +1,36 @@
+"""Distances to the nearest rows of a memory of unit vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FLOOR = 1e-6  # of a distance, before its logarithm
+SPARE = 4  # neighbours beyond those asked for, among which the last one is chosen
+CHUNK = 500  # rows compared with the memory at once
+
+
+def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors.
+
+    The product finds SPARE more, and their distances are then computed without it: 1 - cos cancels where two are alike,
+    and some CPUs round a product by a row's place.
+    """
+    k = min(k, len(memory))
+    rows = (query @ memory.T).topk(min(k + SPARE, len(memory)), dim=1).indices
+    distance, order = ((query[:, None] - memory[rows]).square().sum(2) / 2).topk(k, dim=1, largest=False)
+    return distance.clamp_min(FLOOR), rows.gather(1, order)
+
+
+def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
+    """Logarithm (n,) of the geometric mean of two distances: to the nearest row of memory, and to the mean of the k
+    nearest, which sees past the oddities of each."""
+    distance, rows = nearest(query, memory, k)
+    to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(FLOOR)
+    return (distance[:, 0].log() + to_mean.log()) / 2
+
+
+def spacing(memory: Tensor, k: int) -> Tensor:
+    """Logarithm (m,) of the mean cosine distance of every row of memory to its k nearest others."""
+    parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(CHUNK)]
+    return torch.cat(parts).log()

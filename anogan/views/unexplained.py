@@ -1,0 +1,46 @@
+"""What the GAN cannot draw of a window: the residual's figures, and how they usually go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anogan.config.detectors import SubspaceConfig
+from anogan.gan.inversion import chunks, encode
+from anogan.gan.networks import GAN
+from anogan.views.base import Memory, View
+from anogan.views.ellipsoid import Ellipsoid, figures
+
+
+@dataclass(frozen=True)
+class Unexplained(View):
+    """Mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of training
+    windows.
+
+    Channels move together in ways that G has learnt, so what it cannot draw tells which of them no longer follow.
+    """
+
+    config: SubspaceConfig = SubspaceConfig()
+    weight: float = 1.0
+
+    name = "residual"
+    needs = frozenset({"encoder"})
+    remembered = frozenset({"residual_mean", "residual_precision"})
+
+    @torch.no_grad()
+    def remember(self, x: Tensor, gan: GAN) -> Memory:
+        parts = [
+            self._figures(part, gan.generator(z))[:count]
+            for (part, count), z in zip(chunks(x, gan.device), encode(gan, x), strict=True)
+        ]
+        usual = Ellipsoid.fit(torch.cat(parts), self.config.shrinkage)
+        return {"residual_mean": usual.mean, "residual_precision": usual.precision}
+
+    def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
+        usual = Ellipsoid(memory["residual_mean"], memory["residual_precision"])
+        return usual.log_distance(self._figures(x, x_hat))
+
+    def _figures(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        return figures(x - x_hat)
