@@ -37,6 +37,8 @@ class RunConfig:
     """Share of normal samples that may be flagged."""
     detectors: tuple[DetectorName, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
     """Detectors to calibrate on the trained networks; none = train the GAN alone."""
+    views: tuple[str, ...] = ()
+    """Views that each detector keeps, such as gradients; all of its own unless given."""
     gan: GANConfig = field(default_factory=GANConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

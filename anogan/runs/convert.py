@@ -25,6 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "alarm": ALARM,
     "rule": ALARM,
 }
+VIEWS: dict[str, Any] = {"views": []}  # all of a detector's
 RENAMED: dict[str, KindName] = {"signal": "sensors", "photo": "photos"}
 
 
@@ -39,7 +40,7 @@ def convert(path: Path) -> list[Path]:
         try:
             saved = json.loads(config.read_text())
             if "kind" not in saved:
-                content = _with_kind(saved)
+                content = VIEWS | _with_kind(saved)
                 from_dict(CONFIGS[content["kind"]], {name: content[name] for name in content if name != "kind"})
                 write_json(config, content)
                 written.append(config)
@@ -56,7 +57,7 @@ def convert(path: Path) -> list[Path]:
                 if "harmless" in entry["params"]:
                     entry["params"]["augment"] = entry["params"].pop("harmless")
                 _complete(entry["params"])
-                entry["params"] |= {"views": []}  # all of a detector's
+                entry["params"] |= VIEWS
             manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
             bundle.write_manifest(file, manifest)
             written.append(file)

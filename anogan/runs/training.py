@@ -101,7 +101,7 @@ def train_networks(
     `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
     """
     config, resolved = run.config, resolve_device(device)
-    detectors = {name: make_detector(name, config, device) for name in config.detectors}
+    detectors = make_detectors(config, device)
     x = x if x.nbytes > ON_DEVICE else x.to(resolved)
     monitor = HealthMonitor(x, x_held_out, config.gan.latent_dim, config.seed)
     adversarial = GANTraining(tuple(x.shape[1:]), config.gan, config.seed, resolved)
@@ -119,11 +119,27 @@ def starts(detector: Detector) -> int:
     return detector.search.restarts if detector.search else 1
 
 
+def make_detectors(config: RunConfig, device: str) -> dict[DetectorName, Detector]:
+    """The detectors of a run, not yet fitted, each with those of its views that are named.
+
+    Raises `ValueError` where one cannot be trained with these settings or has no such view, and where none has one.
+    """
+    choices = dict.fromkeys(view for name in config.detectors for view in DETECTORS[name]().terms)
+    for view in config.views:
+        if view not in choices:
+            raise ValueError(f"no chosen detector has a view {view!r}; choose from {', '.join(choices)}")
+    return {name: make_detector(name, config, device) for name in config.detectors}
+
+
 def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
     """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
     on such data or a setting cannot be used."""
     cls: Any = DETECTORS[name]
-    settings = vars(config) | {"augment": config.augment, "random_state": config.seed, "device": device}
+    own = DETECTORS[name]().terms
+    views = tuple(view for view in own if view in config.views)
+    if config.views and not views:
+        raise ValueError(f"{name} has none of the views {', '.join(config.views)}; its views are {', '.join(own)}")
+    settings = vars(config) | {"augment": config.augment, "random_state": config.seed, "device": device, "views": views}
     if name == "hybrid":
         settings["search"] = config.hybrid
     detector: Detector = cls(**{key: settings[key] for key in cls().get_params(deep=False) if key in settings})

@@ -35,6 +35,7 @@ OWN = {
     "sensors": {
         "--detectors": "expected one or more --detectors",
         "--detectors locatorgan": "locatorgan learns from photos alone; choose detectors from neighbourgan, ",
+        "--views code": "no chosen detector has a view 'code'; choose from linear, residual, level",
         "--time-column nope": "no column 'nope'",
         "--channels t": "no column 't'",
         "--smoothing inf": "expected a finite --smoothing",
@@ -50,6 +51,8 @@ OWN = {
     "digits": {
         "--normal 11": "unknown normal class '11'",
         "--detectors fanogan locatorgan": "locatorgan learns from photos alone; choose detectors from neighbourgan, ",
+        "--views gradients": "fanogan has none of the views gradients; its views are residual, discrimination",
+        "--views gradients nope": "no chosen detector has a view 'nope'; choose from gradients, code, residual, discr",
         "--hybrid.restarts 3": "restarts of a hybrid must be 1, for it starts at E(x) alone, got 3",
     },
 }

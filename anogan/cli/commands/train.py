@@ -21,7 +21,7 @@ from anogan.detectors.base import resolve_device
 from anogan.errors import RunError
 from anogan.kinds import KINDS
 from anogan.runs.directory import C, Run
-from anogan.runs.training import make_detector
+from anogan.runs.training import make_detectors
 
 
 def run(options: Train | TrainSensors | TrainPhotos) -> int:
@@ -79,8 +79,7 @@ def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, f
 
 def _start(path: Path, config: C) -> Run[C]:
     """The run directory, made by the first process. Detectors that cannot be trained are refused before."""
-    for name in config.detectors:
-        make_detector(name, config, "auto")
+    make_detectors(config, "auto")
     if not parallel.rank():
         Run.create(path, config)
     parallel.wait_for_all()
