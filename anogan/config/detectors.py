@@ -12,20 +12,22 @@ DetectorName = Literal["neighbourgan", "subspacegan", "locatorgan", "fanogan", "
 
 @dataclass(frozen=True)
 class NeighbourConfig:
-    """NeighbourGAN: how its two views of a sample are made and weighed (chosen on training images)."""
+    """How NeighbourGAN compares a sample with training samples, by gradients and by codes (values chosen on training
+    images)."""
 
     neighbours: int = 10
-    """Nearest training samples whose mean gradients a sample is compared with."""
+    """Number of nearest training samples. Their mean gradients are compared with those of a sample."""
     code_neighbours: int = 5
-    """Nearest codes E(x) that the distance in latent space is averaged over."""
+    """Number of nearest codes E(x) of training samples. The distance in latent space is the mean over them."""
     code_sparsity: float = 0.75
-    """How much of the distance between codes is excused where normal codes are far apart: 0 = nothing, 1 = all."""
+    """How much of a distance between codes is excused where codes of normal samples lie far apart too: 0 = nothing, 1 =
+    all."""
     code_weight: float = 0.25
-    """Weight of the code beside the gradients' 1."""
+    """Weight of the codes; the gradients have 1."""
     directions: int = 8
-    """Directions that gradients of an image are counted by."""
+    """Number of directions that the gradients of an image are sorted into."""
     cell: float = 3 / 14
-    """Side of a cell that gradients are counted in, as a share of the sample's side; cells overlap by half."""
+    """Side of the cells in which gradients are counted, as a share of the sample's side. Cells overlap by half."""
 
     def __post_init__(self) -> None:
         _require(self.directions >= 2, "neighbour.directions", self.directions, ">= 2")
@@ -38,16 +40,18 @@ class NeighbourConfig:
 
 @dataclass(frozen=True)
 class SubspaceConfig:
-    """SubspaceGAN: its views of a window of sensor rows (chosen on injected faults and on a series of NAB: LOG.md)."""
+    """How SubspaceGAN looks at a window of sensor rows (values chosen on injected faults and on a series of NAB:
+    experiments/LOG.md)."""
 
     variance: float = 0.9
-    """Share of the variance of training windows that the principal components hold."""
+    """Share of the training windows' variance that the principal components keep."""
     residual_weight: float = 1.0
-    """Weight of what the GAN cannot draw beside the components' 1; 0 = without the GAN."""
+    """Weight of what the GAN cannot redraw; the principal components have 1. 0 = without the GAN."""
     quantile: float = 0.99
-    """Share of training windows that stay below 1 in T2, and in the squared error."""
+    """T2 and the squared error are scaled so that this share of the training windows stays below 1."""
     shrinkage: float = 0.01
-    """How far correlations are shrunk towards none, so that they can be inverted."""
+    """How far correlations are moved towards zero, so that their matrix can be inverted: near 0 = hardly, 1 = to zero.
+    """
 
     def __post_init__(self) -> None:
         _require(0 < self.variance < 1, "subspace.variance", self.variance, "in (0, 1)")
@@ -58,14 +62,16 @@ class SubspaceConfig:
 
 @dataclass(frozen=True)
 class PlacesConfig:
-    """LocatorGAN: its two views of each place of a photo (chosen on good photos with injected defects)."""
+    """How LocatorGAN looks at each place of a photo, by principal components and by the locator (values chosen on good
+    photos with injected defects)."""
 
     components: int = 50
-    """Principal components of the training photos, beside which the linear view looks."""
+    """Number of principal components of the training photos. What they cannot restore in a photo is odd."""
     linear_weight: float = 1.0
-    """Weight of what the components leave, times the share that they explain, beside the locator's 1; 0 = without."""
+    """Weight of the principal components, times the share of the variance that they explain; the locator has 1. 0 =
+    without the components."""
     quantile: float = 0.9
-    """Share of held-out photos whose peak stays below 1 in a view."""
+    """Each of the two is scaled so that the peak of this share of the held-out photos stays below 1."""
 
     def __post_init__(self) -> None:
         _require(self.components >= 1, "places.components", self.components, ">= 1")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from anogan.config.gan import EncoderConfig, GANConfig, SearchConfig
 from anogan.config.runs import DigitRunConfig, KindName, PhotoRunConfig, RunConfig, SensorRunConfig
+
+PresetName = Literal["default", "digits", "papers", "notebook"]
 
 # The classes above default to the papers' formulas; these settings were chosen on training images (experiments/LOG.md).
 DEFAULT = DigitRunConfig(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from anogan import parallel
 from anogan.cli.options import run_path, vars_of
-from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.cli.options.training import AnyTrain, Train
 from anogan.cli.progress import bar, clock
 from anogan.cli.tables import show
 from anogan.config.runs import CONFIGS
@@ -24,7 +24,7 @@ from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detectors
 
 
-def run(options: Train | TrainSensors | TrainPhotos) -> int:
+def run(options: AnyTrain) -> int:
     path = run_path(options)
     _check(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
@@ -54,7 +54,7 @@ def run(options: Train | TrainSensors | TrainPhotos) -> int:
     return 0
 
 
-def _check(options: Train | TrainSensors | TrainPhotos) -> None:
+def _check(options: AnyTrain) -> None:
     """What can be told before anything is read."""
     resolve_device(options.device)
     if options.checkpoint_seconds < 0:

@@ -9,12 +9,13 @@ from typing import Any
 from anogan.cli.options.others import Benchmark, Convert, Data, Demo, Export, Report, Sample
 from anogan.cli.options.scoring import Monitor, Recalibrate, Score, Sensitivity, Watch
 from anogan.cli.options.serving import Serve
-from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.cli.options.training import AnyTrain, Train, TrainPhotos, TrainSensors
 from anogan.config.runs import CONFIGS, KindName, RunConfig
 
 __all__ = [
     "COMMANDS",
     "TRAIN",
+    "AnyTrain",
     "Benchmark",
     "Convert",
     "Data",
@@ -35,7 +36,7 @@ __all__ = [
     "vars_of",
 ]
 
-TRAIN: dict[KindName, type[Train | TrainSensors | TrainPhotos]] = {
+TRAIN: dict[KindName, type[AnyTrain]] = {
     "digits": Train,
     "sensors": TrainSensors,
     "photos": TrainPhotos,
@@ -63,5 +64,5 @@ def vars_of(config: RunConfig) -> dict[str, Any]:
     return {f.name: getattr(config, f.name) for f in dataclasses.fields(CONFIGS[config.kind])}
 
 
-def run_path(options: Train | TrainSensors | TrainPhotos) -> Path:
+def run_path(options: AnyTrain) -> Path:
     return options.out or Path("runs") / options.run_name

@@ -8,73 +8,72 @@ from typing import Annotated, Literal
 
 import tyro
 
+from anogan.cli.options.shared import Device, Threads
 from anogan.config.detectors import DetectorName
 
 SampleFormat = Literal["auto", "csv", "parquet", "npz", "png"]
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Compare detectors and baselines on a whole protocol; finished cells are never run again."""
+class Benchmark(Device):
+    """Compare detectors and baselines on a data set, class by class and seed by seed. A repeated call keeps finished
+    results."""
 
     out: Path
     """Folder for results.csv, details.csv, summary.csv, differences.csv, settings.json and the trained networks."""
     data: str = "mnist"
     """Data set: mnist, fashion-mnist or digits."""
     protocol: Literal["one_vs_rest", "leave_one_out"] = "one_vs_rest"
-    """One class normal, or one class anomalous."""
+    """What is normal: one class (one_vs_rest), or all classes but one (leave_one_out)."""
     detectors: str = "default,oriented-gradient-knn"
-    """Names separated by commas; the first is compared with all others. A wrong one is answered with the choices."""
+    """Detectors and baselines separated by commas. The first is compared with all others. A wrong name is answered with
+    the choices."""
     classes: str = "all"
     """Classes separated by commas, or all."""
     seeds: str = "0,1,2"
     """Seeds separated by commas."""
     workers: int = 1
-    """Processes; each takes one class and seed at a time."""
+    """Number of processes. Each takes one class and seed at a time."""
     threads: int = 1
-    """Threads of each process."""
+    """CPU threads of each process."""
     subset: int = 0
-    """Test rows scored by detectors that search: half normal, half anomalous; 0 = all."""
+    """Number of test rows that slow detectors score (those that search): half normal, half anomalous. 0 = all."""
     scheduler: str | None = None
-    """Address of a Dask scheduler, each of whose workers takes a job at a time (needs the extra 'dask')."""
+    """Address of a Dask scheduler. Each of its workers takes one class and seed at a time. Needs the extra 'dask'."""
     data_root: str | None = None
-    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    """Folder with the data sets. By default it is the folder in ANOGAN_DATA, else a cache folder of yours."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Write the HTML report, figures and tables of a run or a benchmark."""
+    """Write a page with the figures and tables of a run or a benchmark."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run directory, or the folder of a benchmark."""
+    """Run directory, or folder of a benchmark."""
     out: Path | None = None
-    """Folder; reports/NAME-OF-RUN unless given."""
+    """Folder for the page; by default reports/NAME-OF-RUN."""
 
 
 @dataclass(frozen=True)
-class Export:
-    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch. It is
-    compared with Python first, on 1,000 generated samples, and both are timed."""
+class Export(Threads):
+    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch. Before,
+    it is compared with Python on 1,000 generated samples, and both are timed."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
     onnx: Path
-    """The file to write."""
+    """File to write."""
     detector: DetectorName | None = None
-    """One that does not search; the run's first one unless given."""
+    """Detector to export; not one that searches. By default it is the first one that the run was trained with."""
     photo_size: tuple[int, int] | None = None
-    """Width and height of the camera's photos; those of training unless given."""
+    """Width and height of the camera's photos in pixels. By default those of the training photos."""
     seed: int = 0
-    """Decides the samples that are compared."""
-    threads: int = 0
-    """CPU threads of both; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle."""
+    """Number that decides the generated samples."""
 
 
 @dataclass(frozen=True)
 class Convert:
-    """Bring a run or bundle of the version before this one to today's format, in place. Its scores stay as they are."""
+    """Convert a run or bundle of the previous version to today's format, in place. Its scores do not change."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
@@ -125,25 +124,23 @@ class Data:
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """mnist, fashion-mnist or digits."""
     data_root: str | None = None
-    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
+    """Folder with the data sets. By default it is the folder in ANOGAN_DATA, else a cache folder of yours."""
 
 
 @dataclass(frozen=True)
-class Demo:
-    """The whole job in a few minutes: on MNIST (runs/demo, reports/demo), sensors of a machine, or photos of parts."""
+class Demo(Threads, Device):
+    """Show the whole job in a few minutes: train, score, report. On digits (MNIST), sensors of a machine, or photos of
+    parts."""
 
     what: tyro.conf.Positional[Literal["digits", "sensors", "photos"]] = "digits"
-    """sensors: a simulated pump, with a bearing that wears out and a valve that sticks; runs/demo-sensors and
-    reports/demo-sensors. photos: rendered circuit boards, some scratched, stained, with pads missing or shifted;
-    runs/demo-photos and reports/demo-photos."""
+    """digits: one digit of MNIST is normal; writes runs/demo and reports/demo. sensors: a simulated pump, with a
+    bearing that wears out and a valve that sticks; writes runs/demo-sensors and reports/demo-sensors. photos: rendered
+    circuit boards, some scratched, stained, with pads missing or shifted; writes runs/demo-photos and
+    reports/demo-photos."""
     normal: str = "3"
-    """Normal digit; the other nine are anomalies. Digits only."""
+    """The digit that is normal; the other nine are anomalies. For digits only."""
     seed: int = 0
-    """Decides weights, batches, latents and subsets, what the simulated machine does, and how boards look."""
+    """Number that decides all random choices, and what the simulated machine or boards are like."""
     data_root: str | None = None
-    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's. Digits only."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
-    threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
-    processes one."""
+    """Folder with the data sets. By default it is the folder in ANOGAN_DATA, else a cache folder of yours. For digits
+    only."""

@@ -8,32 +8,33 @@ from typing import Annotated
 
 import tyro
 
+from anogan.cli.options.shared import Device
+
 
 @dataclass(frozen=True)
-class Serve:
-    """Serve models over HTTP: score photos and sensor rows, a page to see them, metrics; needs the extra 'serve'."""
+class Serve(Device):
+    """Serve models over HTTP: score photos and sensor rows, show them on a page, report metrics. Needs the extra
+    'serve'."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run directories or bundles; each is served under its folder's name. A newer bundle in the same place is loaded
-    without dropping a request."""
+    """Run directories or bundles. Each is served under the name of its folder. If a newer bundle takes the place of
+    one, it is loaded while requests go on."""
     host: str = "127.0.0.1"
-    """Address to listen on. Any but this machine's own needs --token-file or --no-token. There is no TLS: put a reverse
-    proxy before it."""
+    """Address to listen on. Other machines reach the server only if you change it, and then --token-file or --no-token
+    is needed. There is no TLS: put a reverse proxy before it."""
     port: int = 8000
-    """0 = a free one, which is printed."""
+    """Port to listen on. 0 = a free one, which is printed."""
     token_file: Path | None = None
-    """File with the token, at least 16 characters, that requests must carry: Authorization: Bearer TOKEN."""
+    """File with a token of at least 16 characters. Requests must carry it: Authorization: Bearer TOKEN."""
     no_token: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Let everyone who reaches --host use the models."""
+    """Let everyone who can reach --host use the models."""
     queue: int = 64
-    """Requests that may wait for one model; those beyond are answered 503 with Retry-After."""
+    """Number of requests that may wait for a model. Further ones get 503 with Retry-After."""
     timeout: float = 30.0
-    """Seconds within which a request must have arrived (else 408), and that it may wait to be scored (else 503)."""
+    """Seconds that a request may take to arrive (else 408), and that it may wait for its turn (else 503)."""
     max_mb: float = 32.0
-    """Megabytes of a request."""
+    """Largest request in megabytes."""
     max_megapixels: float = 50.0
-    """Megapixels of a photo."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    """Largest photo in megapixels."""
     threads: int = 0
     """CPU threads of each model; 0 = OMP_NUM_THREADS, else one per core, shared among the models."""

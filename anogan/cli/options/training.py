@@ -4,69 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
-from anogan.config.presets import PRESETS
+from anogan.cli.options.shared import Device, Threads
+from anogan.config.presets import PresetName
 from anogan.config.runs import AlarmConfig, DigitRunConfig, PhotoConfig, PhotoRunConfig, SensorConfig, SensorRunConfig
 
 
-@dataclass(frozen=True)
-class Train(DigitRunConfig):
-    """Train a GAN on normal samples, train the encoder, calibrate the detectors. A recording of sensors or a folder of
-    photos has options of its own: anogan train --data FILE --help."""
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where a training writes, and how it goes on."""
 
-    preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
-    """Settings to start from; any option given beside it wins."""
     out: Path | None = None
-    """Run directory; runs/DATA-NORMAL-seedSEED unless given."""
+    """Folder for the trained model and everything about it. By default it is in runs/, named after the data and the
+    seed."""
     resume: bool = False
-    """Continue an interrupted run from its last checkpoint, with its own settings."""
+    """Continue an interrupted training in this folder from its last checkpoint, with the settings it was started with.
+    """
     checkpoint_seconds: float = 20.0
-    """Time between checkpoints: the most that an interruption can lose."""
-    data_root: str | None = None
-    """Folder of the data sets; else ANOGAN_DATA, else a cache folder of this user's."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
-    threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
-    processes one."""
+    """Seconds between checkpoints. An interruption loses no more than that."""
 
 
 @dataclass(frozen=True)
-class TrainSensors(SensorRunConfig):
-    """Train a GAN on windows of a recording of healthy operation, train the encoder, calibrate scores and alarms."""
+class Train(Threads, Device, Output, DigitRunConfig):
+    """Train a model on normal samples: first the GAN, then its encoder; then calibrate the detectors. Without --data it
+    learns one digit of MNIST. Recordings of sensors and folders of photos have other options and defaults; see them by
+    anogan train --data FILE --help."""
+
+    preset: PresetName = "default"
+    """Settings to start from. Any other option that you give wins over the preset's."""
+    data_root: str | None = None
+    """Folder with the data sets. By default it is the folder in ANOGAN_DATA, else a cache folder of yours."""
+
+
+@dataclass(frozen=True)
+class TrainSensors(Threads, Device, Output, SensorRunConfig):
+    """Train a model on a recording of healthy operation: GAN and encoder learn short windows of its rows, then the
+    threshold for alarms is set on rows held out."""
 
     sensors: tyro.conf.OmitArgPrefixes[SensorConfig] = field(default_factory=SensorConfig)
     alarm: tyro.conf.OmitArgPrefixes[AlarmConfig] = field(default_factory=AlarmConfig)
-    out: Path | None = None
-    """Run directory; runs/FILE-seedSEED unless given."""
-    resume: bool = False
-    """Continue an interrupted run from its last checkpoint, with its own settings."""
-    checkpoint_seconds: float = 20.0
-    """Time between checkpoints: the most that an interruption can lose."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
-    threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
-    processes one."""
 
 
 @dataclass(frozen=True)
-class TrainPhotos(PhotoRunConfig):
-    """Train a GAN on a folder of photos of good parts, train the locator, calibrate scores and maps. With the layout of
-    MVTec AD (train/good, test/KIND, ground_truth/KIND) the test photos are scored too."""
+class TrainPhotos(Threads, Device, Output, PhotoRunConfig):
+    """Train a model on a folder of photos of good parts: first the GAN, then the network that locates defects; then set
+    the threshold on photos held out. In a folder laid out like MVTec AD (train/good, test/KIND, ground_truth/KIND), the
+    test photos are scored too."""
 
     photos: tyro.conf.OmitArgPrefixes[PhotoConfig] = field(default_factory=PhotoConfig)
-    out: Path | None = None
-    """Run directory; runs/FOLDER-seedSEED unless given."""
-    resume: bool = False
-    """Continue an interrupted run from its last checkpoint, with its own settings."""
-    checkpoint_seconds: float = 20.0
-    """Time between checkpoints: the most that an interruption can lose."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
-    threads: int = 0
-    """CPU threads; 0 = OMP_NUM_THREADS, else one per core that other programs leave idle. torchrun gives each of its
-    processes one."""
+
+
+AnyTrain = Train | TrainSensors | TrainPhotos
