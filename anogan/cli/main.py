@@ -15,9 +15,8 @@ from typing import Any
 
 import tyro
 
-from anogan.cli.options import COMMANDS, TRAIN, run_path, vars_of
-from anogan.cli.options.helping import explained
-from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.cli.options import COMMANDS, TRAIN, AnyTrain, run_path, vars_of
+from anogan.cli.options.help import rare_options, registry
 from anogan.config.presets import DEFAULT, PRESETS, STARTS
 from anogan.config.runs import RunConfig, kind_of
 from anogan.errors import AnoganError
@@ -32,15 +31,17 @@ class UsageError(AnoganError):
 
 def parse(command: str, args: list[str], default: Any = None) -> Any:
     """The command's options; raises `UsageError` with tyro's message on one line."""
+    cls, given = (COMMANDS[command], {}) if default is None else (type(default), {"default": default})
+    asked = next((word for word in args if word in ("-h", "--help", "--help-all")), None)
+    rules = registry(everything=asked in (None, "--help-all"))
     kept = io.StringIO()
     try:
         with redirect_stderr(kept):
-            prog = f"anogan {command}"
-            if default is None:
-                return tyro.cli(explained(COMMANDS[command]), args=args, prog=prog)
-            return tyro.cli(explained(default.__class__), args=args, prog=prog, default=default)
+            return tyro.cli(cls, args=["--help"] if asked else args, prog=f"anogan {command}", registry=rules, **given)
     except SystemExit as error:
         if error.code == 0:
+            if asked != "--help-all" and (options := rare_options(cls)):
+                print(f"--help-all in place of {asked} shows the rest: {', '.join(options)}")
             raise
         raise UsageError(f"{one_line(kept.getvalue())} (see: anogan {command} --help)") from None
 
@@ -53,12 +54,10 @@ def one_line(message: str) -> str:
     return " ".join(first.split()) + (f"; near: {', '.join(dict.fromkeys(near))}" if near else "")
 
 
-def parse_train(args: list[str]) -> Train | TrainSensors | TrainPhotos:
+def parse_train(args: list[str]) -> AnyTrain:
     """Options on top of the preset's settings or, with --resume, on top of the run's own."""
     preset = PRESETS.get(named(args, "--preset", "default"), DEFAULT)  # the parser will complain of a wrong one
-    options: Train | TrainSensors | TrainPhotos = parse(
-        "train", args, _train_default(named(args, "--data", preset.data), preset)
-    )
+    options: AnyTrain = parse("train", args, _train_default(named(args, "--data", preset.data), preset))
     path = run_path(options)
     if options.resume and (path / "config.json").exists():
         from anogan.runs.directory import Run
@@ -68,7 +67,7 @@ def parse_train(args: list[str]) -> Train | TrainSensors | TrainPhotos:
     return replace(options, out=path)
 
 
-def _train_default(data: str, config: RunConfig) -> Train | TrainSensors | TrainPhotos:
+def _train_default(data: str, config: RunConfig) -> AnyTrain:
     """The options of a run on a data set, a recording of sensors or a folder of photos, with a config's settings."""
     kind = kind_of(data) if config.kind == "digits" else config.kind
     return TRAIN[kind](**vars_of(config if config.kind == kind else replace(STARTS[kind], data=data)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 LossName = Literal["non_saturating", "hinge", "wgan_gp"]
 NormName = Literal["none", "batch", "spectral"]
@@ -20,32 +20,38 @@ def _require(condition: bool, name: str, got: object, expected: str) -> None:
 
 @dataclass(frozen=True)
 class GANConfig:
-    """The adversarial pair and its training (DCGAN: Radford et al. 2016, arXiv:1511.06434)."""
+    """The two networks of the GAN and their training (DCGAN: Radford et al. 2016, arXiv:1511.06434)."""
+
+    # The settings that plain --help shows, here and below.
+    common: ClassVar[tuple[str, ...]] = ("width", "steps", "batch_size")
 
     latent_dim: int = 100
-    """Dimensions of z ~ N(0, I)."""
+    """Dimensions of the latent vector z, which is drawn from N(0, I)."""
     width: int = 32
-    """Channels next to the sample; doubled at every halving of the size (128 in the DCGAN notebook)."""
+    """Channels of the layers next to the sample. Each halving of the size doubles them. The DCGAN notebook has 128."""
     loss: LossName = "non_saturating"
-    """Adversarial loss: Goodfellow et al. 2014, Lim & Ye 2017 (hinge), Gulrajani et al. 2017 (wgan_gp)."""
+    """Adversarial loss: non_saturating (Goodfellow et al. 2014), hinge (Lim & Ye 2017) or wgan_gp (Gulrajani et al.
+    2017)."""
     discriminator_norm: NormName = "batch"
-    """Normalisation in the discriminator; spectral: Miyato et al. 2018. wgan_gp forbids batch."""
+    """Normalisation in the discriminator; spectral is that of Miyato et al. 2018. wgan_gp does not work with batch."""
     steps: int = 1500
-    """Generator updates."""
+    """Training steps of the GAN. Each is one update of the generator."""
     batch_size: int = 64
-    """Samples per update."""
+    """Samples in a training step of the GAN."""
     learning_rate: float = 2e-4
-    """Adam, both networks."""
+    """Learning rate of Adam, for both networks."""
     betas: tuple[float, float] = (0.5, 0.999)
-    """Adam momenta, both networks."""
+    """Decay rates of Adam's two averages, for both networks."""
     critic_steps: int = 1
-    """Discriminator updates per generator update (5 in WGAN-GP)."""
+    """Updates of the discriminator for each update of the generator. WGAN-GP has 5."""
     gradient_penalty: float = 10.0
-    """Weight of (|grad| - 1)^2; used by wgan_gp alone."""
+    """Weight of the gradient penalty (|grad| - 1)^2. Only wgan_gp has one."""
     ema: float = 0.0
-    """Decay of the averaged generator used after training (Yazici et al. 2019); 0 = no averaging."""
+    """Decay of an average of the generator's weights, which replaces them after training (Yazici et al. 2019); 0 = no
+    average."""
     precision: PrecisionName = "float32"
-    """Arithmetic of the training of GAN and encoder; bfloat16: products alone, weights and losses stay float32."""
+    """Number format while GAN and encoder train. bfloat16 is for matrix products only; weights and losses stay float32.
+    """
 
     def __post_init__(self) -> None:
         for name in ("latent_dim", "width", "steps", "batch_size", "critic_steps"):
@@ -63,22 +69,26 @@ class GANConfig:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The encoder of f-AnoGAN and the score it shares (Schlegl et al. 2019, doi:10.1016/j.media.2019.01.010)."""
+    """The encoder E and its score (f-AnoGAN: Schlegl et al. 2019, doi:10.1016/j.media.2019.01.010)."""
+
+    common: ClassVar[tuple[str, ...]] = ("steps",)
 
     mode: EncoderMode = "izi_f"
-    """Training path: image-z-image, z-image-z, or izi with discriminator features."""
+    """What the encoder learns to restore: the image (izi), the latent vector (ziz), or the image and its discriminator
+    features (izi_f)."""
     feature_weight: float = 1.0
-    """kappa: weight of the feature residual in the izi_f loss and in the score."""
+    """Weight kappa of the difference between discriminator features, in the izi_f loss and in the score."""
     residual: ResidualName = "mse"
-    """Comparison of x with G(E(x)), in the loss and in the score."""
+    """How a sample is compared with its reconstruction G(E(x)), in the loss and in the score."""
     erase: float = 0.0
-    """Share of E's input erased in blocks while training, x being the target (Vincent et al. 2008); 0 = f-AnoGAN."""
+    """Share of a training sample that is erased in blocks before the encoder sees it. The encoder learns to restore all
+    of it (Vincent et al. 2008). 0 = none, as in f-AnoGAN."""
     steps: int = 1000
-    """Encoder updates."""
+    """Training steps of the encoder."""
     batch_size: int = 64
-    """Samples per update."""
+    """Samples in a training step of the encoder."""
     learning_rate: float = 5e-4
-    """Adam."""
+    """Learning rate of Adam, for the encoder."""
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, "encoder.steps", self.steps, ">= 1")
@@ -90,24 +100,27 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LocatorConfig:
-    """The network that looks for defects, trained on pseudo-defects in good and generated photos (chosen on good)."""
+    """The network that locates defects. It learns on good and generated photos with artificial defects (values chosen
+    on good photos)."""
+
+    common: ClassVar[tuple[str, ...]] = ("steps",)
 
     steps: int = 1500
-    """Updates."""
+    """Training steps of the locator."""
     batch_size: int = 16
-    """Photos per update."""
+    """Photos in a training step of the locator."""
     learning_rate: float = 4e-3
-    """Adam, at its highest: it rises at first and then falls to nothing."""
+    """Highest learning rate of Adam. It rises first, then falls to zero."""
     warm_up: float = 0.1
-    """Share of the updates in which the learning rate rises."""
+    """Share of the training steps in which the learning rate rises."""
     spoiled: tuple[float, float] = (0.75, 0.4)
-    """Share of the photos that get a first and a second pseudo-defect."""
+    """Two shares of the photos: those that get a first artificial defect, and those that get a second."""
     foreign: float = 0.4
-    """Share of the pseudo-defects that show another place."""
+    """Share of the artificial defects that show a piece from elsewhere. The others change the tone of what is there."""
     drawn: float = 0.5
-    """Share of those places that the generator has drawn; the others are from other photos."""
+    """Share of those pieces that the generator draws. The others come from other photos."""
     defect_weight: float = 3.0
-    """Weight of a defective cell in the loss beside a good one's 1: they are few."""
+    """Weight of a defective cell in the loss; a good cell has 1. Defective cells are few."""
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, "locator.steps", self.steps, ">= 1")
@@ -121,24 +134,28 @@ class LocatorConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Latent search x -> z and the score it shares (AnoGAN: Schlegl et al. 2017, arXiv:1703.05921)."""
+    """The search for the latent vector z that redraws a sample best, and the score that goes with it (AnoGAN: Schlegl
+    et al. 2017, arXiv:1703.05921)."""
+
+    common: ClassVar[tuple[str, ...]] = ("steps",)
 
     steps: int = 500
-    """Adam updates at most per row and start; 0 scores the start itself."""
+    """Longest search for a sample from one start, in steps of Adam. 0 scores the start itself."""
     learning_rate: float = 0.02
-    """Adam on z."""
+    """Learning rate of Adam, for z."""
     restarts: int = 1
-    """Start points per row; the best end point is kept."""
+    """Starts of the search for each sample. The best end counts."""
     discrimination_weight: float = 0.1
-    """lambda in A(x) = (1 - lambda) R(x) + lambda D(x)."""
+    """Weight lambda in the score A(x) = (1 - lambda) R(x) + lambda D(x): 0 compares pixels only, 1 asks the
+    discriminator only."""
     residual: ResidualName = "l1"
-    """R, the comparison of x with G(z)."""
+    """How a sample is compared with its reconstruction G(z): R in the score."""
     patience: int = 50
-    """A row leaves after this many updates without a gain of `tolerance`; 0 = never early."""
+    """The search for a sample ends after this many steps without progress. 0 = it never ends early."""
     tolerance: float = 1e-3
     """Relative gain of the loss that counts as progress."""
     batch_size: int = 64
-    """Rows searched at once; bounds the memory."""
+    """Samples that are searched at once. Fewer need less memory."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "patience", "tolerance"):

@@ -23,27 +23,32 @@ KindName = Literal["digits", "sensors", "photos"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What the training runs of every kind can be told: the data, the networks, the detectors made from them."""
+    """Settings that training runs of every kind have: the data, the networks, the detectors made from them."""
 
     kind: ClassVar[KindName]
+    # What plain --help leaves out: what the detectors that a kind starts with do not use, or few change.
+    rare: ClassVar[tuple[str, ...]] = ("search", "hybrid", "neighbour")
 
     data: str = ""
-    """A data set (mnist, fashion-mnist, digits), a recording of sensors (.csv, .parquet, ...) or a folder of photos."""
+    """What to learn from: a data set (mnist, fashion-mnist, digits), a recording of sensors (.csv, .parquet, ...) or a
+    folder of photos."""
     seed: int = 0
-    """Decides weights, batches, latents and the held-out rows."""
+    """Number that decides all random choices: initial weights, batches, latent vectors, which samples are held out."""
     holdout: float = 0.1
-    """Share of the normal training samples kept from all training, for the threshold."""
+    """Share of the normal training samples that is kept out of training. The threshold is set on these."""
     false_alarm_rate: float = 0.01
-    """Share of normal samples that may be flagged."""
+    """Share of normal samples that may be flagged. The threshold follows from it."""
     detectors: tuple[DetectorName, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
-    """Detectors to calibrate on the trained networks; none = train the GAN alone."""
+    """Detectors to calibrate on the trained networks. The first is used unless you name another. None at all trains the
+    GAN alone, for data sets only."""
     views: tuple[str, ...] = ()
-    """Views that each detector keeps, such as gradients; all of its own unless given."""
+    """Views that each detector looks with, such as gradients; all of its own unless given. Each view adds its part to the
+    score."""
     gan: GANConfig = field(default_factory=GANConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     hybrid: SearchConfig = field(default_factory=lambda: HYBRID_SEARCH)
-    """The hybrid's search, started from E(x)."""
+    """The hybrid detector's search, which starts at E(x). Its settings are those of search."""
     neighbour: NeighbourConfig = field(default_factory=NeighbourConfig)
 
     def __post_init__(self) -> None:
@@ -70,14 +75,14 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class DigitRunConfig(RunConfig):
-    """One training run on a data set of images; `data` is its name."""
+    """A training run on a data set of images; `data` is its name."""
 
     kind: ClassVar[KindName] = "digits"
+    rare: ClassVar[tuple[str, ...]] = ("hybrid", "neighbour")
 
     data: str = "mnist"
-    """mnist, fashion-mnist or digits; a recording of sensors (.csv, .parquet, ...); or a folder of photos."""
     normal: str = "3"
-    """Normal class of a data set, several separated by commas, or 'all'."""
+    """The class that is normal, or several separated by commas, or all. All other classes are anomalies."""
 
     @property
     def about(self) -> dict[str, str | int | list[int]]:
@@ -90,23 +95,26 @@ class DigitRunConfig(RunConfig):
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """How a recording of sensors becomes samples (chosen on healthy rows with injected faults: experiments/LOG.md)."""
+    """How a recording of sensors becomes samples (values chosen on healthy rows with injected faults:
+    experiments/LOG.md)."""
 
     time_column: str = ""
-    """Column of the time, by name or by position counted from 0; without one, a row is a step."""
+    """Column with the time: its name, or its position counted from 0. Without one, each row is a step of time."""
     channels: tuple[str, ...] = ()
-    """Columns to watch; all that hold numbers unless given."""
+    """Names of the columns to watch. By default all that hold numbers."""
     day_first: bool = False
-    """Dates such as 03/02/2024 begin with the day."""
+    """Read dates such as 03/02/2024 as day, month, year."""
     window: int = 20
-    """Rows that are looked at together, the newest one last."""
+    """Number of rows that a score looks at together: the newest row and those before it."""
     slow: int = 12
-    """Also look at a slower scale: means of SLOW rows. Off where the recording is too short; 1 = off."""
+    """Look at slow changes too, in means of this many rows. 1 = do not. A recording that is too short for it goes
+    without."""
     reach: float = 6.0
-    """Standard deviations from a channel's mean up to which its values are told apart well; at 3, strong faults look
+    """How many standard deviations from a channel's mean values are still told apart well. With 3, strong faults look
     alike."""
     smoothing: float = 5.0
-    """Rows over which the score is averaged, the older the less (exponential moving average)."""
+    """Number of rows that the score is averaged over; older rows count less (exponential moving average). 1 = no
+    averaging."""
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, "window", self.window, ">= 2 rows")
@@ -117,22 +125,26 @@ class SensorConfig:
 
 @dataclass(frozen=True)
 class AlarmConfig:
-    """What an alarm is and how many false ones are borne."""
+    """What an alarm is, and how many false ones you accept."""
+
+    common: ClassVar[tuple[str, ...]] = ("budget", "persist", "block")
 
     budget: str = "1/week"
-    """False alarms that are borne: 1/week, '2 per 30 days', 0.5/day."""
+    """How many false alarms you accept, such as 1/week, '2 per 30 days' or 0.5/day."""
     persist: int = 3
-    """Rows in a row above the threshold that begin an alarm, and below the release level that end it."""
+    """An alarm begins after this many consecutive rows above the threshold, and ends after as many below the release
+    level."""
     block: int = 0
-    """Block length in rows; the threshold is set from the highest score of each held-out block. 0 = twice the rows that
-    a score looks at, at least ten windows, at most a third of a held-out stretch."""
-
+    """Length in rows of the blocks of held-out rows; the threshold is set from the highest score of each. 0 = twice the
+    rows that a score looks at, but at least ten windows and at most a third of a held-out stretch."""
     confidence: float = 0.9
-    """Share of calibrations in which the budget is kept on average over time, where there are blocks enough."""
+    """How sure the budget is to be kept: the share of calibrations that keep it on average over time. It needs enough
+    blocks."""
     usual_quantile: float = 0.95
-    """Share of healthy rows whose score is usual; halfway from the threshold to the highest of them an alarm ends."""
+    """Share of healthy rows whose score counts as usual. An alarm ends halfway between the highest of them and the
+    threshold."""
     slow_rise: float = 0.5
-    """Blocks that a rise of the score takes at least to be called slow."""
+    """A rise of the score that takes this many blocks or more is called slow."""
 
     def __post_init__(self) -> None:
         per_second(self.budget)
@@ -145,9 +157,10 @@ class AlarmConfig:
 
 @dataclass(frozen=True)
 class SensorRunConfig(RunConfig):
-    """One training run on a recording of healthy operation; `data` is its file."""
+    """A training run on a recording of healthy operation; `data` is its file."""
 
     kind: ClassVar[KindName] = "sensors"
+    rare: ClassVar[tuple[str, ...]] = (*RunConfig.rare, "false_alarm_rate", "subspace")
 
     sensors: SensorConfig = field(default_factory=SensorConfig)
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
@@ -163,17 +176,19 @@ class PhotoConfig:
     """How photos of good parts become samples."""
 
     size: int = 128
-    """Pixels of a sample's longer side; of a tile, its side."""
+    """Photos are resized so that the longer side has this many pixels. With --tiles it is the side of a tile."""
     crop: tuple[int, ...] = ()
-    """LEFT TOP WIDTH HEIGHT in pixels, the part of every photo that is looked at; all of it unless given."""
+    """The part of every photo to look at: LEFT TOP WIDTH HEIGHT in pixels. By default the whole photo."""
     tiles: bool = False
-    """Cut photos into tiles of SIZE pixels at full resolution, for small defects; otherwise each is resized to SIZE."""
+    """Cut photos into square tiles at full resolution instead of resizing them. This finds smaller defects and takes
+    longer."""
     overlap: float = 0.25
     """Minimum overlap of neighbouring tiles, as a share of a tile's side."""
     colour: Literal["auto", "grey", "rgb"] = "auto"
-    """auto: grey where all training photos are."""
+    """auto = grey if all training photos are, else rgb."""
     augment: tuple[AugmentName, ...] = ()
-    """Changes that leave a good part good, made at random while training: flip, rotate90, brightness."""
+    """Random changes of photos while training. Name those that leave a good part good: flip, rotate90, brightness. By
+    default none."""
 
     def __post_init__(self) -> None:
         _require(self.size >= 16, "size", self.size, ">= 16 pixels")
@@ -184,9 +199,10 @@ class PhotoConfig:
 
 @dataclass(frozen=True)
 class PhotoRunConfig(RunConfig):
-    """One training run on photos of good parts; `data` is their folder."""
+    """A training run on photos of good parts; `data` is their folder."""
 
     kind: ClassVar[KindName] = "photos"
+    rare: ClassVar[tuple[str, ...]] = (*RunConfig.rare, "encoder", "places")
 
     photos: PhotoConfig = field(default_factory=PhotoConfig)
     locator: LocatorConfig = field(default_factory=LocatorConfig)

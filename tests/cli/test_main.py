@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -23,9 +24,10 @@ from PIL import Image
 from anogan.cli import main
 from anogan.cli.commands import data, demo
 from anogan.cli.options import vars_of
-from anogan.cli.options.helping import explained
+from anogan.cli.options.help import rare, texts
 from anogan.cli.options.others import Data, Demo
-from anogan.cli.options.training import TrainPhotos, TrainSensors
+from anogan.cli.options.training import Train, TrainPhotos, TrainSensors
+from anogan.config.presets import PRESETS
 from anogan.config.runs import DigitRunConfig
 from anogan.detectors import NeighbourGAN
 from anogan.digits import idx
@@ -100,7 +102,7 @@ def test_help_names_every_command_and_every_command_has_help() -> None:
     assert all(name in done.stdout for name in main.COMMANDS)
     done = anogan("train", "--help")
     assert done.returncode == 0
-    assert "--gan.discriminator-norm" in done.stdout
+    assert "--gan.steps" in done.stdout
     assert anogan("--version").stdout.startswith("anogan ")
 
 
@@ -359,27 +361,63 @@ def test_output_that_nobody_reads_on_is_no_error() -> None:
     assert process.returncode == 141
 
 
-@pytest.mark.parametrize("command", [*main.COMMANDS, "train --data pump.csv", "train --data ."])
-def test_help_tells_of_every_option_in_one_piece(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    name, *words = command.split()
-    with pytest.raises(SystemExit):
-        main.run_command([name, *words, "--help"])
-    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as end:
+        main.run_command(command.split())
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+TRAINED = {"train": Train, "train --data pump.csv": TrainSensors, "train --data .": TrainPhotos}
+
+
+@pytest.mark.parametrize(("command", "cls"), [*main.COMMANDS.items(), *list(TRAINED.items())[1:]])
+def test_help_tells_of_every_option_in_one_piece(command: str, cls: type, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = " ".join(help_of(f"{command} --help-all", capsys).replace("│", " ").split())
     assert "{None" not in shown
     assert "(default: None)" not in shown
-    for option, text in texts(main.COMMANDS[name] if not words else TRAINED_ON[words[1]]):
+    for option, text in explained(cls):
         assert text, f"{option} is not explained"
         assert text in shown, option
 
 
-TRAINED_ON = {"pump.csv": TrainSensors, ".": TrainPhotos}
-
-
-def texts(cls: type) -> Iterator[tuple[str, str]]:
+def explained(cls: type) -> Iterator[tuple[str, str]]:
     """What the source says of every option."""
-    bare, whole = typing.get_type_hints(explained(cls)), typing.get_type_hints(cls, include_extras=True)
+    hints, told = typing.get_type_hints(cls), texts(cls)
+    assert rare(cls) <= {f.name for f in fields(cls)} >= {*getattr(cls, "common", ())}
     for name in (f.name for f in fields(cls)):
-        if is_dataclass(bare[name]):
-            yield from texts(bare[name])
-        else:
-            yield name, whole[name].__metadata__[-1].help
+        yield from explained(hints[name]) if is_dataclass(hints[name]) else [(name, told.get(name, ""))]
+
+
+@pytest.mark.parametrize("command", TRAINED)
+def test_plain_help_shows_what_most_need_and_names_the_rest(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, everything = (help_of(f"{command} {word}", capsys) for word in ("--help", "--help-all"))
+    options, all_options = (
+        set(re.findall(r"^\W*--([\w.-]+)", text, re.M)) - {"help-all"} for text in (shown, everything)
+    )
+    assert {"data", "out", "resume", "seed", "device", "gan.steps"} < options < all_options
+    assert len(options) <= 25
+    last = shown.splitlines()[-1]
+    assert last.startswith("--help-all in place of --help shows the rest: ")
+    named = last.partition(": ")[2].replace("--", "").split(", ")
+    assert all(f"{name.split('.')[0]}.*" in named or name in named for name in all_options - options)
+
+
+@pytest.mark.parametrize("command", TRAINED)
+def test_plain_help_is_of_what_the_kind_starts_with(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = set(re.findall(r"--(\w+)\.[a-z]", help_of(f"{command} --help", capsys)))
+    digits, sensors, photos = {"gan", "encoder", "search"}, {"gan", "encoder"}, {"gan", "locator"}
+    assert groups == dict(zip(TRAINED, (digits, sensors, photos), strict=True))[command]
+
+
+def test_what_plain_help_leaves_out_can_be_set() -> None:
+    options = main.parse_train(
+        ["--data", "pump.csv", "--detectors", "fanogan", "anogan", "--search.steps", "7", "--gan.ema", "0.9"]
+    )
+    assert (options.search.steps, options.gan.ema, options.gan.steps) == (7, 0.9, 500)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_chosen(name: str) -> None:
+    options = main.parse_train(["--preset", name])
+    assert DigitRunConfig(**vars_of(options)) == PRESETS[name]
