@@ -42,7 +42,7 @@ class RunConfig:
     """Detectors to calibrate on the trained networks. The first is used unless you name another. None at all trains the
     GAN alone, for data sets only."""
     views: tuple[str, ...] = ()
-    """Views that each detector looks with, such as gradients; all of its own unless given. Each view adds its part to the
+    """Views that each detector looks with, such as gradients. By default all that it has. Each view is a term of the
     score."""
     gan: GANConfig = field(default_factory=GANConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
