@@ -55,11 +55,13 @@ def rare(cls: type) -> set[str]:
 
 def rare_options(cls: type) -> list[str]:
     """Names of the options and groups that plain help leaves out, or of which it shows a few."""
-    return [
-        f"--{name.replace('_', '-')}{'.*' if dataclasses.is_dataclass(hint) else ''}"
-        for name, hint in typing.get_type_hints(cls).items()
-        if name in rare(cls) or rare(hint)
-    ]
+    whole, names = typing.get_type_hints(cls, include_extras=True), []
+    for name, hint in typing.get_type_hints(cls).items():
+        if whole[name] != hint:  # a group without a prefix
+            names += [f.name for f in dataclasses.fields(hint) if f.name in rare(hint)] if rare(hint) else []
+        elif name in rare(cls) or rare(hint):
+            names.append(f"{name}.*" if dataclasses.is_dataclass(hint) else name)
+    return [f"--{name.replace('_', '-')}" for name in names]
 
 
 def _default(shown: str) -> str:
