@@ -19,12 +19,11 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from anogan.benchmark.baselines import BASELINES
-from anogan.config.detectors import DetectorName
 from anogan.config.gan import EncoderMode, GANConfig
 from anogan.config.presets import DEFAULT, PRESETS
 from anogan.config.runs import RunConfig
 from anogan.config.serialise import refuse_other_settings, to_dict
-from anogan.detectors import DETECTORS
+from anogan.detectors import detector_class
 from anogan.detectors.base import resolve_device
 from anogan.detectors.calibration import Floats, hold_out, threshold_at
 from anogan.digits.datasets import load_dataset
@@ -57,7 +56,7 @@ PAPERS = PRESETS["papers"]
 class Method:
     """A GAN detector and the settings it is run with."""
 
-    detector: DetectorName
+    detector: str
     config: RunConfig
 
     def settings(self, subset: int) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class Method:
 
     @property
     def searches(self) -> bool:
-        return DETECTORS[self.detector].searches
+        return detector_class(self.detector).searches
 
 
 def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from anogan.config.gan import _require
-
-DetectorName = Literal["neighbourgan", "subspacegan", "locatorgan", "fanogan", "anogan", "hybrid"]
 
 
 @dataclass(frozen=True)

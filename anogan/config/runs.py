@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from anogan.budgets import per_second
-from anogan.config.detectors import DetectorName, NeighbourConfig, PlacesConfig, SubspaceConfig
+from anogan.config.detectors import NeighbourConfig, PlacesConfig, SubspaceConfig
 from anogan.config.gan import (
     HYBRID_SEARCH,
     AugmentName,
@@ -38,7 +38,7 @@ class RunConfig:
     """Share of the normal training samples that is kept out of training. The threshold is set on these."""
     false_alarm_rate: float = 0.01
     """Share of normal samples that may be flagged. The threshold follows from it."""
-    detectors: tuple[DetectorName, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
+    detectors: tuple[str, ...] = ("neighbourgan", "fanogan", "anogan", "hybrid")
     """Detectors to calibrate on the trained networks. The first is used unless you name another. None at all trains the
     GAN alone, for data sets only."""
     views: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ class AnoGAN(Detector):
     Views: residual and discrimination.
     """
 
+    title = "AnoGAN (latent search)"
     needs = frozenset()
     rule = Sum()
     searches = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -86,6 +86,8 @@ class Detector(OutlierEstimator):
     threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
     """
 
+    title: ClassVar[str] = ""  # what reports call it; its class's name unless given
+    run_settings: ClassVar[Mapping[str, str]] = {}  # parameter -> settings of a run that it takes, if named otherwise
     needs: frozenset[str] = frozenset({"encoder"})  # parts besides the GAN that x -> z -> x_hat takes; each a parameter
     search: SearchConfig | None = None  # a parameter of a detector that searches for z
     augment: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal

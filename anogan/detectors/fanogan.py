@@ -16,6 +16,7 @@ class FAnoGAN(Detector):
     Views: residual and discrimination.
     """
 
+    title = "f-AnoGAN (encoder)"
     rule = Sum()
     encoder: EncoderConfig
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,8 @@ from anogan.gan.inversion import encode
 class Hybrid(AnoGAN):
     """x -> z by latent search from E(x); A(x) as in AnoGAN."""
 
+    title = "hybrid (encoder, then search)"
+    run_settings: ClassVar[Mapping[str, str]] = {"search": "hybrid"}
     needs = frozenset({"encoder"})
 
     def __init__(

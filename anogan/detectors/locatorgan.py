@@ -30,6 +30,7 @@ class LocatorGAN(Detector):
     For photos (channels, height, width) alone.
     """
 
+    title = "LocatorGAN"
     needs = frozenset({"locator"})
     locator: LocatorConfig
 

@@ -23,6 +23,7 @@ class NeighbourGAN(Detector):
     (gradients and codes of all training samples) is part of the model.
     """
 
+    title = "NeighbourGAN"
     rule = StandardisedSum()
     encoder: EncoderConfig
 

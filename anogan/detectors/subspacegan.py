@@ -26,6 +26,7 @@ class SubspaceGAN(Detector):
     Components, means and precisions are part of the model.
     """
 
+    title = "SubspaceGAN"
     rule = StandardisedSum()
     encoder: EncoderConfig
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import DigitRunConfig
 from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST
@@ -69,7 +68,7 @@ class Digits(Kind[DigitRunConfig, NormalImages, DigitModel]):
     ) -> DigitModel:
         return DigitModel.of(detector.calibrate(gan, samples.x.numpy(), samples.x_held_out.numpy(), on_rows))
 
-    def about(self, models: Mapping[DetectorName, DigitModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, DigitModel]) -> dict[str, Any]:
         return {}
 
     def on_samples(self, folder: Path) -> OnSamples:

@@ -18,9 +18,8 @@ import pandas as pd
 import torch
 
 import anogan
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import KindName
-from anogan.detectors import DETECTORS
+from anogan.detectors import detector_class
 from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Graph, SampleGraph
 from anogan.export.parity import COMPARED, TOLERANCE, Parity, Speed, compare, inputs_of, speeds
@@ -64,17 +63,17 @@ def graph_of(bundle: Bundle, detector: str | None = None, photo_size: tuple[int,
     return GRAPHS[bundle.kind](bundle, _exportable(bundle, detector), photo_size)
 
 
-def _of_digits(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+def _of_digits(bundle: Bundle, detector: str, photo_size: tuple[int, int] | None) -> Graph:
     _refuse_size(bundle, photo_size)
     return SampleGraph(bundle.detector(detector, "cpu"))
 
 
-def _of_sensors(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+def _of_sensors(bundle: Bundle, detector: str, photo_size: tuple[int, int] | None) -> Graph:
     _refuse_size(bundle, photo_size)
     return SensorGraph(SensorModel.load(bundle, detector, "cpu"))
 
 
-def _of_photos(bundle: Bundle, detector: DetectorName, photo_size: tuple[int, int] | None) -> Graph:
+def _of_photos(bundle: Bundle, detector: str, photo_size: tuple[int, int] | None) -> Graph:
     size = (photo_size[1], photo_size[0]) if photo_size else usual_size(bundle)
     return PhotoGraph(PhotoModel.load(bundle, detector, "cpu"), size)
 
@@ -84,18 +83,18 @@ def _refuse_size(bundle: Bundle, photo_size: tuple[int, int] | None) -> None:
         raise ValueError(f"--photo-size is for models of photos; {bundle.folder} is none")
 
 
-GRAPHS: dict[KindName, Callable[[Bundle, DetectorName, tuple[int, int] | None], Graph]] = {
+GRAPHS: dict[KindName, Callable[[Bundle, str, tuple[int, int] | None], Graph]] = {
     "digits": _of_digits,
     "sensors": _of_sensors,
     "photos": _of_photos,
 }
 
 
-def _exportable(bundle: Bundle, detector: str | None) -> DetectorName:
+def _exportable(bundle: Bundle, detector: str | None) -> str:
     chosen = bundle.name(detector)
-    if not DETECTORS[chosen].searches:
+    if not detector_class(chosen).searches:
         return chosen
-    others = [name for name in bundle.detectors if not DETECTORS[name].searches]
+    others = [name for name in bundle.detectors if not detector_class(name).searches]
     advice = f"take --detector {' or '.join(others)}" if others else "train with --detectors fanogan"
     raise ValueError(f"{chosen} searches z for every sample, which no graph holds; {advice}")
 
@@ -163,7 +162,7 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
 
 def _about(bundle: Bundle, graph: Graph, parity: Parity) -> dict[str, Any]:
     """The file's metadata: what made it, what it takes, and how close to Python it is."""
-    name = next(key for key, cls in DETECTORS.items() if type(graph.detector) is cls)
+    name = next(name for name in bundle.detectors if type(graph.detector) is detector_class(name))
     differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}
     return {
         "anogan": anogan.__version__,

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from anogan.config.detectors import DetectorName
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import BundleError, SampleError
@@ -160,7 +159,7 @@ def tail_levels(maps: Map) -> Floats:
     return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
 
 
-def about_photos(models: Mapping[DetectorName, PhotoModel]) -> dict[str, Any]:
+def about_photos(models: Mapping[str, PhotoModel]) -> dict[str, Any]:
     """What the bundle's manifest says of its photos; the inverse of `PhotoModel.load`."""
     first = next(iter(models.values()))
     scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}

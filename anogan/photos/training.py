@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import PhotoConfig, PhotoRunConfig
 from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST, MAP_QUANTILE
@@ -112,7 +111,7 @@ class Photos(Kind[PhotoRunConfig, GoodPhotos, PhotoModel]):
     ) -> PhotoModel:
         return calibrated(detector, gan, samples, prepared, on_rows)
 
-    def about(self, models: Mapping[DetectorName, PhotoModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, PhotoModel]) -> dict[str, Any]:
         return {"photos": about_photos(models)}
 
     def on_samples(self, folder: Path) -> OnSamples:

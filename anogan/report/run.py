@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from anogan.config.serialise import to_dict
+from anogan.detectors import detector_class, detector_names
 from anogan.errors import RunError
 from anogan.files import write_bytes, write_text
 from anogan.gan.health import health_warnings
@@ -21,14 +22,6 @@ from anogan.report.page import Captioned, data_uri, draw, write_page
 from anogan.report.sensitivity import in_brief
 from anogan.runs.directory import Run
 
-TITLES = {
-    "neighbourgan": "NeighbourGAN",
-    "subspacegan": "SubspaceGAN",
-    "locatorgan": "LocatorGAN",
-    "fanogan": "f-AnoGAN (encoder)",
-    "anogan": "AnoGAN (latent search)",
-    "hybrid": "hybrid (encoder, then search)",
-}
 KINDS = {
     "most anomalous": "The anomalies with the highest scores.",
     "false alarms": "Normal images that were flagged.",
@@ -55,6 +48,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     return value
+
+
+def title_of(detector: str) -> str:
+    """What a report calls a detector; its name where the package that offered it is there no longer."""
+    if detector not in detector_names():
+        return detector
+    cls = detector_class(detector)
+    return cls.title or cls.__name__
 
 
 def training_figures(run: Run[Any]) -> list[Captioned]:
@@ -100,7 +101,7 @@ def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Caption
         ("per_class", "AUROC per anomalous class: which anomalies are hard.", figures.per_class(results)),
     ]
     for name, table in scores.groupby("detector", sort=False):
-        caption = f"Scores of {TITLES.get(str(name), name)}: normal in blue, every held-out class in orange."
+        caption = f"Scores of {title_of(str(name))}: normal in blue, every held-out class in orange."
         found.append((f"scores_{name}", caption, figures.histograms(table, results[name]["threshold"])))
     return found
 
@@ -185,7 +186,7 @@ def write_report(run: Run[Any], out: Path) -> Path:
         photos=run.config.kind == "photos",
         sensors=run.config.kind == "sensors",
         summary=summary,
-        titles=TITLES,
+        titles={name: title_of(name) for name in (summary or {}).get("detectors", {})},
         kinds=KINDS,
         table=table.to_dict("records"),
         classes=classes,

@@ -20,11 +20,10 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from anogan.config.detectors import DetectorName
 from anogan.config.gan import GANConfig
 from anogan.config.runs import KindName
 from anogan.config.serialise import from_dict, to_dict
-from anogan.detectors import DETECTORS, Detector
+from anogan.detectors import Detector, detector_class
 from anogan.detectors.base import resolve_device
 from anogan.errors import BundleError
 from anogan.files import write_bytes, write_json
@@ -52,9 +51,7 @@ def _params(detector: Detector) -> dict[str, Any]:
     }
 
 
-def save(
-    folder: Path, gan: GAN, detectors: Mapping[DetectorName, Detector], kind: KindName, about: Mapping[str, Any]
-) -> None:
+def save(folder: Path, gan: GAN, detectors: Mapping[str, Detector], kind: KindName, about: Mapping[str, Any]) -> None:
     """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on, and what
     a model of its kind needs besides the detectors."""
     parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
@@ -175,7 +172,7 @@ class Manifest(TypedDict):
     about: dict[str, Any]
     shape: list[int]
     gan: dict[str, Any]
-    detectors: dict[DetectorName, Entry]
+    detectors: dict[str, Entry]
     files: dict[str, str]
 
 
@@ -213,7 +210,7 @@ class Bundle:
         return self.manifest["about"]
 
     @property
-    def detectors(self) -> list[DetectorName]:
+    def detectors(self) -> list[str]:
         """Their names, in the order they were trained in."""
         return list(self.manifest["detectors"])
 
@@ -228,7 +225,7 @@ class Bundle:
             raise BundleError(f"{self.folder} was trained on {self.about.get('data')}, not on {data}")
         return self
 
-    def name(self, detector: str | None) -> DetectorName:
+    def name(self, detector: str | None) -> str:
         """The name of a detector, the first one unless another is asked for. Raises `ValueError` where there is no such
         detector, and `BundleError` where there is none at all."""
         if not self.detectors:
@@ -259,7 +256,7 @@ class Bundle:
         name = self.name(detector)
         gan, entry = self.gan(device), self.manifest["detectors"][name]
         try:
-            fitted = from_dict(DETECTORS[name], entry["params"], name, gan=gan.config, device=device)
+            fitted = from_dict(detector_class(name), entry["params"], name, gan=gan.config, device=device)
             scores = load_arrays(self._read(CALIBRATION))[name]
             file = _memory_file(name)
             memory = load_tensors(self._read(file)) if file in self.manifest["files"] else {}

@@ -10,7 +10,6 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from torch import Tensor
 
 from anogan import parallel
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import RunConfig
 from anogan.detectors import Detector
 from anogan.gan.inversion import OnRows
@@ -85,7 +84,7 @@ class Kind(ABC, Generic[C, P, M]):
         """Calibrate a detector with trained networks on the samples held out; `on_rows` is told how many are done."""
 
     @abstractmethod
-    def about(self, models: Mapping[DetectorName, M]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, M]) -> dict[str, Any]:
         """What a bundle says of the models besides their detectors; their `load` reads it."""
 
     def load(self, bundle: Bundle, detector: str | None = None, device: str = "auto") -> M:
@@ -100,7 +99,7 @@ class Kind(ABC, Generic[C, P, M]):
         device: str = "auto",
         checkpoint_seconds: float = 20.0,
         stage: Stage = silent,
-    ) -> dict[DetectorName, M]:
+    ) -> dict[str, M]:
         """Train from wherever the run stands, calibrate its detectors, write the bundle.
 
         Of several processes all train and the first does the rest; the others get no model. Warnings and errors as in
@@ -115,7 +114,7 @@ class Kind(ABC, Generic[C, P, M]):
             stage=stage,
             on_samples=self.on_samples(run.path / "samples"),
         )
-        models: dict[DetectorName, M] = {}
+        models: dict[str, M] = {}
         if parallel.rank():
             return models
         for name, detector in detectors.items():

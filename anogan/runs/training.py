@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from anogan import parallel
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import RunConfig
-from anogan.detectors import DETECTORS, Detector
+from anogan.detectors import Detector, detector_class, detector_names
 from anogan.detectors.base import resolve_device
 from anogan.errors import TrainingWarning
 from anogan.gan.health import HealthMonitor, health_warnings
@@ -94,7 +93,7 @@ def train_networks(
     checkpoint_seconds: float = 20.0,
     stage: Stage = silent,
     on_samples: OnSamples = unseen,
-) -> tuple[GAN, dict[DetectorName, Detector]]:
+) -> tuple[GAN, dict[str, Detector]]:
     """Train GAN and encoder on x (n, *shape) from wherever the run stands; also the run's detectors, not yet fitted.
 
     Held-out samples are watched, never trained on. `on_samples` is shown now and then what the generator draws. Warns
@@ -119,32 +118,32 @@ def starts(detector: Detector) -> int:
     return detector.search.restarts if detector.search else 1
 
 
-def make_detectors(config: RunConfig, device: str) -> dict[DetectorName, Detector]:
+def make_detectors(config: RunConfig, device: str) -> dict[str, Detector]:
     """The detectors of a run, not yet fitted, each with those of its views that are named.
 
     Raises `ValueError` where one cannot be trained with these settings or has no such view, and where none has one.
     """
-    choices = dict.fromkeys(view for name in config.detectors for view in DETECTORS[name]().terms)
+    choices = dict.fromkeys(view for name in config.detectors for view in detector_class(name)().terms)
     for view in config.views:
         if view not in choices:
             raise ValueError(f"no chosen detector has a view {view!r}; choose from {', '.join(choices)}")
     return {name: make_detector(name, config, device) for name in config.detectors}
 
 
-def make_detector(name: DetectorName, config: RunConfig, device: str) -> Detector:
+def make_detector(name: str, config: RunConfig, device: str) -> Detector:
     """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
     on such data or a setting cannot be used."""
-    cls: Any = DETECTORS[name]
-    own = DETECTORS[name]().terms
-    views = tuple(view for view in own if view in config.views)
+    cls = detector_class(name)
+    defaults = cls()
+    views = tuple(view for view in defaults.terms if view in config.views)
     if config.views and not views:
-        raise ValueError(f"{name} has none of the views {', '.join(config.views)}; its views are {', '.join(own)}")
+        own = ", ".join(defaults.terms)
+        raise ValueError(f"{name} has none of the views {', '.join(config.views)}; its views are {own}")
     settings = vars(config) | {"augment": config.augment, "random_state": config.seed, "device": device, "views": views}
-    if name == "hybrid":
-        settings["search"] = config.hybrid
-    detector: Detector = cls(**{key: settings[key] for key in cls().get_params(deep=False) if key in settings})
+    taken = {key: cls.run_settings.get(key, key) for key in defaults.get_params(deep=False)}
+    detector = defaults.set_params(**{key: settings[own] for key, own in taken.items() if own in settings})
     detector.check_parameters()
     if "locator" in detector.parts and config.kind != "photos":
-        others = ", ".join(other for other, made in DETECTORS.items() if "locator" not in made().parts)
+        others = ", ".join(other for other in detector_names() if "locator" not in detector_class(other)().parts)
         raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector

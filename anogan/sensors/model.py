@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.budgets import in_words
-from anogan.config.detectors import DetectorName
 from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import Detector
 from anogan.errors import BundleError
@@ -140,7 +139,7 @@ class SensorModel:
         return found
 
 
-def about_sensors(models: Mapping[DetectorName, SensorModel]) -> dict[str, Any]:
+def about_sensors(models: Mapping[str, SensorModel]) -> dict[str, Any]:
     """What the bundle's manifest says of its sensors; the inverse of `SensorModel.load`."""
     first = next(iter(models.values()))
     return {

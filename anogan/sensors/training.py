@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anogan.config.detectors import DetectorName
 from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
@@ -50,7 +49,7 @@ class Sensors(Kind[SensorRunConfig, Healthy, SensorModel]):
     ) -> SensorModel:
         return calibrated(detector, gan, prepared, config, on_rows)
 
-    def about(self, models: Mapping[DetectorName, SensorModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, SensorModel]) -> dict[str, Any]:
         return {"sensors": about_sensors(models)}
 
 

@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from anogan import parallel
 from anogan.cli.options import run_path, vars_of
-from anogan.cli.options.training import AnyTrain, Train
+from anogan.cli.options.training import AnyTrain
 from anogan.cli.progress import bar, clock
 from anogan.cli.tables import show
 from anogan.config.runs import CONFIGS
+from anogan.detectors import detector_class
 from anogan.detectors.base import resolve_device
 from anogan.errors import RunError
 from anogan.kinds import KINDS
@@ -64,7 +65,9 @@ def _check(options: AnyTrain) -> None:
             raise ValueError(f"expected a finite --{name.replace('_', '-')}, got {number}")
     if not all(0 <= beta < 1 for beta in options.gan.betas):
         raise ValueError(f"expected --gan.betas in [0, 1), got {' '.join(map(str, options.gan.betas))}")
-    if not options.detectors and not isinstance(options, Train):
+    for detector in options.detectors:
+        detector_class(detector)  # says what is wrong before anything is read
+    if not options.detectors and options.kind != "digits":
         raise ValueError("expected one or more --detectors for sensors or photos")
 
 

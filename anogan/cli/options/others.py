@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import tyro
 
 from anogan.cli.options.shared import Device, Threads
-from anogan.config.detectors import DetectorName
 
 SampleFormat = Literal["auto", "csv", "parquet", "npz", "png"]
 
@@ -63,7 +62,7 @@ class Export(Threads):
     """Run directory or bundle."""
     onnx: Path
     """File to write."""
-    detector: DetectorName | None = None
+    detector: str | None = None
     """Detector to export; not one that searches. By default it is the first one that the run was trained with."""
     photo_size: tuple[int, int] | None = None
     """Width and height of the camera's photos in pixels. By default those of the training photos."""

@@ -9,7 +9,6 @@ from typing import Annotated
 import tyro
 
 from anogan.cli.options.shared import Device, Threads
-from anogan.config.detectors import DetectorName
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Score(Threads, Device):
     width), bytes or floats in [-1, 1]. For a model of sensors: recordings (.csv, .csv.gz, .parquet, .npy, ...); each
     gets scores.csv, alarms.csv and a page. A data set by name (mnist, fashion-mnist, digits): all detectors score its
     test split, and results.json and scores.csv are written into the run."""
-    detector: DetectorName | None = None
+    detector: str | None = None
     """Detector that scores files. By default it is the first one that the run was trained with."""
     out: Path | None = None
     """CSV file for the scores of image files; by default RUN/scores-files.csv. Scoring that was interrupted goes on
@@ -67,7 +66,7 @@ class Sensitivity(Threads, Device):
     """Length of a fault of sensors in rows. 0 = as many as a score looks back at."""
     seed: int = 0
     """Number that decides where the faults are and how they look."""
-    detector: DetectorName | None = None
+    detector: str | None = None
     """Detector to use. By default it is the first one that the run was trained with."""
     out: Path | None = None
     """Folder for index.html, tables and figures; by default RUN/sensitivity. A repeated call keeps the results that are
@@ -106,7 +105,7 @@ class Monitor:
     """Name by which the broker knows this monitor and keeps messages while it is away; by default anogan-RUN."""
     ca_file: str = ""
     """File of certificates to trust for mqtts://, if they are not among the system's."""
-    detector: DetectorName | None = None
+    detector: str | None = None
     """Detector to use. By default it is the first one that the run was trained with."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, cuda:1, ...; auto takes a graphics card if there is one."""
@@ -135,7 +134,7 @@ class Watch:
     """Seconds between two looks at the folder. A file that has not changed for so long is complete."""
     once: bool = False
     """Score the photos that are there, then stop. Exit status 2 if one could not be scored."""
-    detector: DetectorName | None = None
+    detector: str | None = None
     """Detector to use. By default it is the first one that the run was trained with."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, cuda:1, ...; auto takes a graphics card if there is one."""
