@@ -1,4 +1,4 @@
-"""Is the GAN well? Diversity of its samples and reconstruction of normal samples it never saw, and plain warnings."""
+"""Health of a GAN during training: sample diversity, reconstruction of held-out normal samples, and warnings."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DECIDED = 0.98  # D(x) and 1 - D(G(z)) above this: the discriminator no longer t
 
 
 def spread(x: Tensor) -> float:
-    """Mean distance between two rows of x (n, ...), per root of the number of values."""
+    """Compute the mean distance between two rows of x (n, ...), divided by the root of the number of values per row."""
     return float(torch.pdist(x.flatten(1)).mean() / x[0].numel() ** 0.5)
 
 
 class HealthMonitor:
-    """Watches one training on fixed latents (`z`) and fixed held-out samples; deterministic in the seed.
+    """Measures one training on fixed latents `z` and fixed held-out samples. Deterministic for a given seed.
 
-    Samples may lie on another device than the networks.
+    The samples may lie on another device than the networks.
     """
 
     def __init__(self, x_train: Tensor, x_held_out: Tensor, latent_dim: int, seed: int) -> None:
@@ -40,13 +40,17 @@ class HealthMonitor:
 
     @torch.no_grad()
     def samples(self, gan: GAN) -> Tensor:
-        """G(z) of the fixed latents (64, *shape)."""
+        """Generate G(z) of the fixed latents, (64, *shape)."""
         x: Tensor = gan.generator(self.z.to(gan.device))
         return x
 
     def measure(self, gan: GAN) -> dict[str, float]:
-        """`diversity`: spread of the samples / spread of the data; `reconstruction`: mean squared error on held-out
-        normal samples, by E(x) where there is an encoder, else after a short search."""
+        """Return `diversity` and `reconstruction`.
+
+        `diversity` is the spread of generated samples divided by the spread of the data; it is left out once there is
+        an encoder. `reconstruction` is the mean squared error on held-out normal samples, with z from E(x) if there is
+        an encoder, else from a short search.
+        """
         metrics = {} if gan.encoder else {"diversity": spread(self.samples(gan)) / max(self.reference, 1e-12)}
         if len(self.probes):
             metrics["reconstruction"] = self._reconstruction(gan)
@@ -64,18 +68,18 @@ class HealthMonitor:
 
 
 def health_warnings(history: Sequence[dict[str, Any]]) -> list[str]:
-    """Plain sentences on what the last log lines of a GAN's training show; empty when all is well."""
-    found = []
+    """Return one sentence for each problem that the last log lines of a GAN's training show. Empty if there is none."""
+    sentences = []
     diversity = [line["diversity"] for line in history if "diversity" in line]
     if diversity and diversity[-1] < COLLAPSED:
-        found.append(
+        sentences.append(
             f"the generator has collapsed: its samples have {diversity[-1]:.0%} of the data's diversity "
             f"(healthy: above {COLLAPSED:.0%}); try discriminator_norm spectral, another seed or fewer steps"
         )
     last = [line for line in history if "d_real" in line][-5:]
     if len(last) == 5 and all(line["d_real"] > DECIDED and line["d_fake"] < 1 - DECIDED for line in last):
-        found.append(
+        sentences.append(
             "the discriminator has won: it tells every sample from every fake, so the generator learns no more; "
             "try a lower learning rate or loss wgan_gp"
         )
-    return found
+    return sentences

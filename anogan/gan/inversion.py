@@ -1,4 +1,4 @@
-"""x -> z by gradient descent on z (AnoGAN, sec. 2.2), for a whole batch at once, every row on its own."""
+"""From x to z: by gradient descent on z (AnoGAN, sec. 2.2) for many independent rows at once, or by the encoder."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual
 
 
 def rows_at_once(shape: Shape) -> int:
-    """Rows of one forward pass, of samples of this shape."""
+    """Return how many samples of this shape go through the networks in one forward pass."""
     return max(FEWEST_ROWS, min(CHUNK, CHUNK_VALUES // math.prod(shape)))
 
 
 def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Iterator[tuple[Tensor, int]]:
-    """Chunks of `rows_at_once` rows, for samples of x's shape unless another is given, the last one padded with its own
-    last row, and how many of its rows count."""
+    """Yield chunks of `rows_at_once` rows, each with the number of rows that count.
+
+    The last chunk is padded with copies of its last row, so that all chunks have the same size. `shape` is the shape of
+    the samples that the rows stand for, if it is not that of x itself.
+    """
     rows = rows_at_once(shape or tuple(x.shape[1:]))
     for part in torch.split(x, rows):
         adapt()
@@ -38,9 +41,10 @@ def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Itera
 
 
 class _Slots:
-    """A fixed number of rows under search; a row that is done hands its slot to the next one waiting.
+    """A fixed number of rows under search. A finished row hands its slot to the next one waiting.
 
-    The batch thus keeps its size, and what a row does never depends on who sits beside it. `take` fills the free slots.
+    The batch therefore keeps its size, and the result of a row never depends on the rows in the other slots. `take`
+    fills the free slots.
     """
 
     def __init__(self, gan: GAN, x: Tensor, starts: Tensor, size: int) -> None:
@@ -75,7 +79,7 @@ class _Slots:
         self.features = self.gan.discriminator.features(self.target)
 
     def observe(self, loss: Tensor, tolerance: float) -> None:
-        """Remember each row's best z, and for how many updates its loss (n,) has made no real progress."""
+        """Store each row's best z, and count the updates since its loss (n,) last made real progress."""
         better = loss < self.best
         self.best = torch.where(better, loss, self.best)
         self.best_z = torch.where(better[:, None], self.z, self.best_z)
@@ -84,7 +88,7 @@ class _Slots:
         self.idle = torch.where(progress, 0, self.idle + 1)
 
     def adam_step(self, gradient: Tensor, learning_rate: float) -> None:
-        """One Adam update whose state and step number belong to the row."""
+        """Make one Adam update. Each row has its own state and step number."""
         self.age += 1
         self.first.lerp_(gradient, 1 - BETA_1)
         self.second.lerp_(gradient.square(), 1 - BETA_2)
@@ -97,14 +101,37 @@ class _Slots:
 def search_latent(
     gan: GAN, x: Tensor, starts: Tensor, config: SearchConfig, on_rows: OnRows | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Minimise A(x) over z from starts (n, restarts, latent_dim): best z (n, latent_dim) and updates made (n,).
+    """Minimise A(x) over z by Adam, from several starts per sample.
 
-    Per-row losses are summed, never averaged, so that rows do not share a step size; memory is bounded by
-    `config.batch_size`; `on_rows` is told how many rows have just been finished.
+    Losses are summed over rows, never averaged, so that the number of rows does not change a row's step size.
+
+    Parameters
+    ----------
+    gan : GAN
+        Trained, frozen networks.
+    x : Tensor (n, *shape)
+        Samples in [-1, 1], on the device of the networks.
+    starts : Tensor (n, restarts, latent_dim)
+        Latents to start from, usually drawn from N(0, I). The best of all restarts wins.
+    config : SearchConfig
+        Score, steps, learning rate and early stopping. `config.batch_size` bounds the memory.
+    on_rows : callable, optional
+        Called with the number of searches that have just finished.
+
+    Returns
+    -------
+    z : Tensor (n, latent_dim)
+        The latents with the lowest A(x).
+    updates : Tensor (n,)
+        Updates made, over all restarts.
+
+    References
+    ----------
+    Schlegl et al. 2017, "Unsupervised Anomaly Detection with Generative Adversarial Networks", section 2.2.
     """
     restarts = starts.shape[1]
     slots = _Slots(gan, x, starts, config.batch_size)
-    found = starts.new_zeros(len(x) * restarts, starts.shape[2])
+    z_best = starts.new_zeros(len(x) * restarts, starts.shape[2])
     best, updates = (starts.new_zeros(len(x) * restarts) for _ in range(2))
     while slots.live.any():
         adapt()
@@ -119,7 +146,7 @@ def search_latent(
         slots.adam_step(gradient, config.learning_rate)
         if done.any():
             tasks = slots.task[done]
-            found[tasks], best[tasks], updates[tasks] = slots.best_z[done], slots.best[done], slots.age[done] - 1
+            z_best[tasks], best[tasks], updates[tasks] = slots.best_z[done], slots.best[done], slots.age[done] - 1
             slots.task[done] = -1
             if on_rows:
                 on_rows(len(tasks))
@@ -128,11 +155,11 @@ def search_latent(
                 slots.take()
     winner = best.view(-1, restarts).argmin(1)
     rows = torch.arange(len(x), device=x.device)
-    return found.view(len(x), restarts, -1)[rows, winner], updates.view(-1, restarts).sum(1)
+    return z_best.view(len(x), restarts, -1)[rows, winner], updates.view(-1, restarts).sum(1)
 
 
 def encode(gan: GAN, x_all: Tensor) -> Iterator[Tensor]:
-    """E(x) (rows, latent_dim), chunk after chunk, the last one padded."""
+    """Yield E(x) (rows, latent_dim), chunk by chunk. The last chunk is padded, so cut the result to `len(x_all)`."""
     assert gan.encoder is not None, "calibrate() refuses networks without an encoder"
     for x, _ in chunks(x_all, gan.device):
         yield gan.encoder(x)

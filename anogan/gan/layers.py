@@ -1,4 +1,4 @@
-"""The layers that the networks are made of, each computed in the way that is fastest on a CPU."""
+"""Layers of the networks, each computed in the way that is fastest on a CPU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ THIN = 4  # channels up to which a convolution's usual kernels are far from busy
 
 
 def precise(x: Tensor) -> Tensor:
-    """x in float64 on a CPU: some CPUs round a row of a float32 product by its place in the batch.
+    """Return x in float64 on a CPU; on other devices unchanged.
 
-    Products that decide a score are computed from such factors and rounded to float32 at the end.
+    Some CPUs round a row of a float32 product differently at different positions in the batch. Products that decide a
+    score are computed from such factors and rounded to float32 at the end.
     """
     return x.double() if x.device.type == "cpu" else x
 
@@ -22,14 +23,15 @@ def precise(x: Tensor) -> Tensor:
 class Halving(nn.Conv2d):
     """Convolution 4x4, stride 2, padding 1: (n, c_in, h, w) -> (n, c_out, h // 2, w // 2).
 
-    Of few channels it is computed as 2x2 with stride 1 on four times as many, the pixels of even and of odd rows and
-    columns apart: the same sums, but the gradient of its input takes half the time on a CPU.
+    With few channels it is computed as a 2x2 convolution with stride 1 on four times as many channels, one for each
+    parity of row and column. The sums are the same, but the gradient of the input takes half the time on a CPU.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, 4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x (n, c_in, h, w) to (n, c_out, h // 2, w // 2)."""
         if self.in_channels > THIN:
             return super().forward(x)
         padded = F.pad(x, (1, 1 - x.shape[3] % 2, 1, 1 - x.shape[2] % 2))
@@ -39,13 +41,15 @@ class Halving(nn.Conv2d):
 class Doubling(nn.ConvTranspose2d):
     """Transposed convolution 4x4, stride 2, padding 1: (n, c_in, h, w) -> (n, c_out, 2 h, 2 w).
 
-    To few channels it is computed as one matrix product and the sum of its overlapping blocks, four times as fast.
+    With few output channels it is computed as one matrix product whose overlapping blocks are summed, four times as
+    fast.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, 4, 2, 1)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Map x (n, c_in, h, w) to (n, c_out, 2 h, 2 w)."""
         if self.out_channels > THIN:
             return super().forward(x, output_size)
         weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)  # a product per sample: one of all rounds by place
@@ -56,19 +60,20 @@ class Doubling(nn.ConvTranspose2d):
 
 
 def halving(dims: int, c_in: int, c_out: int) -> nn.Conv1d | nn.Conv2d:
-    """The strided convolution that halves every side."""
+    """Make the strided convolution that halves every side, in `dims` dimensions."""
     return Halving(c_in, c_out) if dims == 2 else nn.Conv1d(c_in, c_out, 4, 2, 1)
 
 
 def doubling(dims: int, c_in: int, c_out: int) -> nn.ConvTranspose1d | nn.ConvTranspose2d:
-    """The transposed convolution that doubles every side."""
+    """Make the transposed convolution that doubles every side, in `dims` dimensions."""
     return Doubling(c_in, c_out) if dims == 2 else nn.ConvTranspose1d(c_in, c_out, 4, 2, 1)
 
 
 class Linear(nn.Linear):
-    """A linear layer that is `precise` once it is trained, for a search over z would amplify what is rounded."""
+    """A linear layer that is `precise` after training, because a search over z amplifies rounding errors."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x (n, features_in) to (n, features_out)."""
         if self.training:
             return super().forward(x)
         bias = None if self.bias is None else precise(self.bias)
@@ -76,21 +81,23 @@ class Linear(nn.Linear):
 
 
 class ToVector(nn.Module):
-    """(n, channels, *size) -> (n, features), channels last as they lie in memory."""
+    """Flattens (n, channels, *size) to (n, features), channels last, as they lie in memory."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x (n, channels, *size) to (n, features)."""
         vector: Tensor = x.movedim(1, -1).flatten(1)
         return vector
 
 
 class FromVector(nn.Module):
-    """(n, features) -> (n, channels, *size), the inverse of `ToVector`."""
+    """Reshapes (n, features) to (n, channels, *size): the inverse of `ToVector`."""
 
     def __init__(self, channels: int, size: list[int]) -> None:
         super().__init__()
         self.size = [*size, channels]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x (n, features) to (n, channels, *size)."""
         sample: Tensor = x.unflatten(1, self.size).movedim(-1, 1)
         return sample
 
@@ -108,7 +115,7 @@ class _Total(torch.autograd.Function):
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation (Ioffe & Szegedy 2015) over the whole batch, on however many processes its rows are."""
+    """Batch normalisation (Ioffe & Szegedy 2015) over the whole batch, also if its rows are spread over processes."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -116,9 +123,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     momentum: float
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions."""
+        """Accept any number of dimensions."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel of x (n, channels, *size)."""
         if parallel.size() == 1 or not self.training:
             normalised: Tensor = super().forward(x)
             return normalised

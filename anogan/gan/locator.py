@@ -1,9 +1,4 @@
-"""Teaching a network to find defects, with none at hand: pseudo-defects are drawn into good photos.
-
-Strokes and blotches are made brighter or darker, or replaced by what lies elsewhere (CutPaste: Li et al. 2021; DRAEM:
-Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `photos.faults`, which serve for
-testing.
-"""
+"""Training of the locator, a network that finds defects. It learns from pseudo-defects drawn into good photos."""
 
 from __future__ import annotations
 
@@ -23,9 +18,18 @@ from anogan.parallel import share
 
 
 class LocatorTraining:
-    """The locator, which learns to repair and to find pseudo-defects in photos x (n, channels, height, width).
+    """Training of the locator: it repairs and finds pseudo-defects in photos x (n, channels, height, width).
 
-    The GAN is frozen; the locator's generator starts as a copy of its own.
+    The GAN is frozen. The locator's generator starts as a copy of the GAN's generator.
+
+    Parameters
+    ----------
+    gan : GAN
+        The trained GAN.
+    config : LocatorConfig
+        Steps, batch size, learning rate, and how pseudo-defects are drawn.
+    seed : int
+        Decides the first weights and all random numbers.
     """
 
     def __init__(self, gan: GAN, config: LocatorConfig, seed: int) -> None:
@@ -38,6 +42,7 @@ class LocatorTraining:
         self.optimisers = {"locator": Adam(self.locator.parameters(), lr=config.learning_rate)}
 
     def update(self, samples: Samples) -> State:
+        """Take one step. Returns the losses of repairing (`loss_r`) and of locating (`loss_l`)."""
         config, gan, locator, adam = self.config, self.gan, self.locator, self.optimisers["locator"]
         stream = random_stream(self.seed, "locator", self.step)
 
@@ -64,20 +69,25 @@ class LocatorTraining:
         return {"loss_r": loss_r, "loss_l": loss_l}
 
     def state_dict(self) -> State:
+        """Return weights and optimiser moments as one flat dict of tensors."""
         return flatten_state(self.locator, self.optimisers)
 
     def load_state_dict(self, state: State, step: int) -> None:
+        """Continue from a `state_dict` after `step` steps."""
         restore_state(state, self.locator, self.optimisers)
         self.step = step
 
     def result(self) -> GAN:
-        """The shared networks with a frozen copy of the locator."""
+        """Return the shared networks with a frozen copy of the locator."""
         gan = copy.deepcopy(self.gan)
         gan.locator = copy.deepcopy(self.locator)
         return gan.frozen()
 
 
 def rise_and_fall(progress: float, warm_up: float) -> float:
-    """Share of the highest learning rate: linear up until `warm_up`, then half a cosine down (progress 0 ... 1)."""
+    """Return the learning rate at `progress` (0 to 1) as a share of its maximum.
+
+    It rises linearly until `warm_up`, then falls like half a cosine.
+    """
     fall = (progress - warm_up) / (1 - warm_up)
     return progress / warm_up if fall < 0 else (1 + math.cos(math.pi * fall)) / 2

@@ -1,4 +1,4 @@
-"""Adversarial losses on logits, and the gradient penalty. Discriminator loss (real, fake) and generator loss (fake)."""
+"""Adversarial losses on logits, and the gradient penalty."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from anogan.config.gan import LossName
 
 
 class AdversarialLoss(NamedTuple):
-    """Both players' losses as means over logits (n,)."""
+    """The losses of both players, as means over logits (n,): discriminator(real, fake) and generator(fake)."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
 
 
 def non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))), D = sigmoid of the logit (Goodfellow et al. 2014)."""
+    """Compute -log D(x) - log(1 - D(G(z))), where D is the sigmoid of the logit (Goodfellow et al. 2014)."""
     return softplus(-real).mean() + softplus(fake).mean()
 
 
 def non_saturating_generator(fake: Tensor) -> Tensor:
-    """-log D(G(z))."""
+    """Compute -log D(G(z))."""
     return softplus(-fake).mean()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Lim & Ye 2017, arXiv:1705.02894."""
+    """Compute max(0, 1 - D(x)) + max(0, 1 + D(G(z))) (Lim & Ye 2017, arXiv:1705.02894)."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Arjovsky et al. 2017; needs `gradient_penalty`."""
+    """Compute D(G(z)) - D(x) (Arjovsky et al. 2017). Needs `gradient_penalty`."""
     return fake.mean() - real.mean()
 
 
 def critic_generator(fake: Tensor) -> Tensor:
-    """-D(G(z)), for the hinge and the Wasserstein loss."""
+    """Compute -D(G(z)), for the hinge and the Wasserstein loss."""
     return -fake.mean()
 
 
@@ -52,7 +52,10 @@ LOSSES: dict[LossName, AdversarialLoss] = {
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """(|grad D(x)| - 1)^2 per row (n,) at x = mix real + (1 - mix) fake, mix (n,) in [0, 1] (Gulrajani et al. 2017)."""
+    """Compute (|grad D(x)| - 1)^2 per row (n,) at x = mix real + (1 - mix) fake (Gulrajani et al. 2017).
+
+    `mix` (n,) lies in [0, 1].
+    """
     mix = mix.view(-1, *[1] * (real.dim() - 1))
     x = (mix * real + (1 - mix) * fake).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)

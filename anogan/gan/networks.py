@@ -1,7 +1,7 @@
 """Generator, discriminator and encoder for samples of any shape (channels, *size), in one or two dimensions.
 
-DCGAN (Radford et al. 2016): strided convolutions, batch normalisation, ReLU / LeakyReLU(0.2), N(0, 0.02) weights.
-A sample (1, 28, 28) is made from z by 7x7 -> 14x14 -> 28x28. Other sizes are generated larger and cropped.
+DCGAN (Radford et al. 2016): strided convolutions, batch normalisation, ReLU / LeakyReLU(0.2), N(0, 0.02) weights. A
+sample (1, 28, 28) is made from z by 7x7 -> 14x14 -> 28x28. Other sizes are generated larger and cropped.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ WIDEST = 512  # channels, however often the size is halved
 
 
 def check_shape(shape: Shape) -> Shape:
-    """Return (channels, *size) if the networks can be built for it, else raise `ValueError`."""
+    """Return the shape (channels, *size) if networks can be built for it. Raises `ValueError` otherwise."""
     if len(shape) not in (2, 3) or min(shape) < 1 or min(shape[1:]) < 2:
         raise ValueError(f"sample shape must be (channels, length) or (channels, height, width), got {tuple(shape)}")
     return tuple(int(side) for side in shape)
 
 
 def _channels(shape: Shape, width: int) -> list[int]:
-    """Channels after each halving: width, 2 width, 4 width, ..."""
+    """Return the channels after each halving: width, 2 width, 4 width, ..."""
     halvings = max(1, int(math.log2(min(shape[1:]) / SMALLEST)))
     return [min(width * 2**i, max(width, WIDEST)) for i in range(halvings)]
 
@@ -42,7 +42,7 @@ def _init(module: nn.Module) -> None:
 
 
 class Generator(nn.Module):
-    """z (n, latent_dim) -> x (n, *shape) in [-1, 1]."""
+    """Maps z (n, latent_dim) to x (n, *shape) in [-1, 1]."""
 
     def __init__(self, shape: Shape, latent_dim: int, width: int) -> None:
         super().__init__()
@@ -61,6 +61,7 @@ class Generator(nn.Module):
         self.apply(_init)
 
     def forward(self, z: Tensor) -> Tensor:
+        """Generate x (n, *shape) in [-1, 1] from z (n, latent_dim)."""
         x: Tensor = self.net(z).float()  # whatever arithmetic the layers were told to use
         for axis, side in enumerate(self.shape[1:], start=2):
             x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
@@ -68,7 +69,7 @@ class Generator(nn.Module):
 
 
 class _Trunk(nn.Module):
-    """Strided convolutions x (n, *shape) -> features (n, feature_dim); the mirror image of the generator."""
+    """Strided convolutions from x (n, *shape) to features (n, feature_dim), the mirror image of the generator."""
 
     def __init__(self, shape: Shape, width: int, norm: NormName) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class _Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x (n, *shape) -> logit (n,), high for real; `features` are its last activations f(x) (n, feature_dim)."""
+    """Maps x (n, *shape) to a logit (n,), high for real samples. `features` are its last activations."""
 
     def __init__(self, shape: Shape, width: int, norm: NormName) -> None:
         super().__init__()
@@ -104,12 +105,13 @@ class Discriminator(nn.Module):
             spectral_norm(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logit (n,) of x (n, *shape)."""
         logit: Tensor = self.head(self.features(x)).squeeze(1).float()
         return logit
 
 
 class Encoder(nn.Module):
-    """x (n, *shape) -> z (n, latent_dim). Linear output: a tanh could not reach the tails of N(0, I)."""
+    """Maps x (n, *shape) to z (n, latent_dim). The output is linear: a tanh could not reach the tails of N(0, I)."""
 
     def __init__(self, shape: Shape, latent_dim: int, width: int) -> None:
         super().__init__()
@@ -118,15 +120,16 @@ class Encoder(nn.Module):
         _init(self.head)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return z (n, latent_dim) of x (n, *shape)."""
         z: Tensor = self.head(self.trunk(x)).float()
         return z
 
 
 class Locator(nn.Module):
-    """Photo x (n, *shape) -> x_hat, what it would look like without defects, and where it has some.
+    """Maps a photo x (n, *shape) to its repair x_hat, and finds its defects by comparing the two.
 
-    An encoder and a generator of its own repair x; a U-Net (Ronneberger et al. 2015) looks at x beside what the repair
-    changed (DRAEM: Zavrtanik et al. 2021). It decides on cells of 4x4 pixels.
+    Its own encoder and generator repair x. A U-Net (Ronneberger et al. 2015) takes x and x - x_hat and decides on cells
+    of 4x4 pixels (DRAEM: Zavrtanik et al. 2021).
     """
 
     def __init__(self, shape: Shape, config: GANConfig) -> None:
@@ -149,29 +152,29 @@ class Locator(nn.Module):
             part.apply(_init)
 
     def cells(self, x: Tensor, x_hat: Tensor) -> Tensor:
-        """Logit per cell (n, 1, height / 4, width / 4), high where x is defective."""
-        found, h = [], torch.cat([x, x - x_hat], 1)
+        """Return a logit per cell (n, 1, height / 4, width / 4), high where x is defective."""
+        activations, h = [], torch.cat([x, x - x_hat], 1)
         for layer in self.down:
             h = layer(h)
-            found.append(h)
-        for narrow, layer, beside in zip(self.narrow, self.up, found[-2:0:-1], strict=True):
-            h = layer(interpolate(narrow(h), size=beside.shape[2:], mode="nearest") + beside)
+            activations.append(h)
+        for narrow, layer, skip in zip(self.narrow, self.up, activations[-2:0:-1], strict=True):
+            h = layer(interpolate(narrow(h), size=skip.shape[2:], mode="nearest") + skip)
         logit: Tensor = self.head(h).float()
         return logit
 
     def places(self, x: Tensor, x_hat: Tensor) -> Tensor:
-        """Logit per pixel (n, height, width), linear between the cells."""
+        """Return a logit per pixel (n, height, width), interpolated linearly between the cells."""
         return interpolate(self.cells(x, x_hat), size=x.shape[2:], mode="bilinear")[:, 0]
 
 
 def _same(channels: int) -> nn.Sequential:
-    """A layer that keeps size and channels."""
+    """Make a layer that keeps size and channels."""
     convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
     return nn.Sequential(convolution, BatchNorm(channels), nn.LeakyReLU(0.2, inplace=True))
 
 
 class GAN(nn.Module):
-    """The networks that all detectors share; `encoder` and `locator` are None until they are trained."""
+    """The networks that all detectors share. `encoder` and `locator` are None until they are trained."""
 
     def __init__(self, shape: Shape, config: GANConfig, with_encoder: bool = False, with_locator: bool = False) -> None:
         super().__init__()
@@ -183,13 +186,14 @@ class GAN(nn.Module):
         self.arranged()
 
     def arranged(self) -> GAN:
-        """Itself, weights in the memory format that is up to 1.4 times as fast, on CPU and GPU."""
+        """Put the weights into the memory format that is up to 1.4 times as fast, on CPU and GPU. Returns itself."""
         return self.to(memory_format=torch.channels_last) if len(self.shape) == 3 else self
 
     def frozen(self) -> GAN:
-        """Itself, in evaluation mode and without parameter gradients: scoring must not change the networks."""
+        """Switch to evaluation mode without gradients, because scoring must not change the weights. Returns itself."""
         return self.eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
+        """Device of the weights."""
         return next(self.parameters()).device

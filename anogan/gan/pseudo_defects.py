@@ -1,7 +1,7 @@
-"""Pseudo-defects drawn into good photos, for a network that learns to find defects with none at hand.
+"""Pseudo-defects drawn into good photos, so that a network can learn to find defects without seeing a real one.
 
-Strokes and blotches are made brighter or darker, or replaced by what lies elsewhere (CutPaste: Li et al. 2021; DRAEM:
-Zavrtanik et al. 2021). The kinds are coarse on purpose, and others than those of `photos.faults`, which serve for
+Strokes and blotches are made brighter or darker, or replaced by parts of other photos (CutPaste: Li et al. 2021; DRAEM:
+Zavrtanik et al. 2021). They are coarse on purpose, and differ from the defects in `photos.faults`, which are for
 testing.
 """
 
@@ -20,14 +20,14 @@ KNOTS = 8  # pieces of a stroke
 GRIDS = (4, 8, 16, 32)  # cells along a side of the noise that blotches are cut from
 
 
-# Pseudo-defects.
-
-
 def spoil(
     x: Tensor, foreign: Tensor, stream: torch.Generator, config: LocatorConfig = LocatorConfig()
 ) -> tuple[Tensor, Tensor]:
-    """Photos x (n, channels, height, width) in [-1, 1] -> the same with pseudo-defects, and the mask (n, height, width)
-    of what they change, 0 or 1. `foreign` (n, channels, height, width) is what pasted places show."""
+    """Draw pseudo-defects into photos x (n, channels, height, width) in [-1, 1].
+
+    Pasted places show `foreign` (n, channels, height, width). Returns the changed photos and the mask (n, height,
+    width) of the pixels that were changed, 0 or 1.
+    """
     y = x
     for spoiled in config.spoiled:
         n, (height, width) = len(x), x.shape[2:]
@@ -43,7 +43,7 @@ def spoil(
 
 
 def _uniform(n: int, low: float, high: float, stream: torch.Generator) -> Tensor:
-    """(n, 1, 1, 1)."""
+    """Draw one number per sample, (n, 1, 1, 1)."""
     return low + (high - low) * torch.rand(n, 1, 1, 1, generator=stream)
 
 
@@ -52,14 +52,14 @@ def _chance(n: int, share: float, stream: torch.Generator) -> Tensor:
 
 
 def _toned(x: Tensor, stream: torch.Generator) -> Tensor:
-    """Brighter or darker, each channel a little differently."""
+    """Make photos brighter or darker, each channel by a slightly different amount."""
     amount = (0.08 + 0.92 * _uniform(len(x), 0, 1, stream).square()) * (_chance(len(x), 0.5, stream) * 2.0 - 1)
     tint = torch.rand(len(x), x.shape[1], 1, 1, generator=stream) * 0.4 + 0.6 if x.shape[1] > 1 else 1.0
     return x + (amount * tint).to(x)
 
 
 def _elsewhere(foreign: Tensor, stream: torch.Generator) -> Tensor:
-    """Other photos, moved, turned over, and with more or less contrast."""
+    """Return other photos, shifted, flipped, and with more or less contrast."""
     n, size = len(foreign), foreign.shape[2:]
     shifts = [int(torch.randint(side, (1,), generator=stream)) for side in size]
     x = foreign[torch.randperm(n, generator=stream)].roll(shifts, (2, 3))
@@ -71,7 +71,7 @@ def _elsewhere(foreign: Tensor, stream: torch.Generator) -> Tensor:
 
 
 def _strokes(n: int, height: int, width: int, stream: torch.Generator) -> Tensor:
-    """Opacity (n, 1, height, width) of wavering lines, from hairlines to thick ones."""
+    """Return the opacity (n, 1, height, width) of wavering lines, from hairlines to thick ones."""
     side = min(height, width)
     turns = torch.randn(n, KNOTS, generator=stream) * _uniform(n, 0, 0.6, stream).view(n, 1)
     heading = turns.cumsum(1) + 2 * math.pi * torch.rand(n, 1, generator=stream)
@@ -91,7 +91,7 @@ def _strokes(n: int, height: int, width: int, stream: torch.Generator) -> Tensor
 
 
 def _blotches(n: int, height: int, width: int, stream: torch.Generator) -> Tensor:
-    """Opacity (n, 1, height, width) of uneven patches, fine or coarse, within a disc."""
+    """Return the opacity (n, 1, height, width) of uneven patches, fine or coarse, inside a disc."""
     which = torch.randint(len(GRIDS), (n,), generator=stream)
     noise = torch.empty(n, 1, height, width)
     for i, cells in enumerate(GRIDS):

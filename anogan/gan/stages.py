@@ -1,4 +1,4 @@
-"""The order of training: the GAN first, then each part that is trained on its frozen networks."""
+"""The order of training: first the GAN, then each part that is trained while the GAN is frozen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Parts = Mapping[str, EncoderConfig | LocatorConfig]  # by the names of PARTS
 
 
 def train_stages(adversarial: GANTraining, parts: Parts, run: Callable[[str, Training], GAN]) -> GAN:
-    """Networks after all stages. `run` trains one, which it is given by name ("gan", "encoder", "locator")."""
+    """Train all stages and return the networks. `run` trains one of them, by name ("gan", "encoder", "locator")."""
     gan = run("gan", adversarial)
     for name, part in PARTS.items():
         if name in parts:

@@ -1,6 +1,6 @@
-"""Training: what a step of the adversarial pair and of the encoder does, and one loop for all. No I/O.
+"""Training steps of the GAN and of the encoder, and one loop for all trainings. No I/O.
 
-The randomness of step k depends on (seed, k) alone.
+The random numbers of step k depend on (seed, k) alone.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ State = dict[str, Tensor]
 
 
 def random_stream(seed: int, name: str, step: int) -> torch.Generator:
-    """The CPU generator of one step: nothing but the step number has to be saved to resume exactly."""
+    """Return the CPU random generator of one step. To resume exactly, only the step number must be saved."""
     mixed = np.random.SeedSequence([seed, step, *name.encode()]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed) & (2**63 - 1))
 
 
 @contextmanager
 def seeded_init(seed: int, name: str) -> Iterator[None]:
-    """Networks built inside are decided by the seed; the caller's global random state is left untouched."""
+    """Let the seed decide the weights of networks built inside; the caller's global random state stays unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(random_stream(seed, name, 0).get_state())
         yield
 
 
 def latents(n: int, latent_dim: int, stream: torch.Generator) -> Tensor:
-    """z ~ N(0, I), (n, latent_dim), on the CPU so that every device gets the same numbers."""
+    """Draw z ~ N(0, I), (n, latent_dim), on the CPU so that every device gets the same numbers."""
     return torch.randn(n, latent_dim, generator=stream)
 
 
 class Batches:
-    """Rows of batch `step` out of n: positions step * size ... of one shuffle after the other."""
+    """Gives the row numbers of each batch: a window of `size` moves over one shuffle of n rows after the other."""
 
     def __init__(self, n: int, size: int, seed: int) -> None:
         self.n, self.size, self.seed = n, size, seed
@@ -78,7 +78,7 @@ Samples = Callable[[int], Tensor]  # number of a batch -> its samples (n, *shape
 
 
 def flatten_state(networks: nn.Module, optimisers: dict[str, Adam]) -> State:
-    """Weights and optimiser moments as one flat dict of tensors."""
+    """Return weights and optimiser moments as one flat dict of tensors."""
     state = {f"network.{name}": tensor for name, tensor in networks.state_dict().items()}
     for name, adam in optimisers.items():
         for index, moments in adam.state_dict()["state"].items():
@@ -99,7 +99,19 @@ def restore_state(state: State, networks: nn.Module, optimisers: dict[str, Adam]
 
 
 class GANTraining:
-    """Generator against discriminator; the generator may be averaged."""
+    """Adversarial training of generator and discriminator. The weights of the generator may be averaged over steps.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of a sample: (channels, length) or (channels, height, width).
+    config : GANConfig
+        Networks, loss, steps, batch size and learning rate.
+    seed : int
+        Decides the first weights and all random numbers.
+    device : torch.device or str
+        Where to compute; the CPU by default.
+    """
 
     def __init__(self, shape: Shape, config: GANConfig, seed: int, device: torch.device | str = "cpu") -> None:
         self.config, self.seed, self.step = config, seed, 0
@@ -117,7 +129,7 @@ class GANTraining:
         return nn.ModuleDict({"gan": self.gan} | ({"average": self.average} if self.average else {}))
 
     def update(self, samples: Samples) -> State:
-        """Discriminator, then generator (Alg. 1 of Goodfellow et al. 2014)."""
+        """Update the discriminator, then the generator (Alg. 1 of Goodfellow et al. 2014). Returns what to log."""
         config, loss = self.config, LOSSES[self.config.loss]
         generator, discriminator = self.gan.generator, self.gan.discriminator
         adam_g, adam_d = self.optimisers["generator"], self.optimisers["discriminator"]
@@ -152,14 +164,16 @@ class GANTraining:
         return {"loss_d": loss_d, "loss_g": loss_g} | beliefs
 
     def state_dict(self) -> State:
+        """Return weights and optimiser moments as one flat dict of tensors."""
         return flatten_state(self._networks, self.optimisers)
 
     def load_state_dict(self, state: State, step: int) -> None:
+        """Continue from a `state_dict` after `step` steps."""
         restore_state(state, self._networks, self.optimisers)
         self.step = step
 
     def result(self) -> GAN:
-        """The networks to score with: a frozen copy, its generator the averaged one where there is one."""
+        """Return a frozen copy of the networks, with the averaged generator if there is one."""
         gan = copy.deepcopy(self.gan)
         if self.average is not None:
             gan.generator = copy.deepcopy(self.average)
@@ -168,7 +182,7 @@ class GANTraining:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights; statistics of batch normalisation are copied."""
+    """Update the exponential moving average of the weights. Statistics of batch normalisation are copied."""
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)
     for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
@@ -176,36 +190,62 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 def check_finite(step: int, metrics: dict[str, float]) -> None:
-    """Raise `TrainingDivergedError` if any value is infinite or NaN."""
+    """Raise `TrainingDivergedError` if a value is infinite or NaN."""
     if not all(math.isfinite(value) for value in metrics.values()):
         values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         raise TrainingDivergedError(f"training diverged at step {step}: {values}; try a lower learning rate")
 
 
 class Training(Protocol):
-    """What is trained: networks, optimisers, and how a step changes them."""
+    """A stage of training: networks, optimisers, and one step that changes them."""
 
     gan: GAN
     seed: int
     step: int  # so far
 
     @property
-    def config(self) -> GANConfig | EncoderConfig | LocatorConfig: ...
+    def config(self) -> GANConfig | EncoderConfig | LocatorConfig:
+        """Settings of this stage."""
 
     def update(self, samples: Samples) -> State:
-        """Take one step; what is told of it, each a tensor of one value."""
+        """Take one step. Returns what to log, by name, each a tensor of one value."""
 
-    def state_dict(self) -> State: ...
+    def state_dict(self) -> State:
+        """Return weights and optimiser moments as one flat dict of tensors."""
 
-    def load_state_dict(self, state: State, step: int) -> None: ...
+    def load_state_dict(self, state: State, step: int) -> None:
+        """Continue from a `state_dict` after `step` steps."""
 
     def result(self) -> GAN:
-        """A frozen copy of the networks, to score with."""
+        """Return a frozen copy of the networks, to score with."""
 
 
 def train(x: Tensor, training: Training, on_log: OnLog | None = None, augment: Sequence[AugmentName] = ()) -> GAN:
-    """Take steps until `config.steps`, from wherever `training` stands, on batches of x (n, *shape) in [-1, 1], which
-    may lie on disk or on another device. Raises `TrainingDivergedError`."""
+    """Take steps until `config.steps`, from the step that `training` has reached.
+
+    Parameters
+    ----------
+    x : Tensor (n, *shape)
+        Normal samples in [-1, 1]. They may lie on disk or on another device than the networks.
+    training : GANTraining, EncoderTraining or LocatorTraining
+        What to train.
+    on_log : callable, optional
+        Called with the step and its losses, every 50 steps and after the last one.
+    augment : sequence of str
+        Random changes of the samples that leave a good one good: "flip", "rotate90", "brightness". None by default.
+
+    Returns
+    -------
+    GAN
+        A frozen copy of the networks, to score with.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If a loss is infinite or NaN.
+    ValueError
+        If the processes of a parallel training cannot share a batch equally.
+    """
     config, precision = training.config, training.gan.config.precision
     parallel.check_batch(config.batch_size)
     batches, device = Batches(len(x), config.batch_size, training.seed), training.gan.device
@@ -218,10 +258,10 @@ def train(x: Tensor, training: Training, on_log: OnLog | None = None, augment: S
     while training.step < config.steps:
         adapt()
         with rounding:
-            told = training.update(samples)
+            values = training.update(samples)
         training.step += 1
         if training.step % LOG_EVERY == 0 or training.step == config.steps:
-            metrics = dict(zip(told, parallel.mean(value.item() for value in told.values()), strict=True))
+            metrics = dict(zip(values, parallel.mean(value.item() for value in values.values()), strict=True))
             check_finite(training.step, metrics)
             if on_log:
                 on_log(training.step, metrics)
@@ -229,7 +269,17 @@ def train(x: Tensor, training: Training, on_log: OnLog | None = None, augment: S
 
 
 class EncoderTraining:
-    """E against the frozen GAN."""
+    """Training of the encoder E against the frozen GAN (f-AnoGAN).
+
+    Parameters
+    ----------
+    gan : GAN
+        The trained GAN.
+    config : EncoderConfig
+        Loss, steps, batch size and learning rate.
+    seed : int
+        Decides the first weights and all random numbers.
+    """
 
     def __init__(self, gan: GAN, config: EncoderConfig, seed: int) -> None:
         self.config, self.seed, self.step = config, seed, 0
@@ -239,6 +289,7 @@ class EncoderTraining:
         self.optimisers = {"encoder": Adam(self.encoder.parameters(), lr=config.learning_rate)}
 
     def update(self, samples: Samples) -> State:
+        """Take one step. Returns the encoder's loss, `loss_e`."""
         stream = random_stream(self.seed, "encoder", self.step)
         loss = encoder_loss(self.gan, self.encoder, self.config, share(samples(self.step)), stream).mean()
         adam = self.optimisers["encoder"]
@@ -249,21 +300,26 @@ class EncoderTraining:
         return {"loss_e": loss}
 
     def state_dict(self) -> State:
+        """Return weights and optimiser moments as one flat dict of tensors."""
         return flatten_state(self.encoder, self.optimisers)
 
     def load_state_dict(self, state: State, step: int) -> None:
+        """Continue from a `state_dict` after `step` steps."""
         restore_state(state, self.encoder, self.optimisers)
         self.step = step
 
     def result(self) -> GAN:
-        """The shared networks with a frozen copy of the encoder."""
+        """Return the shared networks with a frozen copy of the encoder."""
         gan = copy.deepcopy(self.gan)
         gan.encoder = copy.deepcopy(self.encoder)
         return gan.frozen()
 
 
 def erase(x: Tensor, amount: float, stream: torch.Generator) -> Tensor:
-    """x (n, channels, *size) with about `amount` of its blocks, a seventh of each side, set to -1 or to 1 per row."""
+    """Set about a share `amount` of the blocks of x (n, channels, *size) to -1 or to 1, one of the two per row.
+
+    A block is a seventh of each side.
+    """
     size, blocks = x.shape[2:], [BLOCKS] * (x.dim() - 2)
     rows = len(x) * parallel.size()
     erased = share(torch.rand(rows, 1, *blocks, generator=stream) < amount).to(x)
@@ -274,8 +330,10 @@ def erase(x: Tensor, amount: float, stream: torch.Generator) -> Tensor:
 
 
 def encoder_loss(gan: GAN, encoder: nn.Module, config: EncoderConfig, x: Tensor, stream: torch.Generator) -> Tensor:
-    """Per-row loss (n,): izi and izi_f compare x with G(E(x)) by the score itself, ziz compares z with E(G(z))
-    (f-AnoGAN, eq. 5-7)."""
+    """Compute the loss per row (n,) (f-AnoGAN, eq. 5-7).
+
+    izi and izi_f compare x with G(E(x)) by the score itself; ziz compares z with E(G(z)).
+    """
     if config.mode == "ziz":
         z = share(latents(len(x) * parallel.size(), gan.config.latent_dim, stream)).to(x.device)
         distance: Tensor = (z - encoder(gan.generator(z))).square().mean(1)
