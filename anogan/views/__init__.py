@@ -1,1 +1,1 @@
-"""Ways of looking at a sample, one file each, and the rules that make one score of several (fusion.py)."""
+"""Views of a sample, one file each, and the rules that combine their distances into one score (fusion.py)."""

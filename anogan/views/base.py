@@ -1,4 +1,4 @@
-"""A view: one way of looking at a sample, and how far it is from normal ones when seen in this way."""
+"""A view: one way of looking at a sample that measures how far it is from normal samples."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class View(ABC):
     Attributes
     ----------
     name : str
-        What it is called in reports, in columns of CSV files and in a detector's `views`.
+        Its name in reports, in columns of CSV files and in a detector's `views`.
     needs : frozenset of str
-        Parts that are trained besides the GAN: "encoder", "locator". Empty: none.
+        Parts of the networks that it needs besides the GAN: "encoder", "locator". Empty: none.
     remembered : frozenset of str
         Names of the tensors that `remember` and `measure` return.
     weight : float
-        How much it counts beside the other views of a detector.
+        Weight in the score, relative to the other views of a detector.
     """
 
     name: ClassVar[str]
@@ -33,33 +33,35 @@ class View(ABC):
     weight: float
 
     def remember(self, x: Tensor, gan: GAN) -> Memory:
-        """What it keeps of training samples x; nothing unless overridden."""
+        """Return what this view stores of training samples x; nothing unless overridden."""
         return {}
 
     def measure(self, x_normal: Tensor, gan: GAN, memory: Memory) -> Memory:
-        """What it keeps of held-out normal samples besides; nothing unless overridden."""
+        """Return what this view stores of held-out normal samples; nothing unless overridden."""
         return {}
 
     @abstractmethod
     def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
-        """How far each sample is from normal ones, higher = odder.
+        """Measure how far each sample is from normal ones; higher is more anomalous.
 
         Parameters
         ----------
         x : Tensor (n, *shape)
             Samples in [-1, 1].
-        z, x_hat : Tensor (n, latent_dim), (n, *shape)
-            Their latents and what these reconstruct.
+        z : Tensor (n, latent_dim)
+            Their latents.
+        x_hat : Tensor (n, *shape)
+            Their reconstructions G(z).
         gan : GAN
             The trained networks.
         memory : dict of Tensor
-            What this view remembers and measured; other names in it are others' business.
+            What `remember` and `measure` returned. It may hold tensors of other views too.
 
         Returns
         -------
-        Tensor (n,), or (n, height, width) of a view that tells how odd each place is
+        Tensor (n,), or (n, height, width) of a view that rates each place
         """
 
     def weigh(self, memory: Memory) -> Tensor | float:
-        """`weight`, unless overridden where it depends on what was measured."""
+        """Return `weight`, unless overridden by a view whose weight depends on what it measured."""
         return self.weight

@@ -1,4 +1,4 @@
-"""The code E(x) of a sample against the nearest codes of training samples."""
+"""The distance from the code E(x) of a sample to the nearest codes of training samples."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from anogan.views.nearest import nearest, spacing
 
 @dataclass(frozen=True)
 class Codes(View):
-    """The logarithm of the mean distance to the nearest codes, relative to how far apart those are themselves: beside a
-    dense kind of normal a small distance is already odd, in a varied one it is not."""
+    """Log of the mean distance to the nearest codes, relative to how far those codes are from each other.
+
+    In a dense region of normal codes a small distance is already anomalous; in a sparse one it is not.
+    """
 
     config: NeighbourConfig = NeighbourConfig()
     weight: float = 1.0

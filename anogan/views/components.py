@@ -1,4 +1,4 @@
-"""A window against the principal components of training windows: T2 and SPE. Needs no network."""
+"""The distance of a window from the principal components of training windows: T2 and SPE. Needs no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anogan.views.ellipsoid import SMALLEST_DISTANCE, SMALLEST_SPREAD
 
 @dataclass(frozen=True)
 class Components(View):
-    """The logarithm of T2 + SPE, each in units of its limit: a quantile over training windows."""
+    """Log of T2 + SPE, each divided by its limit, which is a quantile over training windows."""
 
     config: SubspaceConfig = SubspaceConfig()
     weight: float = 1.0
@@ -33,7 +33,7 @@ class Components(View):
 
 
 def principal_components(x: Tensor, config: SubspaceConfig) -> Memory:
-    """As many components as hold `config.variance` of the variance of standardised x (n, d)."""
+    """Compute the leading components of standardised x (n, d) that hold a share `config.variance` of the variance."""
     mean, spread = x.mean(0), x.std(0, correction=0).clamp_min(SMALLEST_SPREAD)
     _, values, rows = torch.linalg.svd((x - mean) / spread, full_matrices=False)
     variance = values.square() / len(x)
@@ -47,8 +47,10 @@ def principal_components(x: Tensor, config: SubspaceConfig) -> Memory:
 
 
 def t2_and_spe(x: Tensor, memory: Memory) -> Tensor:
-    """Hotelling's T2 of x (n, d) within the subspace of the components, and the squared error beside it (2, n) (Jackson
-    & Mudholkar 1979)."""
+    """Compute Hotelling's T2 and the squared prediction error (SPE) of x (n, d), (2, n).
+
+    T2 measures the distance within the subspace of the components, SPE the distance from it (Jackson & Mudholkar 1979).
+    """
     components = precise(memory["components"])
     standard = (precise(x) - memory["window_mean"]) / memory["window_spread"]
     code = standard @ components

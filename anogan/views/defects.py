@@ -1,4 +1,4 @@
-"""Where the locator, a network that was trained on pseudo-defects, sees a defect."""
+"""The defects that the locator sees, a network that was trained on pseudo-defects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anogan.views.base import Memory, View
 class Defects(View):
     """The locator's logit of each place, averaged over the flips and turns that leave a good part good.
 
-    The locator looks at x and at x - x_hat; x_hat is its own repair of x.
+    The locator looks at x and at x - x_hat, where x_hat is its own repair of x.
     """
 
     augment: Sequence[AugmentName] = ()
@@ -29,9 +29,9 @@ class Defects(View):
 
     def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
         assert gan.locator is not None, "calibrate() refuses networks without a locator"
-        network, found = gan.locator, []
+        network, logits = gan.locator, []
         for i, symmetry in enumerate(symmetries(self.augment)):
             turned = moved(x, symmetry)
             repaired = network.generator(network.encoder(turned)) if i else x_hat
-            found.append(moved_back(network.places(turned, repaired), symmetry))
-        return torch.stack(found).mean(0)
+            logits.append(moved_back(network.places(turned, repaired), symmetry))
+        return torch.stack(logits).mean(0)

@@ -1,7 +1,7 @@
-"""The rules that make one score of several views.
+"""Rules that combine several views into one score.
 
-A rule is given the distances of n samples in all views, (views, n) or (views, n, height, width), and the weights of
-these. What it measures on held-out normal samples, to know how far they go, is its own.
+A rule takes the distances of n samples in all views, (views, n) or (views, n, height, width), and the weight of each
+view. It stores what it measures on held-out normal samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDS = 5  # of held-out samples
 
 
 class Score(NamedTuple):
-    """A(x) of n samples, and what it is made of."""
+    """A(x) of n samples, and its parts."""
 
     total: Tensor  # (n,)
     terms: Tensor  # (views, n), unweighted
@@ -30,28 +30,28 @@ class Score(NamedTuple):
 
 
 class Rule(ABC):
-    """How distances become a score. `remembered` names the tensors that `measure` returns."""
+    """A rule that turns distances into a score. `remembered` names the tensors that `measure` returns."""
 
     remembered: ClassVar[frozenset[str]] = frozenset()
 
     def measure(self, distances: Tensor) -> Memory:
-        """What it keeps of held-out normal samples; nothing unless overridden."""
+        """Return what the rule stores of held-out normal samples; nothing unless overridden."""
         return {}
 
     @abstractmethod
     def score(self, distances: Tensor, weights: Tensor, memory: Memory) -> Score:
-        """A(x) from the distances in all views and the weights (views,) of these."""
+        """Compute A(x) from the distances in all views and the weights (views,)."""
 
 
 class Sum(Rule):
-    """The weighted sum of distances as they are (AnoGAN, f-AnoGAN)."""
+    """Weighted sum of the distances, unscaled (AnoGAN, f-AnoGAN)."""
 
     def score(self, distances: Tensor, weights: Tensor, memory: Memory) -> Score:
         return Score((weights[:, None] * distances).sum(0), distances)
 
 
 class StandardisedSum(Rule):
-    """The weighted sum of distances in units of their spread over held-out normal samples."""
+    """Weighted sum of distances, each standardised by its mean and spread over held-out normal samples."""
 
     remembered = frozenset({"centre", "spread"})
 
@@ -66,8 +66,11 @@ class StandardisedSum(Rule):
 
 @dataclass(frozen=True)
 class HighestPlace(Rule):
-    """The highest value of all views and places. Each view is standardised by its mean and spread at that place over
-    held-out normal samples, smoothed, in units of how high it gets on those: `quantile` of their peaks."""
+    """The highest value over all views and places.
+
+    Each view is standardised by its mean and spread at that place over held-out normal samples, smoothed, and divided
+    by the `quantile` of its peaks on those samples.
+    """
 
     quantile: float
 
@@ -88,9 +91,10 @@ class HighestPlace(Rule):
         return Score(peaks.amax(0), peaks, places.amax(0))
 
     def crossed(self, distances: Tensor, weights: Tensor) -> Tensor:
-        """Scores (n,) of held-out samples, each fold measured by the others (cross-conformal prediction: Vovk 2015).
+        """Score held-out samples (n,), each fold measured by the other folds (cross-conformal prediction: Vovk 2015).
 
-        A sample that is odd at a place widens the spread there, and would look less odd than the next of its kind.
+        A sample that is anomalous at one place widens the spread there. Measured with itself it would score lower than
+        the next sample of its kind.
         """
         scores = distances.new_empty(distances.shape[1])
         for fold in torch.arange(len(scores)).tensor_split(min(FOLDS, len(scores))):

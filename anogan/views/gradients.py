@@ -1,4 +1,4 @@
-"""Oriented gradients of a sample against those of its nearest training samples. Needs no network."""
+"""The distance of a sample's oriented gradients from those of its nearest training samples. Needs no network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHUNK = 128  # samples whose gradients are computed at once
 
 @dataclass(frozen=True)
 class Gradients(View):
-    """The logarithm of the distance to the nearest oriented gradients of training samples, which are all remembered."""
+    """Log distance to the nearest oriented gradients of training samples. All training samples are stored."""
 
     config: NeighbourConfig = NeighbourConfig()
     weight: float = 1.0
@@ -36,10 +36,11 @@ class Gradients(View):
 
 
 def oriented_gradients(x: Tensor, config: NeighbourConfig = NeighbourConfig()) -> Tensor:
-    """x (n, channels, *size) -> unit vectors (n, d): root of the mean gradient per direction and overlapping cell.
+    """Compute a histogram of oriented gradients (Dalal & Triggs 2005) of x (n, channels, *size): unit vectors (n, d).
 
-    A histogram of oriented gradients (Dalal & Triggs 2005) with signed directions, each gradient shared between the
-    two nearest: rising and falling in a signal, `config.directions` in an image.
+    Each value is the root of the mean gradient in one direction and one of the overlapping cells. Directions are
+    signed, and each gradient is shared between the two nearest: rising and falling in a signal, `config.directions` in
+    an image.
     """
     size, dims = x.shape[2:], x.dim() - 2
     padded = pad(x, [1, 1] * dims, mode="replicate")
@@ -60,7 +61,7 @@ def oriented_gradients(x: Tensor, config: NeighbourConfig = NeighbourConfig()) -
 
 
 def _directions(down: Tensor, right: Tensor, n: int) -> list[Tensor]:
-    """The gradient's length, shared between the two nearest of n directions."""
+    """Share the gradient's length between the two nearest of n directions."""
     length = (down.square() + right.square()).sqrt()
     angle = torch.atan2(down, right) * (n / (2 * math.pi)) % n
     away = [(angle - k).abs() for k in range(n)]

@@ -14,9 +14,10 @@ from anogan.views.ellipsoid import Ellipsoid, figures
 
 @dataclass(frozen=True)
 class Level(View):
-    """Mean and logarithmic variance of each slow channel, by Mahalanobis' distance from those of training windows.
+    """Mahalanobis distance of the mean and log variance of each slow channel from those of training windows.
 
-    `slow` says that the second half of the channels shows the first on a slower scale; without it all are looked at.
+    If `slow` is true, the second half of the channels shows the first half on a slower scale, and only the second half
+    is used. Otherwise all channels are.
     """
 
     config: SubspaceConfig = SubspaceConfig()

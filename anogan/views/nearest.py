@@ -11,10 +11,10 @@ CHUNK = 500  # rows compared with the memory at once
 
 
 def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Cosine distances to the k nearest rows of memory (m, d) and their numbers, (n, k); all rows are unit vectors.
+    """Find the k nearest rows of memory (m, d) by cosine distance. Returns distances and row numbers, (n, k).
 
-    The product finds SPARE more, and their distances are then computed without it: 1 - cos cancels where two are alike,
-    and some CPUs round a product by a row's place.
+    All rows are unit vectors. A matrix product finds SPARE more than k, whose distances are then computed without it: 1
+    - cos loses digits where two rows are nearly equal, and some CPUs round a product differently at different rows.
     """
     k = min(k, len(memory))
     rows = (query @ memory.T).topk(min(k + SPARE, len(memory)), dim=1).indices
@@ -23,14 +23,17 @@ def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
-    """Logarithm (n,) of the geometric mean of two distances: to the nearest row of memory, and to the mean of the k
-    nearest, which sees past the oddities of each."""
+    """Return the log (n,) of the geometric mean of two distances.
+
+    One is to the nearest row of memory, the other to the mean of the k nearest rows, which averages out what is special
+    about each of them.
+    """
     distance, rows = nearest(query, memory, k)
     to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(FLOOR)
     return (distance[:, 0].log() + to_mean.log()) / 2
 
 
 def spacing(memory: Tensor, k: int) -> Tensor:
-    """Logarithm (m,) of the mean cosine distance of every row of memory to its k nearest others."""
+    """Return the log (m,) of the mean cosine distance of every row of memory to its k nearest other rows."""
     parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(CHUNK)]
     return torch.cat(parts).log()

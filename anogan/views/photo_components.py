@@ -1,4 +1,4 @@
-"""What the principal components of good photos leave of a photo, place by place. Needs no network."""
+"""The part of a photo that the principal components of good photos do not explain, at each place. Needs no network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST = 2000  # photos that the principal components are made of
 
 @dataclass(frozen=True)
 class PhotoComponents(View):
-    """What the components leave of each place of x (n, channels, height, width), smoothed.
+    """Size of the unexplained part at each place of x (n, channels, height, width), smoothed.
 
     It is weighted by the share of variance that the components explain on held-out photos, so that it is ignored on
     textures without a layout.
@@ -56,7 +56,7 @@ class PhotoComponents(View):
 
 
 def unexplained(x: Tensor, memory: Memory) -> Tensor:
-    """What the components leave of x (n, *shape)."""
+    """Return the part of x (n, *shape) that the components do not explain."""
     rows = precise(x.flatten(1)) - memory["mean"]
     components = precise(memory["components"])
     return (rows - (rows @ components) @ components.T).to(x.dtype).view_as(x)

@@ -1,4 +1,4 @@
-"""What the GAN cannot draw of a window: the residual's figures, and how they usually go together."""
+"""The part of a window that the GAN cannot generate, compared with that of training windows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from anogan.views.ellipsoid import Ellipsoid, figures
 
 @dataclass(frozen=True)
 class Unexplained(View):
-    """Mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of training
-    windows.
+    """Mahalanobis distance of the mean and log variance of x - G(E(x)) per channel from those of training windows.
 
-    Channels move together in ways that G has learnt, so what it cannot draw tells which of them no longer follow.
+    G has learnt how channels move together, so the residual shows which of them no longer follow the others.
     """
 
     config: SubspaceConfig = SubspaceConfig()
