@@ -1,4 +1,4 @@
-"""How many false alarms are borne, and time spans, in words."""
+"""Budgets of false alarms, such as 1/week, and time spans in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(\d+(?:\.\d+)?)?\s*([a-z
 
 
 def per_second(budget: str) -> float:
-    """'1/week', '2 per day', '1 per 30 days' -> alarms per second. Raises `ValueError` with examples."""
+    """Read a budget: '1/week', '2 per day', '1 per 30 days' -> alarms per second. Raises `ValueError` with examples."""
     match = BUDGET.fullmatch(budget.strip().lower())
     if not match or match[3] not in UNITS or float(match[1]) <= 0 or float(match[2] or 1) <= 0:
         raise ValueError(f"expected a budget such as 1/week or '2 per 30 days' ({', '.join(UNITS)}), got {budget!r}")
@@ -25,7 +25,7 @@ def per_second(budget: str) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A time span in its largest fitting unit: 5400 -> '1.5 hours'."""
+    """Write a time span in its largest fitting unit: 5400 -> '1.5 hours'."""
     name, unit = max(
         ((n, u) for n, u in UNITS.items() if u <= seconds), key=lambda pair: pair[1], default=("second", 1)
     )

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: temporary name, fsync, rename."""
+"""Files that are written whole or not at all: temporary name, fsync, rename."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a text begins that a spr
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` atomically; when the disk is full the old file stays and no partial one remains.
+    """Replace the file atomically. If the disk is full, the old file stays and no partial file remains.
 
-    Of several processes only the first writes: all of them hold the same.
+    Of several processes only the first writes, because all of them have the same content.
     """
     if not parallel.rank():
         with replacing(path) as stream:
@@ -31,7 +31,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose contents replace `path` atomically at the end; nothing happens to it after an exception."""
+    """Open a stream whose contents replace `path` atomically at the end. After an exception `path` stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -46,8 +46,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def lock(stream: IO[Any], wait: bool) -> bool:
-    """Keep other processes from locking this file until it is closed; False where one has done so and we do not `wait`.
-    Where the drive has no locks nothing is kept from anyone."""
+    """Lock this file against other processes until it is closed.
+
+    Returns False if another process has locked it and `wait` is False. On a drive without locks it returns True,
+    although nothing is locked.
+    """
     try:
         return lock_descriptor(stream.fileno(), blocking=wait, poll_interval=0.01)
     except OSError:
@@ -55,7 +58,7 @@ def lock(stream: IO[Any], wait: bool) -> bool:
 
 
 def no_formula(cell: Any) -> Any:
-    """With an apostrophe before it where it is a text that a spreadsheet would take for a formula; numbers stay."""
+    """Put an apostrophe before a text that a spreadsheet would take for a formula. Numbers stay as they are."""
     if not isinstance(cell, str) or not cell.startswith(FORMULA):
         return cell
     try:
@@ -66,15 +69,16 @@ def no_formula(cell: Any) -> Any:
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a CSV file: no name of a column and no text in it is a formula to a spreadsheet."""
+    """Return the table with no text and no column name that a spreadsheet would take for a formula."""
     texts = [name for name in table.columns if table[name].dtype.kind == "O"]
     return table.assign(**{name: table[name].map(no_formula) for name in texts}).rename(columns=no_formula)
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable JSON; NaN is refused because JSON has none."""
+    """Write indented JSON, atomically. Raises `ValueError` for NaN, because JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

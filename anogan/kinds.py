@@ -1,4 +1,4 @@
-"""The three kinds by name, and a trained model of any of them from its run."""
+"""The three kinds of data by name, and `load`, which opens a trained model of any kind."""
 
 from __future__ import annotations
 
@@ -20,11 +20,31 @@ KINDS: dict[KindName, Kind[Any, Any, Any]] = {"digits": Digits(), "sensors": Sen
 
 
 def load(path: Path | str, detector: str | None = None, device: str = "auto") -> Model:
-    """A trained model of a run or bundle, with its first detector unless another is named.
+    """Load a trained model from its run directory or bundle.
 
-    Its `score` takes what the kind looks at: an array of images (digits), a recording, table or file (sensors), files
-    and folders (photos). Its `detector` is the scikit-learn object inside. Nothing in the files is executed. Raises
-    `BundleError` if they cannot be trusted and `ValueError` if there is no such detector.
+    Nothing in the files is executed.
+
+    Parameters
+    ----------
+    path : Path or str
+        Run directory or bundle folder.
+    detector : str, optional
+        Name of the detector, such as "neighbourgan"; by default the first one of the run.
+    device : str
+        "cpu", "cuda" or "auto", which takes a graphics card if there is one.
+
+    Returns
+    -------
+    DigitModel, SensorModel or PhotoModel
+        Its `score` takes an array of images (digits), a recording, table or file (sensors), or files and folders
+        (photos). Its `detector` is the scikit-learn estimator inside.
+
+    Raises
+    ------
+    BundleError
+        If there is no bundle, or its files were changed or do not fit together.
+    ValueError
+        If the run has no such detector.
     """
     bundle = Bundle.open(path)
     model: Model = KINDS[bundle.kind].load(bundle, detector, device)

@@ -1,4 +1,4 @@
-"""Several processes started by torchrun: each takes its share of every batch, and all take the same step."""
+"""Training in several processes started by torchrun. Each computes its share of a batch, and all take the same step."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ _rank, _size = 0, 1
 
 
 def rank() -> int:
-    """Number of this process; 0 writes the files and shows the progress."""
+    """Return the number of this process. Process 0 writes the files and shows the progress."""
     return _rank
 
 
 def size() -> int:
-    """Processes in all; 1 without torchrun."""
+    """Return the number of processes; 1 without torchrun."""
     return _size
 
 
 @contextmanager
 def group(device: str = "auto") -> Iterator[None]:
-    """Join the other processes of a torchrun job, if this is one, to train on `device`; raises `ParallelError` when one
-    of them is lost, or has no graphics card of its own."""
+    """Join the other processes of a torchrun job, if this is one, to train on `device`.
+
+    Raises `ParallelError` when a process is lost, or has no graphics card of its own.
+    """
     global _rank, _size
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -63,7 +65,7 @@ def group(device: str = "auto") -> Iterator[None]:
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many threads in this process; 0 leaves its choice."""
+    """Set the number of threads that torch uses in this process. 0 leaves torch's own choice."""
     if threads < 0:
         raise ValueError(f"expected --threads of 0 or more, got {threads}")
     if threads:
@@ -73,13 +75,13 @@ def use_threads(threads: int) -> None:
 
 
 def check_batch(batch_size: int) -> None:
-    """Raise `ValueError` when a batch cannot be shared equally."""
+    """Raise `ValueError` if the processes cannot share a batch equally."""
     if batch_size % _size:
         raise ValueError(f"a batch of {batch_size} cannot be shared equally by {_size} processes")
 
 
 def share(batch: Tensor) -> Tensor:
-    """This process's rows of a batch (n, ...) that all of them know: (n / size, ...)."""
+    """Return this process's rows of a batch (n, ...) that every process has: (n / size, ...)."""
     rows = len(batch) // _size
     return batch[_rank * rows : (_rank + 1) * rows]
 
@@ -96,7 +98,7 @@ def total(values: Tensor) -> Tensor:
 
 
 def average_gradients(module: nn.Module) -> None:
-    """Replace every gradient by its mean over processes: that of the loss over the whole batch."""
+    """Replace every gradient by its mean over processes: the gradient of the loss over the whole batch."""
     if _size == 1:
         return
     from torch import cat, distributed
@@ -110,7 +112,7 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def mean(values: Iterable[float]) -> list[float]:
-    """Means over processes of what each has measured on its share."""
+    """Average over processes what each has measured on its share."""
     if _size == 1:
         return list(values)
     from torch import float64, tensor
@@ -120,7 +122,7 @@ def mean(values: Iterable[float]) -> list[float]:
 
 
 def wait_for_all() -> None:
-    """Return when every process has come this far."""
+    """Return when every process has called this."""
     if _size > 1:
         from torch import distributed
 

@@ -1,7 +1,7 @@
-"""Threads on a machine that does other work too: as many as there are processors left idle by other programs.
+"""Number of threads on a shared machine: as many as there are processors that other programs leave idle.
 
-OpenMP's threads wait for each other by keeping their processor busy. Where another program wants that processor, all of
-them wait for the one that is not there, and everything takes several times as long as with one thread.
+OpenMP threads wait for each other in a busy loop. If another program takes the processor of one thread, all others wait
+for it, and everything is several times as slow as with one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ENOUGH = 0.75  # of a processor left idle, for a thread of its own
 
 
 class Used(NamedTuple):
-    """Seconds since some beginning: by the clock, of all processors that may be used, and those of this program."""
+    """Seconds since some fixed moment: by the clock, busy on all allowed processors, and used by this program."""
 
     clock: float
     all: float
@@ -29,7 +29,7 @@ class Used(NamedTuple):
 
 
 def used() -> Used:
-    """What the processors that this program may run on have done so far."""
+    """Measure the time that the processors this program may run on have been busy."""
     processors = psutil.cpu_times(percpu=True)
     if hasattr(os, "sched_getaffinity"):
         allowed = os.sched_getaffinity(0)
@@ -40,14 +40,14 @@ def used() -> Used:
 
 
 class Threads:
-    """How many threads to take, between one and `most`, one per processor, looked at anew every INTERVAL."""
+    """Chooses a number of threads between one and `most`, one per idle processor, every INTERVAL seconds."""
 
     def __init__(self, most: int, look: Callable[[], Used] = used) -> None:
         self.most, self.now = most, most
         self._look, self._last = look, look()
 
     def count(self) -> int:
-        """As many as there are processors that other programs have left idle since the last look."""
+        """Return how many processors other programs left idle since the last measurement, from 1 to `most`."""
         if time.perf_counter() - self._last.clock >= INTERVAL:
             before, self._last = self._last, self._look()
             clock, total, own = (now - then for now, then in zip(self._last, before, strict=True))
@@ -62,8 +62,10 @@ _threads: Threads | None = None
 
 @contextmanager
 def adapting(allowed: bool) -> Iterator[None]:
-    """Let what is computed inside choose its number of threads, unless the user has. Results then differ by rounding
-    from one run to the next."""
+    """Let computations inside choose their number of threads, unless the user has set OMP_NUM_THREADS.
+
+    Results then differ by rounding from one run to the next.
+    """
     global _allowed, _threads
     _allowed = allowed and "OMP_NUM_THREADS" not in os.environ
     try:
@@ -77,7 +79,7 @@ def adapting(allowed: bool) -> Iterator[None]:
 
 
 def adapt() -> None:
-    """Before each step of a long computation: take as many threads as the machine has to spare now."""
+    """Take as many threads as the machine can spare now. Called before each step of a long computation."""
     global _threads
     if not _allowed or parallel.size() > 1:
         return

@@ -1,4 +1,4 @@
-"""Cutting windows out of arrays."""
+"""Windows cut out of arrays."""
 
 from __future__ import annotations
 
@@ -13,13 +13,31 @@ T = TypeVar("T", bound=np.generic)
 
 
 def cut_windows(x: NDArray[T], size: int | Sequence[int], stride: int | Sequence[int] = 1) -> NDArray[T]:
-    """x (channels, *length) -> all whole windows (n, channels, *size), the last axis fastest.
+    """Cut all whole windows out of an array.
 
+    Parameters
+    ----------
+    x : array (channels, *length)
+        One or two axes after the channels.
+    size : int or sequence of int
+        Length of a window along each axis, in values. One number stands for all axes.
+    stride : int or sequence of int
+        Distance between neighbouring windows along each axis, in values. 1, the default, cuts all windows there are.
+
+    Returns
+    -------
+    array (n, channels, *size)
+        The last axis moves fastest. In one dimension it is a read-only view, so that long recordings take no memory.
+
+    Raises
+    ------
+    ValueError
+        If x is smaller than a window, or size or stride do not fit the axes.
+
+    Examples
+    --------
     >>> cut_windows(np.arange(5)[None], 3, stride=2).tolist()
     [[[0, 1, 2]], [[2, 3, 4]]]
-
-    In one dimension a read-only view, so that long recordings take no memory. One number stands for all axes. Raises
-    `ValueError` when x is smaller than a window.
     """
     dims = x.ndim - 1
     sizes, strides = (tuple(given) if isinstance(given, Sequence) else (given,) * dims for given in (size, stride))
