@@ -1,1 +1,1 @@
-"""A model's life on disk: its directory, its bundle, its training, its scores."""
+"""The life of a model on disk: run directory, bundle, training, scoring."""

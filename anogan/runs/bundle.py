@@ -1,4 +1,4 @@
-"""What scoring needs, on disk: safetensors and JSON with hashes. Loading executes nothing and trusts nothing."""
+"""The bundle: all that scoring needs, as safetensors and JSON with hashes. Loading executes and trusts nothing."""
 
 from __future__ import annotations
 
@@ -44,16 +44,20 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 
 def _params(detector: Detector) -> dict[str, Any]:
-    """Constructor arguments as JSON; the device belongs to the machine, not to the model."""
+    """Return the constructor arguments as JSON, without the device, which belongs to the machine."""
     params = detector.get_params(deep=False)
     return {
         k: to_dict(v) if dataclasses.is_dataclass(v) else v for k, v in params.items() if k not in ("device", "gan")
     }
 
 
-def save(folder: Path, gan: GAN, detectors: Mapping[str, Detector], kind: KindName, about: Mapping[str, Any]) -> None:
-    """Write the bundle into `folder`, which appears whole or not at all. `about` says what it was trained on, and what
-    a model of its kind needs besides the detectors."""
+def save(
+    folder: Path, gan: GAN, detectors: Mapping[str, Detector], kind: KindName, about: Mapping[str, Any]
+) -> None:
+    """Write the bundle into `folder`, which appears whole or not at all.
+
+    `about` holds what the model was trained on, and what a model of its kind needs besides the detectors.
+    """
     parts = {f"{name}.safetensors": getattr(gan, name) for name in NETWORKS if getattr(gan, name) is not None}
     contents = {file: save_tensors(_cpu(network.state_dict())) for file, network in parts.items()}
     memories = {name: detector.memory_ for name, detector in detectors.items() if detector.memory_}
@@ -93,13 +97,15 @@ def _memory_file(detector: str) -> str:
 
 
 def _old(folder: Path) -> Path:
-    """Where a bundle is while a new one takes its place."""
+    """Return the folder that keeps a bundle while a new one takes its place."""
     return folder.with_name(folder.name + ".old")
 
 
 def home(path: Path) -> Path:
-    """The folder that the bundle of a run directory, or of itself, is saved in. Raises `BundleError` where there is
-    none, nor an older one that an interrupted save left behind."""
+    """Return the folder in which the bundle of a run directory is saved; a bundle folder gives itself.
+
+    An interrupted save may have left only an older bundle next to it. Raises `BundleError` if there is neither.
+    """
     homes = (path, path / "bundle")
     for there in (lambda folder: folder, _old):
         for folder in homes:
@@ -111,14 +117,16 @@ def home(path: Path) -> Path:
 
 
 def find(path: Path) -> Path:
-    """The bundle folder of a run directory, or of itself; where a save was interrupted, that of the bundle before it.
-    Raises `BundleError`."""
+    """Return the folder to read the bundle from: after an interrupted save that of the bundle before.
+
+    Raises `BundleError` if there is none.
+    """
     folder = home(path)
     return folder if (folder / MANIFEST).is_file() else _old(folder)
 
 
 def is_there(path: Path) -> bool:
-    """Whether a run directory holds a trained model."""
+    """Tell whether a run directory holds a trained model."""
     try:
         return bool(home(path))
     except BundleError:
@@ -126,7 +134,7 @@ def is_there(path: Path) -> bool:
 
 
 def run_name(path: Path) -> str:
-    """What people call a run: its folder's name, but for a folder called run or bundle that of the one it is in."""
+    """Return the name of a run: that of its folder, or of the parent if the folder is "run" or "bundle"."""
     whole = Path(os.path.abspath(path))  # a symbolic link keeps its name
     while whole.name in ("run", "bundle"):
         whole = whole.parent
@@ -134,8 +142,10 @@ def run_name(path: Path) -> str:
 
 
 def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
-    """The contents of a manifest of one format, if nobody has changed them; raises `BundleError`. `older` says what to
-    do about one of an earlier format."""
+    """Read a manifest and check its format and seal. Raises `BundleError` if it was changed or has another format.
+
+    `older` is the advice for a manifest of an earlier format.
+    """
     try:
         manifest = json.loads(file.read_bytes())
         seal, found = manifest.pop("sha256"), manifest.get("format")
@@ -150,13 +160,15 @@ def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
 
 
 def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Write it with the seal that tells whether anybody has changed it."""
+    """Write a manifest with a hash of its contents, the seal, which shows whether it was changed later."""
     write_json(file, {**manifest, "sha256": _seal(manifest)})
 
 
 class Entry(TypedDict):
-    """What the manifest says of a detector: its parameters, and the scale of its maps. The threshold is there to be
-    read by people; it follows from the calibration scores."""
+    """What the manifest holds about a detector: its parameters and the scale of its anomaly maps.
+
+    The threshold is for people to read; it follows from the calibration scores.
+    """
 
     params: dict[str, Any]
     threshold: float
@@ -164,8 +176,11 @@ class Entry(TypedDict):
 
 
 class Manifest(TypedDict):
-    """The contents of bundle.json, without its seal. `about` says what the model was trained on, and what a model of
-    its kind needs besides the detectors; `files` has the SHA-256 of each file by its name."""
+    """The contents of bundle.json, without its seal.
+
+    `about` holds what the model was trained on, and what a model of its kind needs besides the detectors. `files` maps
+    each file's name to its SHA-256.
+    """
 
     format: int
     kind: KindName
@@ -178,16 +193,33 @@ class Manifest(TypedDict):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose manifest has been read and checked, once. Its files are read when they are asked for and must have
-    the hashes in the manifest: a bundle that is replaced meanwhile is refused, never mixed."""
+    """A bundle whose manifest has been read and checked, once.
+
+    Its files are read when they are needed and must have the hashes in the manifest. If the bundle was replaced in the
+    meantime, it is refused; files of two bundles are never mixed.
+    """
 
     folder: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """The bundle of a run, or of itself. Raises `BundleError` where there is none, or its manifest is damaged, of
-        another format, or has been changed."""
+        """Open the bundle of a run.
+
+        Parameters
+        ----------
+        path : Path or str
+            Run directory or bundle folder.
+
+        Returns
+        -------
+        Bundle
+
+        Raises
+        ------
+        BundleError
+            If there is no bundle, or its manifest is damaged, was changed, or has another format.
+        """
         folder = find(Path(path))
         file = folder / MANIFEST
         manifest = unsealed(file, FORMAT, f"convert it with: anogan convert {path}")
@@ -203,31 +235,35 @@ class Bundle:
 
     @property
     def kind(self) -> KindName:
+        """Kind of data: "digits", "sensors" or "photos"."""
         return self.manifest["kind"]
 
     @property
     def about(self) -> dict[str, Any]:
+        """What the model was trained on, and what a model of its kind needs besides the detectors."""
         return self.manifest["about"]
 
     @property
     def detectors(self) -> list[str]:
-        """Their names, in the order they were trained in."""
+        """Names of the detectors, in the order in which they were trained."""
         return list(self.manifest["detectors"])
 
     @property
     def digest(self) -> str:
-        """What tells it from any other bundle: the hash of its manifest, which holds those of its files."""
+        """Hash of the manifest, which holds the hashes of all files: it identifies the bundle."""
         return _seal(self.manifest)
 
     def of(self, kind: KindName, data: str) -> Self:
-        """This bundle; raises `BundleError` where it is of another kind, which was not trained on such `data`."""
+        """Return this bundle. Raises `BundleError` if it is of another kind, which was not trained on such `data`."""
         if self.kind != kind:
             raise BundleError(f"{self.folder} was trained on {self.about.get('data')}, not on {data}")
         return self
 
     def name(self, detector: str | None) -> str:
-        """The name of a detector, the first one unless another is asked for. Raises `ValueError` where there is no such
-        detector, and `BundleError` where there is none at all."""
+        """Return the name of a detector; None gives the first one.
+
+        Raises `ValueError` if there is no such detector, and `BundleError` if the bundle has none at all.
+        """
         if not self.detectors:
             raise BundleError(f"{self.folder} was trained without a detector; it can only generate samples")
         for name in self.detectors:
@@ -236,7 +272,23 @@ class Bundle:
         raise ValueError(f"no detector {detector!r} in {self.folder}; choose from {', '.join(self.detectors)}")
 
     def gan(self, device: str = "auto") -> GAN:
-        """The frozen networks; raises `BundleError` if a key, shape, type or hash is wrong."""
+        """Load the trained networks.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" or "auto", which takes a graphics card if there is one.
+
+        Returns
+        -------
+        GAN
+            Frozen, in evaluation mode.
+
+        Raises
+        ------
+        BundleError
+            If a key, shape, type or hash is wrong.
+        """
         try:
             config = from_dict(GANConfig, self.manifest["gan"], "gan")
             with torch.device("meta"):  # nothing is allocated before the shapes have been compared
@@ -251,8 +303,26 @@ class Bundle:
         return gan.arranged().to(resolve_device(device)).frozen()
 
     def detector(self, detector: str | None = None, device: str = "auto") -> Detector:
-        """A fitted detector, by name or the first one. Raises `BundleError` if the files cannot be trusted and
-        `ValueError` if there is no such detector."""
+        """Load a fitted detector.
+
+        Parameters
+        ----------
+        detector : str, optional
+            Its name; the first one by default.
+        device : str
+            "cpu", "cuda" or "auto", which takes a graphics card if there is one.
+
+        Returns
+        -------
+        Detector
+
+        Raises
+        ------
+        BundleError
+            If the files were changed or do not fit together.
+        ValueError
+            If there is no such detector.
+        """
         name = self.name(detector)
         gan, entry = self.gan(device), self.manifest["detectors"][name]
         try:

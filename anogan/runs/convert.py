@@ -1,4 +1,4 @@
-"""Runs and bundles of the format before this one -> today's. Networks and scores stay as they are."""
+"""Conversion of runs and bundles from the previous format to this one. Networks and scores stay as they are."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ RENAMED: dict[str, KindName] = {"signal": "sensors", "photo": "photos"}
 def convert(path: Path) -> list[Path]:
     """Bring config.json and bundle.json of a run, or of a bundle alone, to this version's format.
 
-    Returns the files that were written: none where both have it already. Raises `RunError` or `BundleError` where they
-    cannot be read.
+    Returns the files that were written; none if both have this format already. Raises `RunError` or `BundleError` if
+    they cannot be read.
     """
     written = []
     if (config := path / "config.json").exists():
@@ -74,7 +74,7 @@ def _is_older(file: Path) -> bool:
 
 
 def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
-    """Settings, or what a bundle says of its data, with their kind and under today's names."""
+    """Return settings, or a bundle's `about`, with their kind and with the names of today."""
     kind = next((RENAMED[name] for name in saved if name in RENAMED), "digits")
     kept = {RENAMED.get(name, name): value for name, value in saved.items() if kind == "digits" or name != "normal"}
     _complete(kept)
@@ -82,7 +82,7 @@ def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete(settings: dict[str, Any]) -> None:
-    """Add what could not be told before to the groups of settings that are there."""
+    """Add the settings that the earlier format did not have to the groups that are there."""
     for name, group in settings.items():
         if isinstance(group, dict):
             settings[name] = SETTINGS.get(name, {}) | group

@@ -31,7 +31,7 @@ PACKAGES = ("anogan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", 
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine, command line, commit and start time."""
+    """Collect versions, machine, command line, commit and start time."""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
@@ -52,7 +52,7 @@ C = TypeVar("C", bound=RunConfig)
 
 
 def as_saved(config: RunConfig) -> dict[str, Any]:
-    """The contents of config.json."""
+    """Return the contents of config.json."""
     return {"kind": config.kind} | to_dict(config)
 
 
@@ -60,7 +60,7 @@ class Run(Generic[C]):
     """A directory: config.json, env.json, metrics.jsonl, samples/, checkpoint/, bundle/, scores.csv, results.json."""
 
     def __init__(self, path: Path) -> None:
-        """Open an existing run; raises `RunError` if there is none."""
+        """Open an existing run. Raises `RunError` if there is none."""
         self.path = path
         try:
             saved = json.loads((path / "config.json").read_text())
@@ -74,7 +74,7 @@ class Run(Generic[C]):
 
     @classmethod
     def of(cls, path: Path, config: type[C]) -> Run[C]:
-        """Open an existing run of one kind; raises `RunError` if it is of another."""
+        """Open an existing run of one kind. Raises `RunError` if it is of another kind."""
         run: Run[C] = cls(path)
         if run.config.kind != config.kind:
             raise RunError(f"{path} is a run on {run.config.data}, of kind {run.config.kind}, not {config.kind}")
@@ -82,7 +82,7 @@ class Run(Generic[C]):
 
     @classmethod
     def create(cls, path: Path, config: C) -> Run[C]:
-        """Start a run, or return the one that stands there if its config is the same; else raise `RunError`."""
+        """Start a run, or open the one in this folder if its settings are the same. Raises `RunError` otherwise."""
         if (path / "config.json").exists():
             run = cls(path)
             refuse_other_settings(path, as_saved(run.config), as_saved(config))
@@ -95,10 +95,11 @@ class Run(Generic[C]):
 
     @property
     def finished(self) -> bool:
+        """Whether the run holds a trained model."""
         return bundle.is_there(self.path)
 
     def training_data(self) -> Path:
-        """The recording or folder that it was trained on; raises `DataUnavailableError` where it is gone."""
+        """Return the recording or folder it was trained on. Raises `DataUnavailableError` if it no longer exists."""
         if not Path(self.config.data).exists():
             raise DataUnavailableError(f"{self.config.data}, which the run was trained on, is gone")
         return Path(self.config.data)
@@ -107,7 +108,7 @@ class Run(Generic[C]):
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """All log lines; a last line cut short by a crash is dropped."""
+        """All log lines. A last line that a crash cut short is dropped."""
         file = self.path / "metrics.jsonl"
         lines = []
         for line in file.read_text().splitlines() if file.exists() else []:
@@ -118,25 +119,27 @@ class Run(Generic[C]):
         return lines
 
     def log(self, line: dict[str, Any]) -> None:
+        """Append a line to the log. Of several processes only the first writes."""
         if parallel.rank():
             return
         with (self.path / "metrics.jsonl").open("a") as stream:
             stream.write(json.dumps(line) + "\n")
 
     def forget_after(self, stage: str, step: int) -> None:
-        """Drop what was logged beyond the checkpoint that training resumes from."""
+        """Drop the log lines after the checkpoint from which training resumes."""
         kept = [line for line in self.metrics if line["stage"] != stage or line["step"] <= step]
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
     # Checkpoints.
 
     def save_checkpoint(self, stage: str, training: Training) -> None:
+        """Save the state of a stage, replacing the checkpoint before."""
         state = {name: tensor.cpu().contiguous() for name, tensor in training.state_dict().items()}
         content = save_tensors(state | {"step": torch.tensor(training.step)})
         write_bytes(self.path / "checkpoint" / f"{stage}.safetensors", content)
 
     def load_checkpoint(self, stage: str, training: Training) -> None:
-        """Continue from the last checkpoint of this stage, if there is one."""
+        """Continue from the last checkpoint of this stage, if any. Raises `BundleError` if it cannot be used."""
         file = self.path / "checkpoint" / f"{stage}.safetensors"
         if file.exists():
             try:
@@ -150,13 +153,14 @@ class Run(Generic[C]):
 
     @property
     def seconds(self) -> dict[str, float]:
+        """Wall time of each stage, in seconds."""
         file = self.path / "seconds.json"
         times: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
         return times
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the wall time of a stage to seconds.json, an interrupted one's included."""
+        """Add the wall time of a stage to seconds.json, also if the stage is interrupted."""
         start = time.monotonic()
         try:
             yield

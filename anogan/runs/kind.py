@@ -1,4 +1,4 @@
-"""Digits, sensors, photos: what each kind of data does by itself. The rest of a model's life is the same for all."""
+"""The base class of the three kinds: what each kind of data does in its own way. All else is shared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Tell = Callable[[str], None]  # a sentence for the user
 
 
 class Samples(NamedTuple):
-    """Normal samples in [-1, 1]: those to train on (n, channels, *size) and those held out (m, channels, *size)."""
+    """Normal samples in [-1, 1]: to train on (n, channels, *size), and held out (m, channels, *size)."""
 
     x: Tensor
     x_held_out: Tensor
@@ -32,22 +32,27 @@ class Prepared(Protocol):
     """Training data that has been found and checked."""
 
     def samples(self, folder: Path, stage: Stage) -> Samples:
-        """Read them; what memory may not hold is kept in `folder`."""
+        """Read the samples. What may not fit in memory is kept on disk in `folder`."""
 
 
 class Model(Protocol):
-    """A calibrated detector, and what its kind of data must go through before and after it."""
+    """A calibrated detector, with the processing of its kind of data before and after it."""
 
     @classmethod
     def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> Self:
-        """A trained model, by its first detector unless another is named. Raises `BundleError` where the bundle cannot
-        be trusted or is of another kind, and `ValueError` where there is no such detector."""
+        """Load a trained model with the named detector, or the first one.
+
+        Raises `BundleError` if the bundle cannot be trusted or is of another kind, and `ValueError` if there is no such
+        detector.
+        """
 
     @property
-    def detector(self) -> Detector: ...
+    def detector(self) -> Detector:
+        """The scikit-learn estimator inside."""
+
     @property
     def promise(self) -> str:
-        """The threshold, and what it promises, in words."""
+        """The threshold and what it guarantees, as a sentence."""
 
 
 C = TypeVar("C", bound=RunConfig)
@@ -66,29 +71,53 @@ class Kind(ABC, Generic[C, P, M]):
 
         Parameters
         ----------
-        config
+        config : RunConfig
             Settings of the run; `config.data` names the data.
-        tell
-            Is told what the user should know: what was left out, or guessed.
-        data_root
-            Folder of the data sets of images; their usual place unless given.
+        tell : callable
+            Called with each sentence that the user should read, such as what was left out or guessed.
+        data_root : str, optional
+            Folder of the image data sets; by default as in `digits.idx.data_root`.
+
+        Returns
+        -------
+        Prepared
 
         Raises
         ------
         ValueError, AnoganError
-            Where the data cannot be used, or is too little for the settings.
+            If the data cannot be used, or is too little for the settings.
         """
 
     @abstractmethod
     def calibrate(self, detector: Detector, gan: GAN, samples: Samples, prepared: P, config: C, on_rows: OnRows) -> M:
-        """Calibrate a detector with trained networks on the samples held out; `on_rows` is told how many are done."""
+        """Calibrate a detector on the held-out samples.
+
+        Parameters
+        ----------
+        detector : Detector
+            Not yet fitted.
+        gan : GAN
+            The trained networks.
+        samples : Samples
+            Training and held-out samples.
+        prepared : Prepared
+            The training data they come from.
+        config : RunConfig
+            Settings of the run.
+        on_rows : callable
+            Called with the number of samples that have just been scored.
+
+        Returns
+        -------
+        Model
+        """
 
     @abstractmethod
     def about(self, models: Mapping[str, M]) -> dict[str, Any]:
-        """What a bundle says of the models besides their detectors; their `load` reads it."""
+        """Return what a bundle stores of the models besides their detectors. `load` of the models reads it."""
 
     def load(self, bundle: Bundle, detector: str | None = None, device: str = "auto") -> M:
-        """A trained model, by its first detector unless another is named."""
+        """Load a trained model with the named detector, or the first one."""
         return self.model.load(bundle, detector, device)
 
     def train(
@@ -100,10 +129,39 @@ class Kind(ABC, Generic[C, P, M]):
         checkpoint_seconds: float = 20.0,
         stage: Stage = silent,
     ) -> dict[str, M]:
-        """Train from wherever the run stands, calibrate its detectors, write the bundle.
+        """Train from the step that the run has reached, calibrate its detectors, and write the bundle.
 
-        Of several processes all train and the first does the rest; the others get no model. Warnings and errors as in
-        `train_networks`; warns `CalibrationWarning` where held-out samples are too few for what is promised.
+        Of several processes all train, and the first does the rest. The others get no model.
+
+        Parameters
+        ----------
+        run : Run
+            Its directory; a checkpoint in it is continued.
+        prepared : Prepared
+            Data from `prepare`.
+        device : str
+            "cpu", "cuda" or "auto", which takes a graphics card if there is one.
+        checkpoint_seconds : float
+            Least time between two checkpoints, so that a crash costs no more than this.
+        stage : callable
+            Shows the progress of a stage; shows nothing by default.
+
+        Returns
+        -------
+        dict
+            The calibrated models by the names of their detectors.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If a loss is infinite or NaN.
+
+        Warns
+        -----
+        TrainingWarning
+            If the GAN looks unhealthy.
+        CalibrationWarning
+            If there are too few held-out samples for the promised false-alarm rate.
         """
         samples = prepared.samples(run.path, stage)
         gan, detectors = train_networks(
@@ -126,11 +184,11 @@ class Kind(ABC, Generic[C, P, M]):
         return models
 
     def on_samples(self, folder: Path) -> OnSamples:
-        """What shows generated samples while the GAN is trained."""
+        """Return what shows generated samples while the GAN is trained; by default they are dropped."""
         return unseen
 
     def evaluate(
         self, run: Run[C], prepared: P, *, device: str = "auto", stage: Stage = silent
     ) -> dict[str, Any] | None:
-        """Score the labelled test data that lies beside the training data; None where there is none."""
+        """Score the labelled test data that lies next to the training data. Returns None if there is none."""
         return None

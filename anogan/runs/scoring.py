@@ -1,4 +1,4 @@
-"""Scoring more samples than fit in memory: block after block into a CSV that an interruption does not lose."""
+"""Scoring of more samples than fit in memory, block by block, into a CSV file that survives an interruption."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ class Source(Protocol):
 
     @property
     def block(self) -> int:
-        """How many rows are read at once."""
+        """Rows that are read at once."""
 
     def __len__(self) -> int: ...
 
     def identity(self) -> Any:
-        """What tells it from another source, as JSON."""
+        """Return what distinguishes this source from others, as JSON."""
 
     def fitting(self, begin: int, end: int) -> int:
-        """Up to which row, `end` at most, the samples from `begin` on fit in memory."""
+        """Return the last row, `end` at most, such that the samples from `begin` on fit in memory."""
 
     def read(self, begin: int, end: int) -> tuple[list[str], Samples]:
-        """Names and samples of rows begin ... end - 1, or the reason why there is none."""
+        """Read rows begin to end - 1: their names, and each sample or the reason why there is none."""
 
 
 def _identity(path: Path) -> Any:
-    """Path, bytes and time of writing: a photo that is replaced is another one."""
+    """Return path, size and time of writing, so that a replaced photo counts as another one."""
     stat = path.stat()
     return [str(path), stat.st_size, stat.st_mtime_ns]
 
@@ -71,13 +71,15 @@ def score_stream(
     on_saved: OnSaved | None = None,
     finish: Finish | None = None,
 ) -> Counter[str]:
-    """Write a CSV row per sample into `out`, which appears when it is complete; how often each verdict was given.
+    """Write one CSV row per sample into `out`, which appears when it is complete. Returns the count of each verdict.
 
-    Until then the rows are in `out`.DIGEST.RANK.part, where the digest stands for model and source: the same call goes
-    on after the last row in there. Memory is bounded by one block, not by the source. Several processes score a block
-    each in turn, and the first merges their rows and counts. `on_saved` is told the rows of every block when they are
-    on disk, and those of the last block once more when an interrupted scoring goes on. `finish` makes `out` of the file
-    of all rows, which is removed when it is done; otherwise `out` has the same rows.
+    Until then the rows are in `out`.DIGEST.RANK.part, where the digest stands for model and source: the same call
+    continues after the last row in there. Memory is bounded by one block, not by the source. Several processes score
+    one block each in turn; the first merges their rows and counts.
+
+    `on_saved` is called with the rows of every block once they are on disk, and again with those of the last block when
+    an interrupted scoring continues. `finish` makes `out` from the file of all rows, which is then removed; by default
+    `out` has the same rows.
     """
     partials = partials_of(out, model, source.identity())
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,13 +115,13 @@ def _finish(partial: Path, out: Path) -> None:
 
 
 def partials_of(out: Path, model: Any, identity: Any) -> list[Path]:
-    """Where each process keeps its rows until `out` is complete."""
+    """Return the file of each process that keeps its rows until `out` is complete."""
     digest = hashlib.sha256(json.dumps([model, identity, parallel.size()]).encode()).hexdigest()[:8]
     return [out.with_name(f"{out.name}.{digest}.{rank}.part") for rank in range(parallel.size())]
 
 
 def _spans(source: Source, done: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of this process's blocks, every size-th of all, after the rows that it has already done."""
+    """Yield begin and end of this process's blocks, every size-th of all, without the rows that are done already."""
     for begin in range(parallel.rank() * source.block, len(source), parallel.size() * source.block):
         end = min(begin + source.block, len(source))
         skipped = min(done, end - begin)
@@ -129,7 +131,7 @@ def _spans(source: Source, done: int) -> Iterator[tuple[int, int]]:
 
 
 def _merge(partials: Sequence[Path], block: int) -> None:
-    """All rows in their order into the first file; the others are removed."""
+    """Write all rows in order into the first file, and remove the others."""
     if len(partials) == 1:
         return
     merged = partials[0].with_suffix(".merged")
@@ -153,7 +155,7 @@ def _copy_rows(reader: Iterator[list[str]], writer: Any, block: int) -> bool:
 
 
 def _read_ahead(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, tuple[list[str], Samples]]]:
-    """Blocks in order; the next one is read and decoded while the last one is scored."""
+    """Yield blocks in order. The next block is read and decoded while the last one is scored."""
     with ThreadPoolExecutor(1) as pool:
         waiting = None
         for begin, end in _portions(source, spans):
@@ -174,7 +176,7 @@ def _portions(source: Source, spans: Iterable[tuple[int, int]]) -> Iterator[tupl
 
 
 def _whole_rows(partial: Path) -> int:
-    """How many rows an interrupted scoring has written; half a row at the end is cut off."""
+    """Count the rows that an interrupted scoring has written, and cut off half a row at the end."""
     if not partial.exists():
         return 0
     whole = 0

@@ -1,4 +1,4 @@
-"""Training the networks of a run from wherever it stands: GAN, encoder, locator, then the detectors."""
+"""Training of a run's networks from the step it has reached: GAN, encoder, locator; and the making of its detectors."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ ON_DEVICE = 2**31  # bytes of samples that are copied to the accelerator as a wh
 
 @contextmanager
 def silent(name: str, total: int) -> Iterator[Update]:
-    """A progress display that shows nothing."""
+    """Show no progress."""
     yield lambda done, note: None
 
 
 def unseen(step: int, x: NDArray[np.float32]) -> None:
-    """Samples of a training that nobody looks at."""
+    """Drop generated samples."""
 
 
 @dataclass
 class _Trainer:
-    """Train, log, watch and checkpoint the stages of one run."""
+    """Trains, logs, monitors and checkpoints the stages of one run."""
 
     run: Run[Any]
     x: torch.Tensor
@@ -94,10 +94,11 @@ def train_networks(
     stage: Stage = silent,
     on_samples: OnSamples = unseen,
 ) -> tuple[GAN, dict[str, Detector]]:
-    """Train GAN and encoder on x (n, *shape) from wherever the run stands; also the run's detectors, not yet fitted.
+    """Train the networks on x (n, *shape), and make the run's detectors, not yet fitted.
 
-    Held-out samples are watched, never trained on. `on_samples` is shown now and then what the generator draws. Warns
-    `TrainingWarning` when the GAN looks unhealthy; raises `TrainingDivergedError`.
+    Training starts from the step that the run has reached. Held-out samples are monitored, never trained on.
+    `on_samples` gets generated samples now and then. Warns `TrainingWarning` if the GAN looks unhealthy. Raises
+    `TrainingDivergedError`.
     """
     config, resolved = run.config, resolve_device(device)
     detectors = make_detectors(config, device)
@@ -110,18 +111,19 @@ def train_networks(
 
 
 def row_counter(update: Update) -> Callable[[int], None]:
+    """Turn a progress display into a callback that takes a number of rows."""
     return lambda rows: update(rows, "")
 
 
 def starts(detector: Detector) -> int:
-    """How often a detector reports a row as done."""
+    """Return how often a detector reports a row as done: once per restart of its search."""
     return detector.search.restarts if detector.search else 1
 
 
 def make_detectors(config: RunConfig, device: str) -> dict[str, Detector]:
-    """The detectors of a run, not yet fitted, each with those of its views that are named.
+    """Make the detectors of a run, not yet fitted, each with those of its views that the settings name.
 
-    Raises `ValueError` where one cannot be trained with these settings or has no such view, and where none has one.
+    Raises `ValueError` if a detector cannot be trained with these settings, or if no detector has a named view.
     """
     choices = dict.fromkeys(view for name in config.detectors for view in detector_class(name)().terms)
     for view in config.views:
@@ -131,11 +133,13 @@ def make_detectors(config: RunConfig, device: str) -> dict[str, Detector]:
 
 
 def make_detector(name: str, config: RunConfig, device: str) -> Detector:
-    """The detector of this name with the run's settings, not yet fitted. Raises `ValueError` where it cannot be trained
-    on such data or a setting cannot be used."""
-    cls = detector_class(name)
-    defaults = cls()
-    views = tuple(view for view in defaults.terms if view in config.views)
+    """Make the named detector with the run's settings, not yet fitted.
+
+    Raises `ValueError` if it cannot be trained on such data, or a setting cannot be used.
+    """
+    cls: Any = DETECTORS[name]
+    own = DETECTORS[name]().terms
+    views = tuple(view for view in own if view in config.views)
     if config.views and not views:
         own = ", ".join(defaults.terms)
         raise ValueError(f"{name} has none of the views {', '.join(config.views)}; its views are {own}")
