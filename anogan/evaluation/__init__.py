@@ -1,1 +1,1 @@
-"""How well a detector separates, and what its results say."""
+"""Evaluation: how well a detector separates anomalies, and how its results are written."""

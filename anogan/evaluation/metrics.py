@@ -1,4 +1,4 @@
-"""How well anomaly scores separate y = 1 (anomalous) from y = 0 (normal); works on any scores, any outlier detector."""
+"""How well scores separate y = 1 (anomalous) from y = 0 (normal). Works with any outlier detector."""
 
 from __future__ import annotations
 
@@ -14,8 +14,22 @@ Metric = Callable[[NDArray[np.int64], Floats], float]
 
 
 def auroc(y: NDArray[np.int64], score: Floats) -> float:
-    """Area under the ROC curve: P(score of an anomaly > score of a normal sample).
+    """Compute the area under the ROC curve: P(score of an anomaly > score of a normal sample).
 
+    Parameters
+    ----------
+    y : array (n,)
+        1 if anomalous, 0 if normal.
+    score : array (n,)
+        Anomaly scores; higher is more anomalous.
+
+    Returns
+    -------
+    float
+        0.5 by chance, 1 at best.
+
+    Examples
+    --------
     >>> auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.3, 0.9]))  # three of four pairs are in order
     0.75
     """
@@ -23,18 +37,38 @@ def auroc(y: NDArray[np.int64], score: Floats) -> float:
 
 
 def auprc(y: NDArray[np.int64], score: Floats) -> float:
-    """Average precision; its chance level is the share of anomalies."""
+    """Compute the average precision. By chance it is the share of anomalies."""
     return float(average_precision_score(y, score))
 
 
 def fpr_at_tpr(y: NDArray[np.int64], score: Floats, tpr: float = 0.95) -> float:
-    """Share of normal samples above the threshold that catches `tpr` of the anomalies."""
+    """Compute the share of normal samples above the threshold that catches a share `tpr` of the anomalies.
+
+    Parameters
+    ----------
+    y : array (n,)
+        1 if anomalous, 0 if normal.
+    score : array (n,)
+        Anomaly scores; higher is more anomalous.
+    tpr : float in (0, 1]
+        Share of the anomalies to catch; 0.95 is the field's usual value.
+
+    Returns
+    -------
+    float
+        0 at best, `tpr` by chance.
+
+    Examples
+    --------
+    >>> fpr_at_tpr(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.3, 0.9]))
+    0.5
+    """
     false_positive, true_positive, _ = roc_curve(y, score, drop_intermediate=False)
     return float(false_positive[np.searchsorted(true_positive, tpr)])
 
 
 def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]]) -> float:
-    """AUROC of all pixels together; masks are True where defective, of the shape of their maps."""
+    """Compute the AUROC of all pixels together. Masks are True where defective and have the shape of their maps."""
     return auroc(
         np.concatenate([mask.ravel() for mask in masks]).astype(np.int64),
         np.concatenate([one.ravel() for one in maps]).astype(np.float64),
@@ -42,8 +76,29 @@ def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.fl
 
 
 def aupro(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], limit: float = 0.3) -> float:
-    """Area under the per-region overlap, averaged over connected defects, against the share of good pixels flagged, up
-    to `limit`, over `limit` (Bergmann et al. 2021, doi:10.1007/s11263-020-01400-4). Chance is limit / 2."""
+    """Compute the area under the per-region overlap curve, divided by `limit`.
+
+    The curve shows the share of a connected defect that is flagged, averaged over defects, against the share of good
+    pixels flagged.
+
+    Parameters
+    ----------
+    masks : sequence of bool arrays (height, width)
+        True where defective.
+    maps : sequence of arrays (height, width)
+        Anomaly maps of the same photos.
+    limit : float in (0, 1]
+        Share of good pixels flagged at which the curve ends; 0.3 as in the paper.
+
+    Returns
+    -------
+    float
+        `limit` / 2 by chance, 1 at best.
+
+    References
+    ----------
+    Bergmann et al. 2021, doi:10.1007/s11263-020-01400-4.
+    """
     weights, regions = [], 0
     for mask in masks:
         labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -67,10 +122,10 @@ METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc, "fpr95": fpr_at_tp
 def bootstrap_interval(
     metric: Metric, y: NDArray[np.int64], score: Floats, *, seed: int, draws: int = 500, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of a metric, resampling normal and anomalous rows separately (Efron & Tibshirani 1993).
+    """Compute a percentile interval of a metric, resampling normal and anomalous rows separately.
 
-    It is too narrow on few rows where the metric is close to its bound, such as an AUROC above .95 on 30 rows of each:
-    nothing that was never drawn can widen it.
+    See Efron & Tibshirani 1993. With few rows and a metric close to its bound, such as an AUROC above .95 on 30 rows of
+    each class, the interval is too narrow, because it cannot contain what was never observed.
     """
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(y == label) for label in (0, 1)]
@@ -84,7 +139,7 @@ def bootstrap_interval(
 
 
 def balanced_subset(label: NDArray[np.int64], y: NDArray[np.int64], size: int, seed: int) -> NDArray[np.intp]:
-    """About `size` rows: half normal, half from the anomalous classes in equal parts; fixed by the seed."""
+    """Draw about `size` rows: half normal, half from the anomalous classes in equal parts. The seed decides which."""
     rng = np.random.default_rng([seed, size])
     anomalous = np.unique(label[y == 1])
     each = max(1, -(-size // (2 * len(anomalous))))

@@ -1,8 +1,8 @@
-"""How real generated samples are: one table of distances, each beside what real samples give when they are measured.
+"""How real generated samples are: one table of distances, next to the values that real samples reach.
 
-Samples are (n, channels, length) or (n, channels, height, width) in any unit; every measure is in units of the training
-samples' spread per channel. Samples that overlap each other, as windows with a small stride do, flatter every figure;
-held-out samples must not overlap training ones.
+Samples are (n, channels, length) or (n, channels, height, width) in any unit. Every measure is in units of the training
+samples' spread per channel. Overlapping samples, such as windows with a small stride, make every measure look too good;
+held-out samples must not overlap training samples.
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ COLUMNS = (
 
 
 class SampleSets(NamedTuple):
-    """What a report on generated samples shows.
+    """The samples of a report on generated samples.
 
-    Parameters
+    Attributes
     ----------
-    train, held_out, generated : arrays (n, channels, *size) in any unit
-    channels : the channels' names
-    transfer : macro-F1 of classifiers trained on recorded and on imitated faults, where there are faults of sensors
-    defects : recorded and imitated samples of each defect by name, where there are defects of photos
+    train, held_out, generated : arrays (n, channels, *size)
+        In any unit.
+    channels : tuple of str
+        Names of the channels.
+    transfer : DataFrame, optional
+        Macro-F1 of classifiers trained on recorded and on imitated faults of sensors.
+    defects : mapping, optional
+        Recorded and imitated samples of each defect of photos, by name.
     """
 
     train: Samples
@@ -64,13 +68,13 @@ class SampleSets(NamedTuple):
 
 
 def evenly(x: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """At most this many rows, evenly spaced, so that windows in a row stay as far apart as can be."""
+    """Take at most `most` rows, evenly spaced, so that neighbouring windows are as far apart as possible."""
     return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).round().astype(int)]
 
 
 @dataclass(frozen=True)
 class Space:
-    """What the training samples say of units and of the directions in which samples vary."""
+    """Units and main directions of variation of the training samples."""
 
     mean: Samples  # (channels, 1, ...)
     spread: Samples
@@ -79,6 +83,7 @@ class Space:
 
     @classmethod
     def fit(cls, train: Samples, seed: int) -> Space:
+        """Fit to training samples. Raises `ValueError` if they are all the same."""
         axes = (0, *range(2, train.ndim))
         mean = np.asarray(train.mean(axis=axes, dtype=np.float64, keepdims=True)[0], dtype=np.float32)
         spread = np.asarray(train.std(axis=axes, dtype=np.float64, keepdims=True)[0], dtype=np.float32)
@@ -91,16 +96,16 @@ class Space:
         return cls(mean, spread, components, min(int((share < KEPT).sum()) + 1, len(share)))
 
     def scale(self, x: Samples) -> Samples:
-        """The samples in spreads from the training mean."""
+        """Express samples in spreads from the training mean."""
         return np.asarray((x - self.mean) / self.spread, dtype=np.float32)
 
     def features(self, scaled: Samples) -> Values:
-        """(n, kept): the principal components that keep KEPT of the training samples' variance, COMPONENTS at most."""
+        """Project on the principal components that hold a share KEPT of the training variance, (n, kept)."""
         found = self.components.transform(scaled.reshape(len(scaled), -1))[:, : self.kept]
         return np.asarray(found, dtype=np.float64)
 
     def described(self, scaled: Samples) -> Values:
-        """(n, kept + channels): the features, and how much of each channel they leave out, for a forest to look at."""
+        """Return `features` and how much of each channel they leave out, (n, kept + channels), for a forest."""
         found, directions = self.features(scaled), self.components.components_[: self.kept]
         left = scaled - (found @ directions + self.components.mean_).reshape(scaled.shape)
         rest = np.sqrt(np.square(left).mean(axis=tuple(range(2, scaled.ndim))))
@@ -111,19 +116,21 @@ class Space:
 
 
 def marginal_distance(a: Samples, b: Samples) -> float:
-    """Wasserstein-1 distance of the values (Ramdas et al. 2017), mean over channels, in their unit."""
+    """Compute the Wasserstein-1 distance of the values (Ramdas et al. 2017), averaged over channels, in their unit."""
     pairs = zip(_channels(a), _channels(b), strict=True)
     return float(np.mean([wasserstein_distance(evenly(x, VALUES), evenly(y, VALUES)) for x, y in pairs]))
 
 
 def _channels(x: Samples) -> Samples:
-    """(channels, all values of all samples)."""
+    """Reshape to (channels, all values of all samples)."""
     return np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
 
 
 def autocorrelation(x: Samples) -> list[Values]:
-    """Along each axis, (channels, size // 2): the mean product of two values 1, 2, ... places apart, as a share of the
-    variance (Box and Jenkins 1970). Within a sample, about its own mean: how it moves, not where it stands."""
+    """Compute the autocorrelation along each axis, (channels, size // 2), for lags 1, 2, ... (Box and Jenkins 1970).
+
+    Each sample is centred on its own mean, so that its level has no effect.
+    """
     centred = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
     found = []
     for axis in range(2, x.ndim):
@@ -139,14 +146,16 @@ def autocorrelation(x: Samples) -> list[Values]:
 
 
 def autocorrelation_distance(a: Samples, b: Samples) -> float:
-    """Mean absolute difference of the autocorrelations up to half the sample (Liao et al. 2020); for images along
-    columns and rows."""
+    """Compute the mean absolute difference of autocorrelations up to half the sample (Liao et al. 2020).
+
+    Images are compared along columns and along rows.
+    """
     pairs = zip(autocorrelation(a), autocorrelation(b), strict=True)
     return float(np.mean([np.abs(x - y).mean() for x, y in pairs]))
 
 
 def correlation(x: Samples) -> Values:
-    """(channels, channels): Pearson's correlation of the values at one place, 0 with a channel that stands still."""
+    """Compute Pearson's correlation of simultaneous values, (channels, channels); 0 with a constant channel."""
     values = _channels(x).astype(np.float64)
     covariance = np.atleast_2d(np.cov(values))
     spread = np.sqrt(np.diag(covariance))
@@ -156,7 +165,7 @@ def correlation(x: Samples) -> Values:
 
 
 def correlation_distance(a: Samples, b: Samples) -> float:
-    """Mean absolute difference of the channels' correlations (Liao et al. 2020); NaN where there is one channel."""
+    """Compute the mean absolute difference of the channels' correlations (Liao et al. 2020); NaN for one channel."""
     if a.shape[1] == 1:
         return float("nan")
     apart = ~np.eye(a.shape[1], dtype=bool)
@@ -167,10 +176,10 @@ def correlation_distance(a: Samples, b: Samples) -> float:
 
 
 def density_coverage(real: Values, generated: Values) -> tuple[float, float]:
-    """Density and coverage of generated features with respect to real ones (Naeem et al. 2020).
+    """Compute density and coverage of generated features with respect to real ones (Naeem et al. 2020).
 
-    A ball around every real sample reaches its fifth neighbour. Density is the mean number of balls that a generated
-    sample lies in, divided by five (1: as dense as real; may be more); coverage is the share of balls that hold a
+    A ball around every real sample reaches its fifth neighbour. Density is the mean number of balls that contain a
+    generated sample, divided by five (1: as dense as real; may be more). Coverage is the share of balls that contain a
     generated sample.
     """
     k = DENSITY_NEIGHBOURS
@@ -180,8 +189,11 @@ def density_coverage(real: Values, generated: Values) -> tuple[float, float]:
 
 
 def precision_recall(real: Values, generated: Values) -> tuple[float, float]:
-    """Share of generated samples inside the manifold of real ones, and of real ones inside that of the generated; a
-    manifold is a ball around every sample that reaches its third neighbour (Kynkäänniemi et al. 2019)."""
+    """Compute precision and recall of generated features (Kynkäänniemi et al. 2019).
+
+    Precision is the share of generated samples inside the real manifold, recall the share of real samples inside the
+    generated manifold. A manifold is the union of balls around its samples that reach their third neighbours.
+    """
     return _inside(generated, real), _inside(real, generated)
 
 
@@ -196,25 +208,29 @@ def _inside(sample: Values, manifold: Values) -> float:
 
 
 def nearest(memory: Values, *sets: Values) -> list[Values]:
-    """Distance (n,) of every sample's features in the sets to its nearest in memory."""
+    """Return the distances (n,) of each set's features to the nearest row of memory."""
     index = NearestNeighbors(n_neighbors=1).fit(memory)
     return [index.kneighbors(x)[0][:, 0] for x in sets]
 
 
 def copying(held_out: Values, generated: Values) -> tuple[float, float]:
-    """Of distances to the nearest training sample: the generated samples' median as a share of the held-out ones'
-    (Meehan et al. 2020 compare the same two), and the share of them below the held-out ones' NEAR quantile."""
+    """Compare distances to the nearest training sample of generated samples with those of held-out samples.
+
+    Returns the ratio of their medians (Meehan et al. 2020 compare the same two), and the share of generated samples
+    below the NEAR quantile of the held-out ones.
+    """
     floor = float(np.median(held_out))
     ratio = float(np.median(generated)) / floor if floor > 0 else float("nan")
     return ratio, float((generated < np.quantile(held_out, NEAR)).mean())
 
 
 def memorisation(table: pd.DataFrame) -> dict[str, str]:
-    """A warning for each row of `compare` that memorised: its median distance is below COPIED of the held-out samples',
-    or more than SHARE of it is nearer than all but NEAR of those are. By chance the share is NEAR.
+    """Return a warning for each row of `compare` whose samples look like copies of training samples.
 
-    Held-out samples from another time or machine are farther away than new ones would be, and samples of the commonest
-    kind alone are nearer: both may be warned of without a copy among them. Look at coverage and at the samples.
+    They do if their median distance is below COPIED of that of held-out samples, or if more than a share SHARE of them
+    is nearer than the NEAR quantile of held-out samples; by chance this share is NEAR. The warning may be false:
+    held-out samples from another time or machine are farther away than new ones, and samples of only the commonest kind
+    are nearer. Look at the coverage and at the samples.
     """
     found = {}
     for row in table.to_dict("records"):
@@ -232,8 +248,10 @@ def memorisation(table: pd.DataFrame) -> dict[str, str]:
 
 
 def discriminative_score(real: Values, generated: Values, seed: int) -> float:
-    """|accuracy - 0.5| of a random forest that tells real from generated samples, cross-validated, as many of both: 0 =
-    it cannot, 0.5 = it always can (Yoon et al. 2019, with a forest in place of their recurrent network)."""
+    """Compute |accuracy - 0.5| of a random forest that separates real from generated samples, cross-validated.
+
+    0: it cannot; 0.5: it always can (Yoon et al. 2019, here with a forest instead of a recurrent network).
+    """
     n = min(len(real), len(generated))
     x, y = np.concatenate([real[:n], generated[:n]]), np.repeat([0, 1], n)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
@@ -245,8 +263,10 @@ def _forest(seed: int) -> RandomForestClassifier:
 
 
 def tstr(train: Mapping[str, Samples], test: Mapping[str, Samples], seed: int) -> float:
-    """Macro-F1 on real test samples by label of a random forest trained on given ones by label: train on synthetic,
-    test on real (Esteban et al. 2017). With real training samples it is what there is to reach."""
+    """Train a random forest on synthetic samples by label, and return its macro-F1 on real ones (Esteban et al. 2017).
+
+    With real training samples it gives the value that synthetic ones could reach at best.
+    """
     if set(train) != set(test):
         raise ValueError(f"expected the same labels to train and test on, got {sorted(train)} and {sorted(test)}")
     labels = sorted(train)
@@ -263,15 +283,17 @@ def tstr(train: Mapping[str, Samples], test: Mapping[str, Samples], seed: int) -
 
 
 def jittered(train: Samples, n: int, rng: np.random.Generator) -> Samples:
-    """n training samples with Gaussian noise of JITTER spreads: near perfect, and nothing new."""
+    """Return n training samples with Gaussian noise of JITTER spreads: nearly perfect, and nothing new."""
     x = evenly(train, n)
     spread = train.std(axis=(0, *range(2, train.ndim)), dtype=np.float64, keepdims=True)
     return np.asarray(x + JITTER * spread * rng.standard_normal(x.shape, dtype=np.float32), dtype=np.float32)
 
 
 def gaussian(train: Samples, n: int, rng: np.random.Generator) -> Samples:
-    """n samples of the Gaussian with the mean and covariance of (at most MEASURED) training samples. Sums of these with
-    Gaussian weights have exactly that covariance, in any dimension, and no matrix needs to be taken apart."""
+    """Draw n samples from the Gaussian with the mean and covariance of (at most MEASURED) training samples.
+
+    Sums of these samples with Gaussian weights have exactly that covariance in any dimension, without a decomposition.
+    """
     x = evenly(train, MEASURED).reshape(min(len(train), MEASURED), -1)
     mean = x.mean(axis=0)
     weights = rng.standard_normal((n, len(x)), dtype=np.float32) / np.sqrt(np.float32(len(x) - 1))
@@ -279,14 +301,13 @@ def gaussian(train: Samples, n: int, rng: np.random.Generator) -> Samples:
 
 
 def compare(train: Samples, held_out: Samples, candidates: Mapping[str, Samples], seed: int) -> pd.DataFrame:
-    """A row of COLUMNS for every candidate, by name in `samples`, and three rows to read them by.
+    """Return a row of COLUMNS for every candidate, by name in `samples`, and three rows for comparison.
 
-    `held-out real` is the floor: what real samples give in the generated ones' place. `jittered copies` and `Gaussian
-    samples` are the cheapest generators there are. Distances, precision, recall, density and coverage are to training
-    samples, `nearest training` to all of them; the forest tells the samples from held-out real ones, and held-out from
-    training ones for the floor. The features are those of every other training sample and the comparison is with the
-    rest, which sees them as unseen samples do. Every row is of the same number of samples, on which the figures depend:
-    MEASURED, or as many as there are.
+    `held-out real` shows what real samples reach. `jittered copies` and `Gaussian samples` are the cheapest generators.
+    Distances, precision, recall, density and coverage are relative to training samples, `nearest training` to all of
+    them. The forest separates candidates from held-out samples, and held-out from training samples. The features are
+    fitted on every other training sample, and the comparison is with the rest, which the features have not seen either.
+    All rows have the same number of samples, because the values depend on it: MEASURED, or as many as there are.
     """
     _check(train, {FLOOR: held_out, **candidates})
     if taken := {FLOOR, JITTERED, GAUSSIAN} & set(candidates):

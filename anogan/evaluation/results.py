@@ -1,4 +1,4 @@
-"""Results of an evaluation: figures per detector and a gallery of samples, written into the run."""
+"""Results of an evaluation: metrics of each detector and a gallery of samples, written into the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GALLERY = 8  # samples of each kind kept for the report
 
 
 def write_results(run: Run[Any], results: Mapping[Any, dict[str, Any]], notice: str = "") -> dict[str, Any]:
-    """results.json, whose presence means that the run has been evaluated."""
+    """Write results.json, whose presence means that the run has been evaluated."""
     first = next(iter(results.values()))
     summary = {
         "kind": run.config.kind,
@@ -34,7 +34,7 @@ def write_results(run: Run[Any], results: Mapping[Any, dict[str, Any]], notice: 
 
 
 def summarise(detector: Detector, table: pd.DataFrame, classes: Sequence[str], seed: int) -> dict[str, Any]:
-    """Figures of a labelled table of scores."""
+    """Compute the metrics of a labelled table of scores."""
     y, score = table["anomalous"].to_numpy(), table["score"].to_numpy()
     flagged = (table["verdict"] == "anomaly").to_numpy()
     summary: dict[str, Any] = {}
@@ -61,7 +61,7 @@ Shown = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]  # 
 
 
 def save_gallery(run: Run[Any], name: str, shown: Callable[[int], Shown], table: pd.DataFrame) -> None:
-    """Inputs, reconstructions and maps of the rows that a reader wants to see, as one npz file."""
+    """Save inputs, reconstructions and maps of the rows that a reader wants to see, as one npz file."""
     order = np.argsort(-table["score"].to_numpy(), kind="stable")  # highest first
     y, flagged = (table["anomalous"] == 1).to_numpy()[order], (table["verdict"] == "anomaly").to_numpy()[order]
     quiet = order[~y & ~flagged]

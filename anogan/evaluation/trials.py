@@ -1,7 +1,7 @@
-"""Is the detector good enough? Faults of known strength are put into good data, and what it catches is counted.
+"""Sensitivity: faults of known strength are put into good data, and the detector's catches are counted.
 
-A cell is a kind of fault at a severity, made of trials. The generator of a trial knows its kind and number, not its
-severity: a trial's fault is the same one at every severity, only stronger.
+A cell is a kind of fault at a severity, and consists of trials. The random generator of a trial depends on the kind and
+the number of the trial, not on the severity: a trial has the same fault at every severity, only stronger.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ OnTrials = Callable[[int], None]  # trials done
 
 
 class Trials(Protocol):
-    """What cells are made of."""
+    """Makes the trials of each cell."""
 
     count: int  # of a cell
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials) -> Cell:
-        """All trials of a kind at a severity."""
+        """Run all trials of a kind at a severity."""
 
     def figures(self, trials: pd.DataFrame) -> dict[str, float]:
-        """What a cell's trials say beside how many were caught."""
+        """Summarise a cell's trials, besides how many were caught."""
 
 
 def parse_kinds(names: str, known: Sequence[str]) -> list[str]:
-    """'bias,drift' or 'all' -> names; raises `ValueError` with the choices."""
+    """Read 'bias,drift' or 'all' as names. Raises `ValueError` with the choices."""
     chosen = list(known) if names == "all" else list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
         if name not in known:
@@ -52,7 +52,7 @@ def parse_kinds(names: str, known: Sequence[str]) -> list[str]:
 
 
 def parse_severities(text: str) -> list[float]:
-    """'0.1,0.5' -> increasing severities; raises `ValueError` on one outside (0, 1]."""
+    """Read '0.1,0.5' as increasing severities. Raises `ValueError` for one outside (0, 1]."""
     try:
         severities = sorted({float(word) for word in text.split(",")})
     except ValueError:
@@ -63,7 +63,7 @@ def parse_severities(text: str) -> list[float]:
 
 
 def cells_of(kinds: Sequence[str], severities: Sequence[float]) -> list[tuple[str, float]]:
-    """Kind and severity of every cell, first that without a fault."""
+    """List kind and severity of every cell; the first one has no fault."""
     return [(NOTHING, 0.0), *((kind, severity) for kind in kinds for severity in severities)]
 
 
@@ -74,9 +74,10 @@ def fill(
     wanted: Sequence[tuple[str, float]],
     on_trials: OnTrials = lambda n: None,
 ) -> list[Cell]:
-    """The cells, each written into `folder`/cells when it is finished; those that are there are not made again.
+    """Compute the wanted cells. Each is written into `folder`/cells when it is finished, and never computed again.
 
-    Raises `RunError` where they were made with other settings."""
+    Raises `RunError` if the folder was made with other settings.
+    """
     file = folder / "settings.json"
     refuse_other_settings(folder, json.loads(file.read_text()) if file.exists() else settings, settings)
     write_json(file, settings)
@@ -92,13 +93,13 @@ def fill(
 
 
 def trial_table(cells: Sequence[Cell]) -> pd.DataFrame:
-    """A row per trial."""
+    """Return a table with a row per trial."""
     rows = [{"kind": cell["kind"], "severity": cell["severity"]} | trial for cell in cells for trial in cell["trials"]]
     return pd.DataFrame(rows)
 
 
 def summarise(trials: Trials, cells: Sequence[Cell]) -> pd.DataFrame:
-    """A row per cell: trials, the share caught with its 95 % interval (Wilson 1927), AUROC, and further figures."""
+    """Return a row per cell: trials, share caught with its 95 % interval (Wilson 1927), AUROC, and further metrics."""
     rows = []
     for cell in cells:
         table = pd.DataFrame(cell["trials"])
@@ -111,18 +112,19 @@ def summarise(trials: Trials, cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def smallest_caught(rates: pd.Series) -> float:
-    """The smallest severity (the index) from which on the rate stays at CAUGHT or above; NaN where there is none."""
+    """Return the smallest severity (the index) from which on the rate stays at CAUGHT or above, or NaN."""
     falling = rates.sort_index(ascending=False)
     held = (falling >= CAUGHT).cummin()
     return float(held.index[held].min()) if held.any() else math.nan
 
 
 def random_stream(seed: int, kind: str, trial: int) -> np.random.Generator:
+    """Return the random generator of one trial."""
     return np.random.default_rng([seed, zlib.crc32(kind.encode()), trial])
 
 
 def separation(good: Sequence[Floats], faulty: Sequence[Floats]) -> float:
-    """AUROC of scores, without those that are NaN."""
+    """Compute the AUROC of good against faulty scores, without those that are NaN."""
     both = np.concatenate([*good, *faulty])
     y = np.repeat([0, 1], [sum(map(len, good)), sum(map(len, faulty))])
     known = np.isfinite(both)
@@ -130,13 +132,14 @@ def separation(good: Sequence[Floats], faulty: Sequence[Floats]) -> float:
 
 
 def config_of(run: Path, config: type[C]) -> C:
-    """The settings of a run of one kind, which tell what it held out."""
+    """Return the settings of a run, which define what it held out. Raises `RunError` without a config.json."""
     if not (run / "config.json").exists():
         raise RunError(f"{run} has no config.json that tells what was held out; give good data with --data")
     return Run.of(run, config).config
 
 
 def still_there(data: str) -> Path:
+    """Return the path of a run's data. Raises `DataUnavailableError` if it no longer exists."""
     if not Path(data).exists():
         raise DataUnavailableError(f"{data}, of which the run held out a part, is gone; give good data with --data")
     return Path(data)

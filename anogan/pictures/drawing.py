@@ -1,4 +1,4 @@
-"""Samples and anomaly maps -> pictures."""
+"""Drawing of samples and anomaly maps as pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTLINE, RIM = (0, 255, 255), (0, 0, 0)  # no colours of the heat
 
 
 def picture(x: NDArray[np.float32]) -> Picture:
-    """A sample (1 or 3, height, width) in [-1, 1] as RGB."""
+    """Convert a sample (1 or 3, height, width) in [-1, 1] to RGB."""
     scaled = np.clip(x, -1, 1)
     scaled += 1  # in place: a large photo has hundreds of megabytes
     scaled *= 127.5
@@ -32,7 +32,7 @@ def picture(x: NDArray[np.float32]) -> Picture:
 
 
 def heatmap(anomaly_map: NDArray[np.float32]) -> Picture:
-    """An anomaly map (channels, height, width) as RGB on one fixed scale: black at 0, brightest at BRIGHTEST."""
+    """Draw an anomaly map (channels, height, width) as RGB on one fixed scale: black at 0, brightest at BRIGHTEST."""
     from matplotlib import colormaps
 
     scaled = np.clip(anomaly_map.max(0) / BRIGHTEST, 0, 1)
@@ -41,14 +41,14 @@ def heatmap(anomaly_map: NDArray[np.float32]) -> Picture:
 
 
 def heat_layer(anomaly_map: NDArray[np.float32]) -> Picture:
-    """An anomaly map (height, width) as RGBA to lie over a photo, on one fixed scale, transparent up to FAINTEST."""
+    """Draw an anomaly map (height, width) as an RGBA layer on one fixed scale, transparent up to FAINTEST."""
     colours, heat = _heat(anomaly_map)
     layer: Picture = np.rint(np.dstack([colours, 255 * heat])).astype(np.uint8)
     return layer
 
 
 def _heat(anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Colours (height, width, 3) up to 255 and strengths (height, width) in [0, 1]."""
+    """Return colours (height, width, 3) from 0 to 255 and opacity (height, width) in [0, 1]."""
     from matplotlib import colormaps
 
     heat = np.clip((anomaly_map - FAINTEST) / (BRIGHTEST - FAINTEST), 0, 1)
@@ -56,7 +56,7 @@ def _heat(anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
 
 
 def shrunk(x: NDArray[np.float32], longest: int) -> Picture:
-    """A sample (1 or 3, height, width) in [-1, 1] as RGB whose longer side is `longest` at most."""
+    """Convert a sample (1 or 3, height, width) in [-1, 1] to RGB whose longer side is at most `longest`."""
     height, width = x.shape[1:]
     scale = min(1.0, longest / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -64,8 +64,11 @@ def shrunk(x: NDArray[np.float32], longest: int) -> Picture:
 
 
 def overlay(photo: NDArray[np.float32], anomaly_map: NDArray[np.float32], boxes: Iterable[Box] = ()) -> Picture:
-    """A photo (1 or 3, height, width) in [-1, 1] with its map (any height and width) as translucent heat on one fixed
-    scale, nothing up to FAINTEST, and boxes in pixels of the photo outlined. Its longer side is LONGEST at most."""
+    """Draw an anomaly map as translucent heat over a photo (1 or 3, height, width) in [-1, 1], and outline boxes.
+
+    The map may have any height and width. Its scale is fixed, and nothing is drawn up to FAINTEST. Boxes are in pixels
+    of the photo. The longer side of the result is at most LONGEST.
+    """
     base = shrunk(photo, LONGEST)
     size, scale = (base.shape[1], base.shape[0]), min(1.0, LONGEST / max(photo.shape[1:]))
     values = Image.fromarray(anomaly_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
@@ -78,7 +81,7 @@ def overlay(photo: NDArray[np.float32], anomaly_map: NDArray[np.float32], boxes:
 
 
 def _outline(canvas: ImageDraw.ImageDraw, box: list[float], thickness: int) -> None:
-    """Around the box, not over it, with a dark rim that shows on bright photos."""
+    """Draw around the box, not over it, with a dark rim that shows on bright photos."""
     left, top, width, height = box
     for reach, line, colour in ((thickness + 3, thickness + 2, RIM), (thickness + 2, thickness, OUTLINE)):
         corners = (left - reach, top - reach, left + width - 1 + reach, top + height - 1 + reach)
@@ -86,7 +89,7 @@ def _outline(canvas: ImageDraw.ImageDraw, box: list[float], thickness: int) -> N
 
 
 def tile(x: NDArray[np.float32], columns: int = 0) -> Picture:
-    """Samples (n, channels, height, width) in rows on one sheet, two pixels apart; square unless `columns` is given."""
+    """Put samples (n, channels, height, width) on one sheet, two pixels apart; as a square without `columns`."""
     columns = columns or math.ceil(len(x) ** 0.5)
     _, _, height, width = x.shape
     rows = math.ceil(len(x) / columns)
@@ -98,8 +101,10 @@ def tile(x: NDArray[np.float32], columns: int = 0) -> Picture:
 
 
 def png(image: Picture, zoom: int = 1, level: int | None = None) -> bytes:
-    """PNG file contents, every pixel repeated `zoom` times each way; as small as can be, or compressed at zlib's
-    `level`, which takes a fifth of the time at 3."""
+    """Return the contents of a PNG file, with every pixel repeated `zoom` times in both directions.
+
+    The file is as small as possible, or compressed at zlib's `level`; level 3 takes a fifth of the time.
+    """
     stream = io.BytesIO()
     how = {"optimize": True} if level is None else {"compress_level": level}
     Image.fromarray(image.repeat(zoom, 0).repeat(zoom, 1)).save(stream, "PNG", **how)
@@ -107,7 +112,7 @@ def png(image: Picture, zoom: int = 1, level: int | None = None) -> bytes:
 
 
 def sheets(folder: Path) -> Callable[[int, NDArray[np.float32]], None]:
-    """Writes the samples (n, channels, height, width) in [-1, 1] of a training step as one picture into a folder."""
+    """Return a function that writes the samples (n, channels, height, width) of a training step as one picture."""
 
     def write(step: int, x: NDArray[np.float32]) -> None:
         write_bytes(folder / f"step-{step:06d}.png", png(tile(x)))

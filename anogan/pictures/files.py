@@ -1,4 +1,4 @@
-"""Image files -> pixels. What can be converted without guessing is converted; the rest is refused with the reason."""
+"""From image files to pixels. A file that cannot be converted without guessing is refused with the reason."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ T = TypeVar("T")
 
 
 def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Files as given, and the image files of folders (by ending, sorted, subfolders too), each with its name inside
-    the folder given. Raises `ValueError` when a path does not exist or a folder holds no image."""
+    """List the given files, and the image files inside given folders, each with its name relative to the folder.
+
+    Folders are searched with their subfolders, by file ending, and sorted. Raises `ValueError` if a path does not exist
+    or a folder holds no image.
+    """
     found: list[tuple[Path, Path]] = []
     for path in inputs:
         if path.is_dir():
@@ -51,13 +54,15 @@ def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder and its subfolders, by ending, sorted."""
+    """List the image files of a folder and its subfolders, by file ending, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
 
 
 def header(path: File) -> tuple[tuple[int, int], bool]:
-    """Size (height, width), turned as EXIF says, and whether there is no colour; no pixel is decoded. Raises
-    `SampleError` when the file has no header that can be read."""
+    """Read size (height, width), rotated as EXIF says, and whether the image is grey. No pixel is decoded.
+
+    Raises `SampleError` if the file has no readable header.
+    """
     with opened(path) as image:
         try:
             if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
@@ -71,14 +76,14 @@ def header(path: File) -> tuple[tuple[int, int], bool]:
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height before the file is turned; newer versions of Pillow tell those of a TIFF as it is turned."""
+    """Return width and height before rotation. Newer versions of Pillow give those of a TIFF after it."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(image.tag_v2[TIFF_SIZE[0]]), int(image.tag_v2[TIFF_SIZE[1]])
     return image.size
 
 
 def _late_exif(png: IO[bytes] | None) -> bytes | None:
-    """The EXIF chunk of a PNG, wherever it stands; its other chunks are skipped."""
+    """Find the EXIF chunk of a PNG anywhere in the file, and skip the other chunks."""
     assert png is not None
     png.seek(SIGNATURE)
     while len(start := png.read(8)) == 8:
@@ -90,8 +95,10 @@ def _late_exif(png: IO[bytes] | None) -> bytes | None:
 
 
 def count_pixels(path: File, most: int) -> int:
-    """How many pixels the file has, by its header; none is decoded. Raises `TooManyPixelsError` where they are more
-    than `most`, and `SampleError` where there is no header that can be read."""
+    """Return the number of pixels from the file's header. No pixel is decoded.
+
+    Raises `TooManyPixelsError` if there are more than `most`, and `SampleError` if there is no readable header.
+    """
     with opened(path) as image:
         pixels = image.width * image.height
         if pixels > most:
@@ -100,10 +107,11 @@ def count_pixels(path: File, most: int) -> int:
 
 
 def read_photo(path: File, channels: int) -> Pixels:
-    """One file's pixels (channels, height, width) in [-1, 1]; raises `SampleError` when that would take guessing.
+    """Read the pixels (channels, height, width) of one file, in [-1, 1].
 
-    Turned as the camera's EXIF says. Colour becomes grey by luminance, grey becomes colour by repetition, 16 bits keep
-    their precision, palettes are looked up, opaque alpha is dropped.
+    The photo is rotated as the camera's EXIF says. Colour becomes grey by luminance, grey becomes colour by repetition,
+    16 bits keep their precision, palettes are looked up, opaque alpha is dropped. Raises `SampleError` if a conversion
+    would need a guess.
     """
     try:
         with opened(path) as image:
@@ -115,7 +123,7 @@ def read_photo(path: File, channels: int) -> Pixels:
 
 
 def pixels_of(image: Image.Image, channels: int) -> Pixels:
-    """Pixels (channels, height, width) in [-1, 1] of a decoded image, as `read_photo` converts them."""
+    """Return the pixels (channels, height, width) in [-1, 1] of a decoded image, converted as in `read_photo`."""
     if image.mode in SIXTEEN_BIT or image.mode == "I":
         return _sixteen_bit(image, channels)
     pixels = np.asarray(_eight_bit(image, MODES[channels])).reshape(image.height, image.width, channels)
@@ -123,7 +131,7 @@ def pixels_of(image: Image.Image, channels: int) -> Pixels:
 
 
 def opened(path: File) -> Image.Image:
-    """The file, its pixels not yet decoded; raises `SampleError` where it is no image or has too many."""
+    """Open an image file without decoding its pixels. Raises `SampleError` if it is no image or has too many pixels."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -160,7 +168,7 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 
 def resized(photo: Pixels, height: int, width: int) -> Pixels:
-    """Bicubic, low-passed when it shrinks; values may overshoot."""
+    """Resize by bicubic interpolation, low-passed when it shrinks. Values may overshoot [-1, 1]."""
     if photo.shape[1:] == (height, width):
         return photo
     size = (width, height)
@@ -169,8 +177,7 @@ def resized(photo: Pixels, height: int, width: int) -> Pixels:
 
 
 def batches(items: Sequence[T], size: Callable[[T], int], most: int = PHOTOS) -> Iterator[Sequence[T]]:
-    """Neighbours, `most` of them at once, fewer where they take more than BYTES together when they are decoded; `size`
-    says how many bytes each takes."""
+    """Split items into batches of at most `most` items and BYTES bytes; `size` gives the bytes of an item."""
     begin = 0
     while begin < len(items):
         end, taken = begin + 1, size(items[begin])
@@ -181,7 +188,7 @@ def batches(items: Sequence[T], size: Callable[[T], int], most: int = PHOTOS) ->
 
 
 def decoded_bytes(path: File, channels: int) -> int:
-    """How many bytes the pixels of a file take, by its header; none where it will not be decoded."""
+    """Return how many bytes the file's pixels will take, from its header; 0 if it will not be decoded."""
     try:
         return 4 * channels * count_pixels(path, LARGEST)
     except SampleError:
@@ -189,7 +196,7 @@ def decoded_bytes(path: File, channels: int) -> int:
 
 
 def read_photos(paths: Iterable[File], channels: int) -> Iterator[Pixels | SampleError]:
-    """Every file's pixels, or the reason why it has none."""
+    """Yield the pixels of each file, or the reason why it has none."""
     for path in paths:
         try:
             yield read_photo(path, channels)
@@ -201,7 +208,7 @@ Images = NDArray[np.uint8]
 
 
 def to_unit_range(images: Images) -> NDArray[np.float32]:
-    """Bytes 0..255 -> [-1, 1]."""
+    """Scale bytes 0 to 255 to [-1, 1]."""
     scaled: NDArray[np.float32] = images.astype(np.float32)
     scaled /= np.float32(127.5)  # in place: a large photo has hundreds of megabytes
     scaled -= np.float32(1)

@@ -1,4 +1,4 @@
-"""How a photo becomes samples of one shape, and maps of the samples a map of the photo."""
+"""Framing: from a photo to samples of one shape, and from maps of the samples to a map of the photo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRETCH = 1.25  # of a photo's proportions, before it counts as another kind of 
 
 @dataclass(frozen=True)
 class Framing:
-    """Crop, then the whole photo as one sample, or tiles of it at full resolution."""
+    """How a photo is cropped, and then taken as one sample or cut into tiles at full resolution."""
 
     shape: tuple[int, ...]  # (channels, height, width) of a sample
     crop: tuple[int, ...] = ()  # left, top, width, height of the part looked at, in pixels of the photo
@@ -27,7 +27,7 @@ class Framing:
     resize: bool = True  # a whole photo of another size; otherwise it is refused
 
     def cropped(self, photo: Pixels) -> Pixels:
-        """The part (channels, height, width) looked at; raises `SampleError` where the photo does not reach so far."""
+        """Return the inspected part (channels, height, width). Raises `SampleError` if the crop does not fit."""
         if not self.crop:
             return photo
         left, top, width, height = self.crop
@@ -37,8 +37,10 @@ class Framing:
         return photo[:, top : top + height, left : left + width]
 
     def samples(self, photo: Pixels) -> NDArray[np.float32]:
-        """Samples (n, channels, height, width) of a photo (channels, *any size), n = 1 without tiles. Raises
-        `SampleError` where it does not fit."""
+        """Cut samples (n, channels, height, width) from a photo (channels, *any size); n = 1 without tiles.
+
+        Raises `SampleError` if the photo does not fit.
+        """
         part = self.cropped(photo)
         _, height, width = self.shape
         rows, columns = part.shape[1:]
@@ -53,7 +55,7 @@ class Framing:
         return np.clip(resized(part, height, width), -1, 1)[None]
 
     def samples_or_error(self, photo: Pixels | SampleError) -> NDArray[np.float32] | SampleError:
-        """The samples of a photo, or why there are none."""
+        """Return the samples of a photo, or the reason why there are none."""
         try:
             return photo if isinstance(photo, SampleError) else self.samples(photo)
         except SampleError as error:
@@ -71,15 +73,20 @@ class Framing:
         return tiles
 
     def grid(self, length: int, side: int) -> tuple[int, int]:
-        """How many tiles along an axis, and their stride. Their overlap is at least the one asked for, spread evenly,
-        so that no more than a few pixels are missing at the end."""
+        """Return the number of tiles along an axis, and their stride.
+
+        Tiles overlap by at least the configured share. They are spread evenly, so that only a few pixels are missing at
+        the end.
+        """
         assert self.overlap is not None
         n = math.ceil((length - side) / max(1, round(side * (1 - self.overlap)))) + 1
         return n, math.ceil((length - side) / (n - 1)) if n > 1 else 1
 
     def stitched(self, maps: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-        """Maps of the samples (n, height, width) -> one map, of the samples' resolution, of the part looked at of a
-        photo of that `size` (height, width): the mean of overlapping tiles, each fading towards its edge."""
+        """Join the samples' maps (n, height, width) to one map of the inspected part, at the samples' resolution.
+
+        `size` is the photo's (height, width). Overlapping tiles are averaged, each fading towards its edges.
+        """
         if self.overlap is None:
             return np.asarray(maps[0])
         rows, columns = self._looked_at(size)
@@ -95,8 +102,11 @@ class Framing:
         return (total / weights)[:rows, :columns].astype(np.float32)
 
     def place(self, map_size: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int, float, float]:
-        """Where a map lies on a photo of that `size` (height, width): left and top in pixels of the photo, and how many
-        of them a pixel of the map is across and down."""
+        """Return where a map lies on a photo of `size` (height, width).
+
+        Left and top are in pixels of the photo, followed by the width and height of one map pixel in pixels of the
+        photo.
+        """
         rows, columns = self._looked_at(size)
         left, top = self.crop[:2] if self.crop else (0, 0)
         return left, top, columns / map_size[1], rows / map_size[0]
@@ -106,13 +116,15 @@ class Framing:
 
 
 def fade(side: int) -> NDArray[np.float64]:
-    """Weights (side,) that fall from the middle to the edges, never to nothing."""
+    """Return weights (side,) that fall from the middle to the edges, but never to zero."""
     return np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)) / side
 
 
 def common_shape(sizes: Iterable[tuple[int, int]], longest: int) -> tuple[int, int]:
-    """Height and width of samples whose longer side is `longest`, in the commonest proportions of photos of these
-    sizes (height, width); the larger of equally common ones."""
+    """Return height and width of samples whose longer side is `longest`.
+
+    Their proportions are the commonest among photos of these sizes (height, width); of equally common ones, the larger.
+    """
     counts = Counter(sizes)
     (height, width), _ = max(counts.items(), key=lambda item: (item[1], item[0]))
     scale = longest / max(height, width)

@@ -1,4 +1,4 @@
-"""Image files as a source of photos, read ahead while others are scored."""
+"""Image files as a source of photos. The next photos are read while others are scored."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from anogan.runs.scoring import Samples, _identity
 
 
 class PhotoFiles:
-    """Image files as photos (channels, *any size), `block` of them at once, fewer where they are large. `known_as`
-    tells it from another source where the paths change while it is read; otherwise the files do."""
+    """Image files as photos (channels, *any size), at most `block` of them at once, and fewer if they are large.
+
+    `known_as` identifies the source if its paths change while it is read. By default the files identify it.
+    """
 
     column = "file"
 

@@ -1,4 +1,4 @@
-"""What is said of photos, as records, tables and pictures."""
+"""Verdicts on photos, as records, tables and pictures."""
 
 from __future__ import annotations
 
@@ -27,9 +27,19 @@ CHUNK = 4096  # rows in memory at once
 
 
 class Region(NamedTuple):
-    """A part of a photo that looks defective: its box and area in pixels of the photo, its peak, which is the highest
-    value of the map in it (1 = the worst place of a good part), and how rare a peak this high is among those of good
-    photos: (1 + how many held-out ones have one as high) / (n + 1)."""
+    """A part of a photo that looks defective.
+
+    Attributes
+    ----------
+    left, top, width, height : int
+        Its box, in pixels of the photo.
+    area : int
+        Its area, in pixels of the photo.
+    peak : float
+        The highest value of the anomaly map in it; 1 is the worst place of a good part.
+    p_value : float
+        (1 + held-out good photos with a peak as high) / (n + 1), of n such photos.
+    """
 
     left: int
     top: int
@@ -41,9 +51,25 @@ class Region(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What is said of one photo: A(x), p-value among good photos, verdict, terms of the score, the map (height, width)
-    and the reconstruction (channels, height, width) of the part looked at, both of the samples' resolution, and its
-    regions, the worst first."""
+    """The verdict on one photo.
+
+    Attributes
+    ----------
+    score : float
+        A(x); higher is more anomalous.
+    p_value : float
+        How rare such a score is among good photos.
+    anomaly : bool
+        Whether the score is above the threshold.
+    terms : dict
+        Each view's part of the score, by name.
+    map : array (height, width)
+        Anomaly map of the inspected part, at the samples' resolution; 1 is the worst place of a good part.
+    reconstruction : array (channels, height, width)
+        Reconstruction of the inspected part in [-1, 1], at the samples' resolution.
+    regions : list of Region
+        Parts that look defective, the worst first.
+    """
 
     score: float
     p_value: float
@@ -55,28 +81,32 @@ class Inspection(NamedTuple):
 
 
 class Inspector(Protocol):
-    """What photos are shown to: a `PhotoModel`, or a `DigitModel`."""
+    """A model that inspects photos: `PhotoModel` or `DigitModel`."""
 
     @property
-    def detector(self) -> Detector: ...
+    def detector(self) -> Detector:
+        """The scikit-learn estimator inside."""
+
     @property
-    def framing(self) -> Framing: ...
+    def framing(self) -> Framing:
+        """How a photo becomes samples."""
+
     @property
     def finds_regions(self) -> bool:
-        """Whether it tells where a photo looks defective."""
+        """Whether it finds the parts of a photo that look defective."""
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
-        """What is said of each photo (channels, height, width), or why nothing can be said."""
+        """Inspect photos (channels, height, width). Returns a verdict on each, or the reason why there is none."""
 
     def drawn(self, photo: Pixels, said: Inspection) -> bytes:
-        """PNG of what is said of a photo."""
+        """Draw the verdict on a photo as PNG."""
 
 
 OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, the photo, what is said of it
 
 
 def record(file: str, said: Inspection | SampleError) -> Record:
-    """What is said of a photo as JSON: file, score, p_value, verdict and regions; or file, verdict and error."""
+    """Return the verdict on a photo as JSON: file, score, p_value, verdict and regions; or file, verdict and error."""
     if isinstance(said, SampleError):
         return {"file": file, "verdict": "error", "error": str(said)}
     return {
@@ -92,13 +122,16 @@ FLOATS = ("peak", "p_value")  # of a region; the rest are whole pixels
 
 
 def short(value: float) -> float:
-    """As in the tables."""
+    """Round a number to six digits, as in the tables."""
     return float(f"{value:.6g}")
 
 
 def inspector(model: Inspector, on_photo: OnPhoto | None = None) -> Rows:
-    """Rows for `score_stream`. Regions, where the model finds any, are JSON in one column, so that no interruption can
-    part a photo's row from its regions; `finish` makes tables of them."""
+    """Return the function that makes table rows for `score_stream`.
+
+    Regions are JSON in one column, so that an interruption cannot separate a photo's row from its regions. `finish`
+    makes tables of them.
+    """
     regions = ["regions"] if model.finds_regions else []
     columns = ["file", "score", "p_value", "verdict", *model.detector.terms, *regions, "error"]
 
@@ -117,8 +150,11 @@ def inspector(model: Inspector, on_photo: OnPhoto | None = None) -> Rows:
 
 
 def finish(partial: Path, out: Path) -> None:
-    """Rows by `inspector` -> `out` with the number of regions, and beside it all regions in a table and all photos with
-    their regions as JSON. `out` comes last: when it is there, all three are complete."""
+    """Write the rows of `inspector` to `out` with the number of regions, and two files next to it.
+
+    These hold all regions as a table, and all photos with their regions as JSON. `out` is written last: when it exists,
+    all three are complete.
+    """
     with ExitStack() as stack:
         streams = [stack.enter_context(replacing(path)) for path in (out, *beside(out))]
         texts = [io.TextIOWrapper(stream, "utf-8", newline="", write_through=True) for stream in streams]
@@ -141,7 +177,7 @@ def finish(partial: Path, out: Path) -> None:
 
 
 def beside(out: Path) -> tuple[Path, Path]:
-    """scores.csv -> scores.regions.csv, scores.regions.json."""
+    """Name the two files next to `out`: scores.csv -> scores.regions.csv, scores.regions.json."""
     return out.with_suffix(".regions.csv"), out.with_suffix(".regions.json")
 
 
@@ -158,6 +194,6 @@ def _read_back(row: dict[str, str]) -> Record:
 
 
 def write_map(folder: Path, name: str, content: bytes) -> None:
-    """Write the picture of a photo by its name; of several processes every one writes those of its own photos."""
+    """Write a photo's picture by the photo's name. Each process writes those of its own photos."""
     with replacing(folder / f"{name}.map.png") as stream:
         stream.write(content)
