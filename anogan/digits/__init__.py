@@ -1,1 +1,1 @@
-"""Image data sets and arrays: samples of one size."""
+"""Digits: image data sets and arrays, with samples of one size."""

@@ -1,4 +1,4 @@
-"""Samples of one size out of an array file, scored block by block."""
+"""Samples of one size from an array file, scored block by block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anogan.runs.scoring import BLOCK, OnMap, Rows, Samples
 
 
 class ArrayFile:
-    """A NumPy file (n, *shape), left on disk: bytes 0-255, or floats in [-1, 1]."""
+    """A NumPy file (n, *shape) that stays on disk: bytes 0 to 255, or floats in [-1, 1]."""
 
     column = "row"
 
@@ -41,7 +41,7 @@ class ArrayFile:
         return self.rows
 
     def _mapped(self) -> NDArray[Any]:
-        """Mapped anew for every block, because the pages of a map that stays count as this process's memory."""
+        """Map the file again for every block, because the pages of a lasting map count as this process's memory."""
         array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
         return array
 
@@ -58,7 +58,7 @@ class ArrayFile:
 
 
 def samples_of(rows: NDArray[Any]) -> Samples:
-    """Rows (n, *shape), bytes 0-255 or floats in [-1, 1], as samples, or why one cannot be scored."""
+    """Convert rows (n, *shape), bytes 0 to 255 or floats in [-1, 1], to samples, or to errors."""
     if rows.dtype == np.uint8:
         return list(to_unit_range(rows))
     rows = rows.astype(np.float32)
@@ -74,7 +74,7 @@ def _complaint(row: NDArray[np.float32]) -> SampleError:
 
 
 def score_block(detector: Detector, names: list[str], samples: Samples, on_map: OnMap | None = None) -> pd.DataFrame:
-    """A row per sample: score, p-value, verdict and terms, or the error."""
+    """Return a row per sample: score, p-value, verdict and terms, or the error."""
     valid = {i: sample for i, sample in enumerate(samples) if not isinstance(sample, SampleError)}
     good = list(valid)
     rows = pd.DataFrame({ArrayFile.column: names, "verdict": "error"})
@@ -97,7 +97,7 @@ def score_block(detector: Detector, names: list[str], samples: Samples, on_map: 
 
 
 def scorer(detector: Detector, on_map: OnMap | None = None) -> Rows:
-    """Rows by `score_block`."""
+    """Return the function that makes table rows by `score_block`."""
 
     def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
         to_map = None if on_map is None else lambda i, values: on_map(begin + i, values)

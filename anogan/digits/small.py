@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 embedded digits (8x8, resized to 28x28): always there, no network needed."""
+"""The 1,797 digits that come with scikit-learn (8x8, resized to 28x28). They need no network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _resize(image: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def load_digits(root: str | None = None) -> ImageSet:
-    """Two thirds to train, one third to test, by a fixed stratified split; `root` is not used."""
+    """Load the digits: two thirds to train, one third to test, by a fixed stratified split. `root` is not used."""
     from sklearn.datasets import load_digits as embedded
     from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""Labelled images, and what an anomaly detector may see of them."""
+"""Labelled images, and the part of them that an anomaly detector may see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Official training and test images (n, channels, height, width) as bytes, and their class numbers (n,)."""
+    """Training and test images (n, channels, height, width) as bytes, with their class numbers (n,)."""
 
     name: str
     x_train: Images
@@ -27,7 +27,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Split:
-    """One protocol's view: normal training samples, and all test samples with y = 1 where anomalous; in [-1, 1]."""
+    """Normal training samples, and all test samples with y = 1 if anomalous, all in [-1, 1]."""
 
     x_train: NDArray[np.float32]
     x_test: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Split:
 
 
 def parse_classes(normal: str, classes: tuple[str, ...]) -> list[int]:
-    """'3', '0,2' or 'all' -> class numbers; a number or a class's name. Raises `ValueError` naming the choices."""
+    """Read '3', '0,2', 'all' or names as class numbers. Raises `ValueError` with the choices."""
     if normal == "all":
         return list(range(len(classes)))
     chosen = []
@@ -52,12 +52,30 @@ def parse_classes(normal: str, classes: tuple[str, ...]) -> list[int]:
 
 
 def one_vs_rest(images: ImageSet, normal: str) -> Split:
-    """The chosen class is normal, all others are anomalous: train on its training images, test on every test image."""
+    """Take the chosen classes as normal and all others as anomalous.
+
+    Parameters
+    ----------
+    images : ImageSet
+        A data set from `load_dataset`.
+    normal : str
+        Numbers or names of normal classes, such as "3" or "0,2"; "all" takes every class.
+
+    Returns
+    -------
+    Split
+        Training images of the normal classes, and every test image, in [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        If there is no such class.
+    """
     return _split(images, parse_classes(normal, images.classes))
 
 
 def leave_one_out(images: ImageSet, anomalous: str) -> Split:
-    """The chosen class is anomalous, all others are normal; else as `one_vs_rest`."""
+    """Take the chosen classes as anomalous and all others as normal; otherwise as `one_vs_rest`."""
     left_out = parse_classes(anomalous, images.classes)
     return _split(images, [c for c in range(len(images.classes)) if c not in left_out])
 

@@ -1,4 +1,4 @@
-"""Training on the normal classes of a data set of images."""
+"""Training on the normal classes of an image data set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from anogan.runs.training import OnSamples, Stage
 
 @dataclass(frozen=True)
 class NormalImages:
-    """A data set split by class, and the rows of its normal training images that are trained on and held out."""
+    """A data set split by class, with the rows of its normal training images to train on and to hold out."""
 
     split: Split
     training: torch.Tensor
@@ -33,7 +33,7 @@ class NormalImages:
 
     @classmethod
     def of(cls, config: DigitRunConfig, split: Split) -> NormalImages:
-        """Raises `ValueError` where the class is too small."""
+        """Hold out a part of the normal training images. Raises `ValueError` if there are too few."""
         training, held_out = map(torch.from_numpy, hold_out(len(split.x_train), config.holdout, config.seed))
         if len(training) < FEWEST or (config.detectors and not len(held_out)):
             raise ValueError(
@@ -48,7 +48,7 @@ class NormalImages:
 
 
 class Digits(Kind[DigitRunConfig, NormalImages, DigitModel]):
-    """Images of one size with classes, one or several of which are normal."""
+    """Images of one size with classes, of which one or several are normal."""
 
     model = DigitModel
 

