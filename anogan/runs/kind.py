@@ -90,27 +90,7 @@ class Kind(ABC, Generic[C, P, M]):
 
     @abstractmethod
     def calibrate(self, detector: Detector, gan: GAN, samples: Samples, prepared: P, config: C, on_rows: OnRows) -> M:
-        """Calibrate a detector on the held-out samples.
-
-        Parameters
-        ----------
-        detector : Detector
-            Not yet fitted.
-        gan : GAN
-            The trained networks.
-        samples : Samples
-            Training and held-out samples.
-        prepared : Prepared
-            The training data they come from.
-        config : RunConfig
-            Settings of the run.
-        on_rows : callable
-            Called with the number of samples that have just been scored.
-
-        Returns
-        -------
-        Model
-        """
+        """Calibrate a detector on the held-out samples. `on_rows` gets the number of samples just scored."""
 
     @abstractmethod
     def about(self, models: Mapping[str, M]) -> dict[str, Any]:
