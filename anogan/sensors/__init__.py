@@ -1,1 +1,1 @@
-"""Recordings of sensors: trained on healthy operation, followed by alarms."""
+"""Sensors: recordings of a machine. Models are trained on healthy operation and raise alarms."""

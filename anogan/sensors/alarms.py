@@ -1,4 +1,4 @@
-"""Scores in time -> alarms: a threshold that keeps a budget of false alarms, a minimum duration, and hysteresis."""
+"""From scores to alarms: a threshold that keeps a budget of false alarms, a minimum duration, and hysteresis."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ FARTHEST = 1e4  # standard deviations above the mean of few peaks
 
 
 def persistent(score: Floats, rows: int) -> Floats:
-    """Rolling minimum over `rows` scores: it is above a threshold only if the last `rows` scores all are. NaN in the
-    first rows - 1 rows, and wherever one of the scores is NaN."""
+    """Compute the rolling minimum over `rows` scores: it is above a threshold only if the last `rows` scores all are.
+
+    It is NaN in the first rows - 1 rows, and wherever one of the scores is NaN.
+    """
     padded = np.concatenate([np.full(rows - 1, np.nan), score])
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, rows).min(axis=1), dtype=np.float64)
 
 
 def peaks_borne(n: int, share: float, confidence: float) -> int | None:
-    """How many of n independent peaks may lie above a threshold that a new one exceeds with a chance of `share`.
+    """Return how many of n independent peaks may lie above a threshold that a new one exceeds with probability `share`.
 
-    With k of them above it, that chance follows the beta distribution of k + 1 and n - k. So it is at most `share` in
-    a share `confidence` of all calibrations (tolerance limits: Wilks 1941). None where n is too small for that.
+    With k of them above it, that probability follows the beta distribution of k + 1 and n - k. So it is at most `share`
+    in a share `confidence` of all calibrations (tolerance limits: Wilks 1941). Returns None if n is too small for that.
     """
     k = np.arange(n)
     kept = int((betainc(k + 1, n - k, share) >= confidence).sum())
@@ -43,8 +45,7 @@ def peaks_borne(n: int, share: float, confidence: float) -> int | None:
 
 @cache
 def _gumbel_factor(n: int, share: float) -> float:
-    """Standard deviations from the mean of n peaks of Gumbel's law up to what the next one exceeds with a chance of
-    `share`, from sets drawn from the law."""
+    """Return the factor by which `gumbel_quantile` multiplies the standard deviation of n peaks, by simulation."""
     drawn = np.random.default_rng(0).gumbel(size=(max(DRAWN // n, 100), n))
     mean, spread = drawn.mean(1), drawn.std(1)
 
@@ -55,10 +56,10 @@ def _gumbel_factor(n: int, share: float) -> float:
 
 
 def gumbel_quantile(peaks: Floats, share: float) -> float:
-    """Above which the next peak is with a chance of `share`, where peaks follow Gumbel's law of maxima (Gumbel 1958).
+    """Return the value that the next peak exceeds with probability `share`, if peaks follow Gumbel's law (Gumbel 1958).
 
-    It lies so many standard deviations above their mean that the chance is right on average over such sets of peaks:
-    what few peaks leave open about both figures counts (a predictive quantile: Geisser 1993).
+    It is the mean of the peaks plus a factor times their standard deviation. The factor makes the probability right on
+    average over sets of so few peaks, so it includes what they leave uncertain (a predictive quantile: Geisser 1993).
     """
     return float(peaks.mean() + _gumbel_factor(len(peaks), share) * peaks.std())
 
@@ -68,8 +69,9 @@ class AlarmRule:
     """When an alarm begins and ends.
 
     It begins when the score has been above `threshold` for `persist` rows, and ends when it has been below `release`
-    for as many; below `usual` most healthy rows are. `peaks` are the highest persistent scores of held-out healthy
-    blocks of `block` rows each, in order; `step` is the seconds between rows. The rest are settings of `AlarmConfig`.
+    for as many. Most healthy rows are below `usual`. `peaks` are the highest persistent scores of held-out healthy
+    blocks of `block` rows each, sorted. `step` is the time between rows in seconds. The other attributes are settings
+    of `AlarmConfig`.
     """
 
     threshold: float
@@ -86,14 +88,14 @@ class AlarmRule:
 
     @classmethod
     def calibrate(cls, held_out: Sequence[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
-        """The lowest threshold that keeps the budget, from scores of healthy stretches that nothing was trained on. A
-        row without a score counts for nothing, as in `AlarmTracker`.
+        """Find the lowest threshold that keeps the budget, from scores of healthy stretches not trained on.
 
-        Rows next to each other are alike, so what counts is blocks: of n healthy blocks, k have a peak above the
-        threshold. On average the next one has with a chance of (k + 1) / (n + 1) (Vovk et al. 2005), and `peaks_borne`
-        says which k keeps the budget with confidence. Where n is too small for that, the highest peak alone would
-        decide, which is a matter of luck: the threshold is at least where all peaks together let the budget be
-        expected. Warns `CalibrationWarning` where n is too small for the budget even on average.
+        Rows without a score are ignored, as in `AlarmTracker`. Neighbouring rows are alike, so blocks are counted: of n
+        healthy blocks, k have a peak above the threshold. The next one has such a peak with probability (k + 1) / (n +
+        1) on average (Vovk et al. 2005), and `peaks_borne` gives the k that keeps the budget with confidence. If n is
+        too small for that, the highest peak alone would decide, which is luck; the threshold is then at least the one
+        that keeps the budget on average if peaks follow Gumbel's law. Warns `CalibrationWarning` if n is too small for
+        the budget even on average.
         """
         parts = [part[np.isfinite(part)] for part in held_out if np.isfinite(part).any()]
         lasting = [persistent(part, config.persist) for part in parts]
@@ -136,35 +138,35 @@ class AlarmRule:
         return sum(peak > self.threshold for peak in self.peaks)
 
     def _per_second(self, share: float) -> float:
-        """False alarms, from the share of blocks in which one begins; in a block they come as by Poisson's law."""
+        """Convert the share of blocks with a false alarm to alarms per second, by Poisson's law within a block."""
         return -math.log1p(-share) / (self.block * self.step) if share < 1 else math.inf
 
     @property
     def promised(self) -> float:
-        """False alarms per second on average: over time, and over calibrations like this one."""
+        """False alarms per second, on average over time and over calibrations like this one."""
         return self._per_second((self._above + 1) / (len(self.peaks) + 1))
 
     @property
     def at_most(self) -> float:
-        """False alarms per second that a share `confidence` of such calibrations stays below on average over time."""
+        """False alarms per second, averaged over time, that a share `confidence` of such calibrations stays below."""
         above, n = self._above, len(self.peaks)
         return self._per_second(float(betaincinv(above + 1, n - above, self.confidence)) if above < n else 1.0)
 
     @property
     def promise(self) -> str:
-        """Both in words."""
+        """Both rates of false alarms, as a sentence."""
         return (
             f"one false alarm in {in_words(1 / self.promised)} on average "
             f"({self.confidence:.0%} sure: in {in_words(1 / self.at_most)} or more)"
         )
 
     def p_value(self, peak: float) -> float:
-        """How rare a block with such a persistent peak is while the machine is healthy."""
+        """Return how rare a block with such a persistent peak is while the machine is healthy."""
         return float(p_values(np.array(self.peaks), np.array([peak]))[0])
 
     @property
     def config(self) -> AlarmConfig:
-        """The settings that it was calibrated with, but for the block, which depends on the recording."""
+        """The settings it was calibrated with, except the block, which depends on the recording."""
         return AlarmConfig(
             self.budget,
             self.persist,
@@ -176,12 +178,25 @@ class AlarmRule:
 
 @dataclass
 class Alarm:
-    """One alarm; times as they stand in the recording, `end` None while it lasts.
+    """One alarm.
 
-    `peak` is the highest score. `p_value` says how rare a healthy block is whose score lasts as high for `persist` rows
-    as in the alarm's first block. `kind` is 'slow' where the score took `slow_rise` blocks or more to rise from the
-    usual level (wear, fouling, or a drift of the healthy state) and 'sudden' otherwise, `shares` is each channel's
-    share in the score, the highest first.
+    Attributes
+    ----------
+    number : int
+        1 for the first alarm.
+    start, end : object
+        Times as they are in the recording. `end` is None while the alarm lasts.
+    peak : float
+        The highest score.
+    p_value : float
+        How rare a healthy block is whose score stays as high for `persist` rows as in the alarm's first block.
+    kind : str
+        "slow" if the score took `slow_rise` blocks or more to rise from the usual level, as with wear, fouling or a
+        drift of the healthy state; "sudden" otherwise.
+    rise : float
+        Seconds from the usual level to the alarm.
+    shares : dict
+        Each channel's share in the score, the highest first.
     """
 
     number: int
@@ -194,22 +209,23 @@ class Alarm:
     shares: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dict."""
         return asdict(self)
 
     def change(self, model: str) -> dict[str, Any]:
-        """What is told, as JSON, when it has begun or, with an `end`, ended."""
+        """Return the message that the alarm has begun or, with an `end`, ended, as JSON."""
         change = "begin" if self.end is None else "end"
         return {"id": f"{model}-{self.number}-{change}", "model": model, "change": change} | self.to_dict()
 
     def named(self, most: int = 3) -> str:
-        """The channels that matter most: 'pressure 71 %, flow 18 %'."""
+        """Name the channels with the largest shares: 'pressure 71 %, flow 18 %'."""
         shares = list(self.shares.items())[:most]
         return ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares if share >= 0.05)
 
 
 @dataclass
 class AlarmTracker:
-    """Follows the score row after row; what it remembers is bounded and is saved as JSON."""
+    """Follows the score row by row. Its state is bounded and is saved as JSON."""
 
     rule: AlarmRule
     channels: tuple[str, ...]
@@ -223,8 +239,10 @@ class AlarmTracker:
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # (channels,), scores times shares
 
     def push(self, stamps: Sequence[Any], score: Floats, shares: NDArray[np.float64]) -> list[tuple[int, Alarm]]:
-        """Rows with their time as it was given, score (n,), NaN where none, and shares (n, channels) -> changes: the
-        row and the alarm as it stood then. A row without a score changes nothing."""
+        """Take rows with time `stamps`, score (n,), NaN if there is none, and shares (n, channels).
+
+        Returns the changes: the row, and the alarm as it was then. A row without a score changes nothing.
+        """
         changes = []
         for i in np.flatnonzero(np.isfinite(score)).tolist():
             self.recent = [*self.recent, float(score[i])][-self.rule.persist :]
@@ -263,7 +281,7 @@ class AlarmTracker:
             self.current.p_value = min(self.current.p_value, self.rule.p_value(min(self.recent)))
 
     def ongoing(self) -> Alarm | None:
-        """The current alarm as it stands now."""
+        """Return the current alarm as it is now, or None."""
         return self._copy() if self.current else None
 
     def _copy(self) -> Alarm:
@@ -276,6 +294,7 @@ class AlarmTracker:
     # State, as JSON.
 
     def state(self) -> dict[str, Any]:
+        """Return the state as JSON."""
         current = self.current.to_dict() if self.current else None
         return {
             "alarms": self.alarms,
@@ -289,6 +308,7 @@ class AlarmTracker:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a `state`."""
         self.alarms, self.run = state["alarms"], state["run"]
         self.calm, self.since_calm = state["calm"], state["since_calm"]
         self.recent, self.lasted = list(state["recent"]), state["lasted"]

@@ -1,15 +1,17 @@
 """Faults of sensor recordings, to develop and test detectors on healthy recordings only.
 
-Each kind is a function (x, severity, rng, onset, duration, channels) -> (changed, mask) of float64 values x
-(n, channels), each channel in its own unit, NaN where a value is missing. Only rows onset to onset + duration change,
-and only `channels`; without any, the generator draws one. It alone decides signs, rows and phases; severity, 0 to 1, is
-the strength: 0 leaves every bit as it was. The mask (n, channels) holds exactly the values that differ.
+Each kind is a function (x, severity, rng, onset, duration, channels) -> (changed, mask) of float64 values x (n,
+channels), each channel in its own unit, NaN where a value is missing. Only rows onset to onset + duration change, and
+only in `channels`; by default the random generator draws one channel. The generator alone decides signs, rows and
+phases. Severity, 0 to 1, is the strength; 0 leaves every bit as it was. The mask (n, channels) marks exactly the values
+that differ.
 
-A spread is the channel's own: 1.4826 times the median distance from its median over the rows before the onset, which
-is the standard deviation of a Gaussian whatever its outliers. A channel that hardly ever moves has its standard
-deviation instead, one that never did 1 % of its median's size, and one that was always 0 has 1. Missing values stay
-missing. Faults compose: apply one after the other and combine the masks by `or`; the spread of a later one is that of
-the recording as it has become.
+A spread is the channel's own: 1.4826 times the median distance from its median over the rows before the onset. For a
+Gaussian this is the standard deviation, and outliers do not change it. A channel that hardly ever moves has its
+standard deviation instead, a constant one has 1 % of its median's size, and one that was always 0 has 1.
+
+Missing values stay missing. Faults compose: apply one after the other and combine the masks by `or`; the spread of a
+later one is that of the recording as it has become.
 """
 
 from __future__ import annotations
@@ -52,8 +54,11 @@ TRIES, SMOOTH = 16, 8  # stretches drawn for decoupling, and how many that join 
 
 @dataclass(frozen=True)
 class SensorFault:
-    """One fault of a recording, written down: its kind, rows onset to onset + duration, severity (0 none ... 1 grave),
-    seed, and columns (None: one, drawn). The same record of the same recording is the same fault."""
+    """One fault of a recording as data, in rows onset to onset + duration.
+
+    Severity is between 0 (none) and 1 (grave). Without `channels` one is drawn. The same record applied to the same
+    recording gives the same fault.
+    """
 
     kind: SensorFaultName
     onset: int
@@ -63,6 +68,7 @@ class SensorFault:
     channels: tuple[int, ...] | None = None
 
     def inject(self, x: Values) -> Changed:
+        """Apply the fault to x (n, channels). Returns the changed values and the mask."""
         rng = np.random.default_rng(self.seed)
         return apply(self.kind, x, self.severity, rng, self.onset, self.duration, self.channels)
 
@@ -76,14 +82,14 @@ def apply(
     duration: int,
     channels: Channels = None,
 ) -> Changed:
-    """The fault of this name; raises `ValueError` on an unknown one."""
+    """Apply the fault of this name. Raises `ValueError` for an unknown one."""
     if kind not in SENSOR_FAULTS:
         raise ValueError(f"unknown sensor fault {kind!r}; choose from {', '.join(SENSOR_FAULTS)}")
     return SENSOR_FAULTS[kind](x, severity, rng, onset, duration, channels)
 
 
 def spike(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """Single rows, one in 50 and at least one, are off by 6 to 12 spreads at severity 1, up or down; in proportion."""
+    """Put single rows off by 6 to 12 spreads times severity, up or down; one row in 50, and at least one."""
     at = _locate(x, severity, rng, onset, duration, channels)
     heights = rng.uniform(SPIKE / 2, SPIKE, at.x.shape) * rng.choice((-1.0, 1.0), at.x.shape)
     hit = _ranks(at, rng) < math.ceil(duration / ROWS_PER_SPIKE)
@@ -91,46 +97,48 @@ def spike(x: Values, severity: float, rng: Rng, onset: int, duration: int, chann
 
 
 def drift(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """An offset that grows row by row to 10 spreads at severity 1, up or down, reached in the last row."""
+    """Add an offset that grows row by row, up or down, to 10 spreads times severity in the last row."""
     at = _locate(x, severity, rng, onset, duration, channels)
     grown = np.arange(1, duration + 1)[:, None] / duration
     return _put(x, at, at.x + severity * DRIFT * grown * _signs(at, rng) * at.spread)
 
 
 def bias(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """An offset of 6 spreads at severity 1, up or down, from the onset on."""
+    """Add an offset of 6 spreads times severity, up or down, from the onset on."""
     at = _locate(x, severity, rng, onset, duration, channels)
     return _put(x, at, at.x + severity * BIAS * _signs(at, rng) * at.spread)
 
 
 def stuck_at(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """At severity 1 the last value before the onset is held; below, the share 1 - severity of each distance from it
-    is left. No matter of spreads."""
+    """Hold the last value before the onset at severity 1; below 1, keep a share 1 - severity of the distance from it.
+
+    Spreads have no effect.
+    """
     at = _locate(x, severity, rng, onset, duration, channels)
     held = np.array([past[~np.isnan(past)][-1] for past in at.past.T])
     return _put(x, at, np.broadcast_to(held, at.x.shape) if severity == 1 else at.x + severity * (held - at.x))
 
 
 def gain(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """Distances from the median before the onset are 1 + 4 severity times what they were. No matter of spreads."""
+    """Multiply the distance from the median before the onset by 1 + 4 severity. Spreads have no effect."""
     at = _locate(x, severity, rng, onset, duration, channels)
     return _put(x, at, at.x + severity * GAIN * (at.x - at.median))
 
 
 def noise_burst(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """Gaussian noise is added, its standard deviation 4 spreads at severity 1, each value's on its own."""
+    """Add independent Gaussian noise with a standard deviation of 4 spreads times severity."""
     at = _locate(x, severity, rng, onset, duration, channels)
     return _put(x, at, at.x + severity * NOISE * at.spread * rng.standard_normal(at.x.shape))
 
 
 def dropout(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """The share `severity` of the rows, rounded up and drawn, is missing (NaN). No matter of spreads."""
+    """Remove a share `severity` of the rows (NaN), rounded up and drawn at random. Spreads have no effect."""
     at = _locate(x, severity, rng, onset, duration, channels)
     return _put(x, at, np.where(_ranks(at, rng) < severity * duration, np.nan, at.x))
 
 
 def quantisation(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """Values are rounded to steps of 3 spreads at severity 1, counted from the median before the onset."""
+    """Round values to steps of 3 spreads times severity, counted from the median before the onset."""
     at = _locate(x, severity, rng, onset, duration, channels)
     step = severity * STEP * at.spread
     if severity < 1e-9:  # steps too fine for the values' own precision
@@ -139,16 +147,18 @@ def quantisation(x: Values, severity: float, rng: Rng, onset: int, duration: int
 
 
 def delay(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """Each row shows what was due 30 rows before at severity 1, in proportion and rounded up to whole rows; before the
-    recording's first row, that one. No matter of spreads. What was missing before is missing again. A lag beyond the
-    channel's memory does no more harm than a shorter one."""
+    """Show the values of 30 rows earlier at severity 1, of fewer in proportion, rounded up to whole rows.
+
+    Before the recording's first row, the first row is shown. Values that were missing then are missing again. Spreads
+    have no effect. A lag beyond the channel's memory does no more harm than a shorter one.
+    """
     at = _locate(x, severity, rng, onset, duration, channels)
     rows = np.arange(onset, onset + duration) - math.ceil(severity * LAG)
     return _put(x, at, x[np.maximum(rows, 0)][:, at.channels])
 
 
 def oscillation(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """A sine is added, its amplitude 4 spreads at severity 1, its period 6 to 40 rows."""
+    """Add a sine with an amplitude of 4 spreads times severity and a period of 6 to 40 rows."""
     at = _locate(x, severity, rng, onset, duration, channels)
     period, phase = rng.uniform(*PERIODS), rng.uniform(0, 2 * math.pi, at.x.shape[1])
     wave = np.sin(2 * math.pi * np.arange(duration)[:, None] / period + phase)
@@ -156,9 +166,11 @@ def oscillation(x: Values, severity: float, rng: Rng, onset: int, duration: int,
 
 
 def decoupling(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels = None) -> Changed:
-    """At severity 1 the channel shows another stretch of itself from before the onset: its own distribution and
-    autocorrelation, but no relation to the other channels. Below, both are mixed so that the variance about the median
-    is kept: sqrt(1 - severity2) of the one, severity of the other. No matter of spreads."""
+    """Replace the channel by another stretch of itself from before the onset, at severity 1.
+
+    It keeps its distribution and autocorrelation, but loses its relation to the other channels. Below 1, both are mixed
+    with weights sqrt(1 - severity2) and severity, which keep the variance about the median. Spreads have no effect.
+    """
     at = _locate(x, severity, rng, onset, duration, channels)
     pairs = zip(at.past.T, at.x.T, at.median, strict=True)
     other = np.stack([_elsewhere(past, due, median, rng) for past, due, median in pairs], axis=1)
@@ -183,8 +195,10 @@ SENSOR_FAULTS: dict[SensorFaultName, SensorFaultFunction] = {
 
 
 class _Place(NamedTuple):
-    """Where a fault acts: values due (duration, chosen) and before the onset (onset, chosen); the latter's median and
-    spread, each (chosen,)."""
+    """Where a fault acts: values due (duration, chosen), values before the onset (onset, chosen), statistics.
+
+    Median and spread are (chosen,) and come from the values before the onset.
+    """
 
     rows: slice
     channels: list[int]
@@ -195,7 +209,7 @@ class _Place(NamedTuple):
 
 
 def _locate(x: Values, severity: float, rng: Rng, onset: int, duration: int, channels: Channels) -> _Place:
-    """Raises `ValueError` on what cannot be meant."""
+    """Check the arguments of a fault and find its place. Raises `ValueError`."""
     if x.ndim != 2 or x.dtype != np.float64 or not x.shape[1]:
         raise ValueError(f"got {x.shape} of {x.dtype}, expected (n, channels) of float64")
     if np.isinf(x).any():
@@ -213,7 +227,7 @@ def _locate(x: Values, severity: float, rng: Rng, onset: int, duration: int, cha
 
 
 def _chosen(past: Values, rng: Rng, channels: Channels) -> list[int]:
-    """Columns, each once and with some value before the onset."""
+    """Return the columns to change, each once and with some value before the onset."""
     known = np.flatnonzero(~np.isnan(past).all(axis=0)).tolist()
     if channels is None and known:
         return [int(rng.choice(known))]
@@ -231,20 +245,20 @@ def _median_and_spread(past: Values) -> tuple[float, float]:
 
 
 def _signs(at: _Place, rng: Rng) -> Values:
-    """Up or down (1, chosen)."""
+    """Draw up or down, (1, chosen)."""
     return rng.choice((-1.0, 1.0), (1, at.x.shape[1]))
 
 
 def _ranks(at: _Place, rng: Rng) -> NDArray[np.int64]:
-    """An order drawn for the rows (duration, chosen), each channel's on its own."""
+    """Draw an order of the rows (duration, chosen), for each channel separately."""
     return rng.permuted(np.broadcast_to(np.arange(len(at.x))[:, None], at.x.shape), axis=0)
 
 
 def _elsewhere(past: Values, due: Values, median: float, rng: Rng) -> Values:
-    """A stretch of earlier values (m,) in place of `due` (m,), mirrored where the history `past` (n,) is too short.
+    """Return a stretch of the history `past` (n,) to replace `due` (m,), mirrored where the history is too short.
 
-    Among the stretches that begin near the first value of `due`, so that no jump gives them away, it is the one least
-    correlated with `due`: a recurring pattern must not be replaced by itself.
+    The candidates begin near the first value of `due`, so that no jump betrays them. The one least correlated with
+    `due` is taken, because a recurring pattern must not be replaced by itself.
     """
     turn = max(1, 2 * (len(past) - 1))
     begins = rng.integers(0, turn, TRIES)[:, None]
@@ -259,7 +273,7 @@ def _elsewhere(past: Values, due: Values, median: float, rng: Rng) -> Values:
 
 
 def _put(x: Values, at: _Place, values: Values) -> Changed:
-    """x with these values (duration, chosen) in place, and where they differ; what does not differ keeps every bit."""
+    """Put values (duration, chosen) into x. Returns x and the mask of those that differ; others keep every bit."""
     differs = (values != at.x) & ~np.isnan(at.x)
     changed, mask = x.copy(), np.zeros(x.shape, dtype=bool)
     changed[at.rows, at.channels] = np.where(differs, values, at.x)

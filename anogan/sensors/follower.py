@@ -1,4 +1,4 @@
-"""Rows as they come -> scores and alarms: how files, live monitoring, the server and trials all follow a machine."""
+"""From new rows to scores and alarms. Files, live monitoring, the server and trials all use the same steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from anogan.sensors.scoring import RowScorer
 
 
 class Followed(NamedTuple):
-    """Scores of rows (n,), NaN where there is none, each channel's share in them (n, channels), and the alarms that
-    began or ended, each with its row."""
+    """Scores (n,), NaN where there is none, shares (n, channels), and alarms that began or ended with their rows."""
 
     score: Floats
     shares: NDArray[np.float64]
@@ -23,21 +22,24 @@ class Followed(NamedTuple):
 
 
 class Follower:
-    """Scores rows and follows the alarms. What it remembers is bounded and is saved as JSON."""
+    """Scores rows and follows the alarms. Its state is bounded and is saved as JSON."""
 
     def __init__(self, scorer: RowScorer, tracker: AlarmTracker) -> None:
         self.scorer, self.tracker = scorer, tracker
 
     def push(self, time: NDArray[np.float64], stamps: Sequence[Any], values: NDArray[np.float64]) -> Followed:
-        """Rows at time (n,), in seconds, with values (n, channels) in their own units, NaN where missing; alarms tell
-        their begin and end by `stamps` (n,)."""
+        """Take rows at time (n,), in seconds, with values (n, channels) in their own units, NaN where missing.
+
+        Alarms give their begin and end as in `stamps` (n,).
+        """
         found = self.scorer.push(time, values)
         return Followed(found.score, found.shares, self.tracker.push(stamps, found.score, found.shares))
 
     def state(self) -> dict[str, Any]:
+        """Return the state as JSON."""
         return {"scorer": self.scorer.state(), "tracker": self.tracker.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Undo `state`."""
+        """Continue from a `state`."""
         self.scorer.restore(state["scorer"])
         self.tracker.restore(state["tracker"])

@@ -1,4 +1,4 @@
-"""A healthy recording made ready: what is trained on, what is held out, and from where its scores count."""
+"""A prepared healthy recording: the rows to train on, the rows held out, and the first row whose score calibrates."""
 
 from __future__ import annotations
 
@@ -31,23 +31,30 @@ BLOCK_SPANS = 2  # of the rows that a score looks at, so that what two blocks sa
 
 
 class Part(NamedTuple):
-    """Rows (n, channels) in units of their own, at time (n,) in seconds, that follow one another without a gap. The
-    first `before` of them are not held out: they only stand before those that are."""
+    """Rows (n, channels) in their own units, at time (n,) in seconds, that follow one another without a gap.
+
+    The first `before` of them are not held out; they only precede those that are.
+    """
 
     time: Floats
     values: Floats
     before: int = 0
 
     def first(self, warm_up: int, block: int) -> int:
-        """The first row whose score says what scores are like while healthy: one that counts in full, unless no block
-        of such rows is left."""
+        """Return the first row whose score is used for calibration.
+
+        That is the first held-out row after the warm-up, or the first held-out row if no block of rows would be left.
+        """
         full = max(self.before, warm_up)
         return full if len(self.time) - full >= block else self.before
 
 
 class Fold(NamedTuple):
-    """A held-out stretch of time: its parts, the samples that calibrate, which look back into the rows before it, and
-    samples of its own rows alone, which may be remembered."""
+    """A held-out stretch of time.
+
+    `parts` are its rows, `x` the samples that calibrate, which look back into the rows before it, and `own` the samples
+    of its own rows alone, which a detector may store.
+    """
 
     parts: list[Part]
     x: torch.Tensor
@@ -56,9 +63,11 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Healthy:
-    """A healthy recording made ready: all samples (n, channels or 2 channels, window) in it, those to train on, and
-    held-out stretches, disjoint in rows from those and from each other; `step` is in seconds, `slow` as in
-    `sensors.windows`, `block` as in `AlarmRule`."""
+    """A prepared healthy recording: samples (n, channels or 2 channels, window), and held-out stretches.
+
+    `every` are all samples, `x` those to train on. The held-out stretches share no rows with `x` or with each other.
+    `step` is in seconds, `slow` as in `sensors.windows`, `block` as in `AlarmRule`.
+    """
 
     every: torch.Tensor
     x: torch.Tensor
@@ -74,17 +83,21 @@ class Healthy:
 
     @property
     def x_held_out(self) -> torch.Tensor:
+        """The samples of all held-out stretches."""
         return torch.cat([fold.x for fold in self.folds])
 
     def without(self, fold: int) -> NDArray[np.float32]:
-        """All samples but those that share rows with one held-out stretch."""
+        """Return all samples except those that share rows with one held-out stretch."""
         held_out = [other.own for i, other in enumerate(self.folds) if i != fold]
         return torch.cat([self.x, *held_out]).numpy()
 
 
 def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
-    """Hold out stretches in time, not rows: neighbouring rows are alike. Raises `SampleError` on too few rows, or a
-    channel without numbers in the training rows."""
+    """Split a recording into stretches of time to train on and to hold out.
+
+    Whole stretches are held out, not single rows, because neighbouring rows are alike. Raises `SampleError` if there
+    are too few rows, or a channel has no numbers in the training rows.
+    """
     window, n = config.sensors.window, len(recording)
     slow = slow_scale(n, window, config.sensors.slow)
     training, held_out = hold_out_stretches(n, config.holdout, window)
@@ -126,8 +139,10 @@ def _scaling(channels: tuple[str, ...], values: Floats, reach: float) -> Scaling
 
 
 def hold_out_stretches(n: int, share: float, window: int) -> tuple[list[slice], list[slice]]:
-    """Rows to train on and rows to hold out: the last `share` of each of up to PARTS parts of n rows is held out; of a
-    short recording, which is one part, in FOLDS stretches."""
+    """Return the rows to train on and the rows to hold out: the last `share` of each of up to PARTS parts of n rows.
+
+    A short recording is one part; its held-out rows are cut into FOLDS stretches.
+    """
     parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
     training, held_out = [], []
     for begin, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
@@ -139,7 +154,7 @@ def hold_out_stretches(n: int, share: float, window: int) -> tuple[list[slice], 
 
 
 def segments(time: Floats, step: float) -> list[NDArray[np.intp]]:
-    """Numbers of the rows that follow one another without a gap, without late ones."""
+    """Return the numbers of rows that follow one another without a gap, one array per segment, without late rows."""
     if not len(time):
         return []
     begins, late = Clock(step).push(time)
@@ -148,7 +163,7 @@ def segments(time: Floats, step: float) -> list[NDArray[np.intp]]:
 
 
 def parts_of(recording: Recording, rows: slice, before: int = 0) -> list[Part]:
-    """The parts of a stretch of rows, up to `before` rows before it with the first of them."""
+    """Return the parts of a stretch of rows. The first part includes up to `before` rows before the stretch."""
     begin = max(rows.start - before, 0)
     time, values = recording.time[begin : rows.stop], recording.values[begin : rows.stop]
     found = [
@@ -159,7 +174,7 @@ def parts_of(recording: Recording, rows: slice, before: int = 0) -> list[Part]:
 
 
 def _windows(parts: list[Part], first: list[int], scaling: Scaling, window: int, slow: int, most: int) -> torch.Tensor:
-    """Samples of parts, `most` of them, each from its `first` row on."""
+    """Cut at most `most` samples from parts, each part from its `first` row on."""
     mean = np.zeros(len(scaling.centre))
     whole, count = [], 0
     for part, begin in zip(parts, first, strict=True):
@@ -175,7 +190,7 @@ def _windows(parts: list[Part], first: list[int], scaling: Scaling, window: int,
 
 
 def block_of(config: AlarmConfig, parts: list[Part], window: int, slow: int, where: str) -> int:
-    """Rows of a block. Raises `SampleError` where none of the parts has as many scored rows."""
+    """Return the rows of a block. Raises `SampleError` if no part has so many scored rows."""
     longest = max((len(part.time) - max(part.before, window - 1) for part in parts), default=0)
     if longest < 1:
         raise SampleError(f"no healthy stretch is longer than a window of {window} rows")

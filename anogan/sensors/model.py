@@ -1,4 +1,4 @@
-"""A trained model of sensors, and the recordings it scores."""
+"""A trained model of sensors, and its scores of a recording."""
 
 from __future__ import annotations
 
@@ -28,8 +28,18 @@ BATCH = 8192  # rows between two looks at the progress bar
 
 @dataclass(frozen=True)
 class ScoredRecording:
-    """A recording scored: its alarms, and a table with time, score, p_value, the number of the alarm that is on (0 =
-    none), and the share of each channel in the score, a row per row."""
+    """The scores of a recording.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row per row: time, score, p_value, the number of the current alarm (0 = none), and each channel's share in the
+        score.
+    alarms : list of Alarm
+        In order; the last one may not have ended.
+    scorer : RowScorer
+        It counts late rows, gaps and missing values.
+    """
 
     table: pd.DataFrame
     alarms: list[Alarm]
@@ -38,7 +48,31 @@ class ScoredRecording:
 
 @dataclass(frozen=True)
 class SensorModel:
-    """A calibrated detector of windows, and what a row must go through before and after it."""
+    """A trained model of a machine's sensors, usually from `anogan.load`.
+
+    Attributes
+    ----------
+    detector : Detector
+        The scikit-learn estimator of windows inside.
+    channels : tuple of str
+        Columns that it reads.
+    scaling : Scaling
+        From the channels' units to the detector's.
+    step : float
+        Seconds between rows.
+    slow : int
+        Rows of a block of the slow scale; 1 = none.
+    smoothing : float
+        Rows over which scores are averaged.
+    usual : Usual
+        Score and residual of healthy operation.
+    rule : AlarmRule
+        When alarms begin and end.
+    time_column : str
+        Column of the time; empty if the row number counts.
+    day_first : bool
+        Whether 1/2/2026 is the first of February.
+    """
 
     detector: Detector
     channels: tuple[str, ...]
@@ -53,7 +87,7 @@ class SensorModel:
 
     @classmethod
     def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> SensorModel:
-        """Raises `BundleError` where it cannot be trusted or was not trained on a recording."""
+        """Load a model from its bundle. Raises `BundleError` if the bundle is damaged or of another kind."""
         name = bundle.of("sensors", "a recording of sensors").name(detector)
         fitted = bundle.detector(name, device)
         try:
@@ -76,6 +110,7 @@ class SensorModel:
 
     @property
     def promise(self) -> str:
+        """The threshold and the rate of false alarms it keeps, as a sentence."""
         rule = self.rule
         return (
             f"alarm above {rule.threshold:.4g}, {rule.promise}, "
@@ -83,17 +118,34 @@ class SensorModel:
         )
 
     def follower(self) -> Follower:
-        """What scores rows as they come and follows the alarms, from a fresh state."""
+        """Return a new `Follower`, which scores rows as they arrive and follows the alarms."""
         return Follower(self.scorer(), AlarmTracker(self.rule, self.channels))
 
     def scorer(self) -> RowScorer:
+        """Return a new scorer without alarms, which takes rows as they arrive."""
         return RowScorer(self.detector, self.scaling, self.step, self.slow, self.smoothing, self.usual)
 
     def score(
         self, source: Recording | pd.DataFrame | Path | str, on_rows: Callable[[int], None] = lambda n: None
     ) -> ScoredRecording:
-        """Score every row of a recording, a table or a file, and follow the alarms, exactly as live monitoring would.
-        Raises `SampleError` where a channel is missing or a row cannot be read."""
+        """Score every row and follow the alarms, exactly as live monitoring would.
+
+        Parameters
+        ----------
+        source : Recording, DataFrame, Path or str
+            A recording, a table with a column per channel, or a file.
+        on_rows : callable, optional
+            Called with the number of rows that have just been scored.
+
+        Returns
+        -------
+        ScoredRecording
+
+        Raises
+        ------
+        SampleError
+            If a channel is missing or the file cannot be read.
+        """
         if isinstance(source, pd.DataFrame):
             recording = self.read_table(source, "the table")
         else:
@@ -123,11 +175,27 @@ class SensorModel:
         )
 
     def read(self, path: Path) -> Recording:
-        """A recording with the channels of training; raises `SampleError` where one is missing."""
+        """Read a recording with the channels of training.
+
+        Parameters
+        ----------
+        path : Path
+            Delimited text (plain or .gz), Parquet or NumPy.
+
+        Returns
+        -------
+        Recording
+            Its `notes` say what is unusual in the file.
+
+        Raises
+        ------
+        SampleError
+            If a channel is missing or the file cannot be read.
+        """
         return self._compared(read_recording(path, self.time_column, self.channels, self.day_first))
 
     def read_table(self, table: pd.DataFrame, name: str) -> Recording:
-        """The same from a table that `name` is the name of in errors."""
+        """Convert a table as `read` does a file. Error messages call it `name`."""
         return self._compared(from_table(table, name, self.time_column, self.channels, self.day_first))
 
     def _compared(self, found: Recording) -> Recording:
@@ -140,7 +208,7 @@ class SensorModel:
 
 
 def about_sensors(models: Mapping[str, SensorModel]) -> dict[str, Any]:
-    """What the bundle's manifest says of its sensors; the inverse of `SensorModel.load`."""
+    """Return what the bundle's manifest stores of the sensors. `SensorModel.load` reads it."""
     first = next(iter(models.values()))
     return {
         "channels": list(first.channels),
@@ -167,7 +235,7 @@ def about_sensors(models: Mapping[str, SensorModel]) -> dict[str, Any]:
 
 
 def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np.int64]:
-    """The number of the alarm that each row belongs to (n,), 0 = none; `before` is that of the row before them."""
+    """Return the number of the alarm of each row (n,), 0 = none. `before` is the number of the row before them."""
     active = np.full(n, before)
     for row, alarm in changes:
         active[row:] = alarm.number if alarm.end is None else 0
@@ -175,6 +243,6 @@ def _active(n: int, before: int, changes: list[tuple[int, Alarm]]) -> NDArray[np
 
 
 def alarm_table(alarms: list[Alarm]) -> pd.DataFrame:
-    """A row per alarm, its channels in words."""
+    """Return a table with a row per alarm, its channels in words."""
     rows = [alarm.to_dict() | {"shares": alarm.named()} for alarm in alarms]
     return pd.DataFrame(rows, columns=[f.name for f in fields(Alarm)]).rename(columns={"shares": "channels"})

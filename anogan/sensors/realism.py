@@ -1,4 +1,4 @@
-"""Generated windows beside recorded ones: what a report compares, and what imitated faults teach a classifier."""
+"""Comparison of generated with recorded windows, and of what a classifier learns from imitated faults."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ NORMAL = "normal"
 def sample_sets(
     model: SensorModel, synthesiser: SensorSynthesiser, healthy: Healthy, faults: Mapping[str, Rows], n: int, seed: int
 ) -> SampleSets:
-    """Windows in the recording's units: trained on, held out, and n generated ones. With recorded rows (m, channels) of
-    `faults` by name also what they teach, see `transfer`."""
+    """Return windows in the recording's units: trained on, held out, and n generated ones.
+
+    With recorded rows (m, channels) of `faults` by name, also the results of `transfer`.
+    """
     generated = synthesiser.normal_windows(n, seed).x
     real = (real_windows(x, model.scaling) for x in (healthy.x, healthy.x_held_out))
     train, held_out, drawn = (x.astype(np.float32) for x in (*real, generated))
@@ -32,11 +34,11 @@ def sample_sets(
 
 
 def transfer(synthesiser: SensorSynthesiser, sets: SampleSets, faults: Mapping[str, Rows], seed: int) -> pd.DataFrame:
-    """Train on synthetic, test on real: macro-F1 of a forest, by what it has learned from.
+    """Train a forest on synthetic samples, test it on real ones, and return the macro-F1 for each source of samples.
 
-    It learns from normal windows and the first half of each fault's rows (m, channels), or from what is made of that
-    half; it is tested on the second half and on held-out normal windows. Raises `SampleError` where half of the rows
-    are fewer than a window.
+    It is trained on normal windows and the first half of each fault's rows (m, channels), or on imitations of that
+    half. It is tested on the second half and on held-out normal windows. Raises `SampleError` if half of the rows are
+    fewer than a window.
     """
     rng, window = np.random.default_rng(seed), sets.train.shape[2]
     normal = {name: sets.train for name in ("recorded", "jittered", "Gaussian")} | {"generated": sets.generated}

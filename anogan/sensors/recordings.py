@@ -1,4 +1,4 @@
-"""Sensor recordings: tables of one row per moment, read as they come out of a plant."""
+"""Sensor recordings: tables with one row per moment, as plants export them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,20 @@ GAP = 10  # steps without a row that end a segment
 class Recording:
     """Rows of one recording, in the order of the file.
 
-    values (n, channels), NaN where missing; time (n,) in seconds, or the row number where there is no time column;
-    stamps (n,), the time as it stands in the file; notes, what was found odd, a sentence each.
+    Attributes
+    ----------
+    values : array (n, channels)
+        In the channels' units, NaN where missing.
+    time : array (n,)
+        Seconds, or the row number if there is no time column.
+    stamps : array (n,)
+        The time as it is in the file.
+    channels : tuple of str
+        Names of the columns.
+    step : float
+        Usual seconds between rows.
+    notes : tuple of str
+        What is unusual, one sentence each.
     """
 
     values: NDArray[np.float64]
@@ -37,18 +49,18 @@ class Recording:
         return len(self.time)
 
     def rows(self, rows: slice) -> Recording:
-        """Some of its rows."""
+        """Return the recording with these rows only."""
         return replace(self, values=self.values[rows], time=self.time[rows], stamps=self.stamps[rows])
 
 
 def read_recording(
     path: Path, time_column: str = "", channels: Sequence[str] = (), day_first: bool = False
 ) -> Recording:
-    """A table of numbers: delimited text (plain or .gz; any delimiter, decimal comma or point), Parquet or NumPy.
+    """Read a table of numbers: delimited text (plain or .gz; any delimiter, decimal comma or point), Parquet or NumPy.
 
-    `time_column` is a name or a position counted from 0; its numbers are seconds, its text is a date. `channels` are
-    the columns to take, all with numbers unless given. Cells that hold no number are missing values. Raises
-    `SampleError` saying what cannot be read.
+    `time_column` is a name, or a position counted from 0; its numbers are seconds, its text is a date. `channels` are
+    the columns to take, by default all with numbers. Cells that hold no number are missing values. Raises `SampleError`
+    with what cannot be read.
     """
     with complaints(str(path)):
         table = _read_table(path)
@@ -58,7 +70,7 @@ def read_recording(
 def from_table(
     table: pd.DataFrame, path: str, time_column: str = "", channels: Sequence[str] = (), day_first: bool = False
 ) -> Recording:
-    """The same from a table that `path` is the name of in errors."""
+    """Convert a table as `read_recording` does a file. Error messages call it `path`."""
     if table.empty:
         raise SampleError(f"{path} holds no row")
     if not table.columns.is_unique:
@@ -106,7 +118,7 @@ def _from_numpy(path: Path) -> pd.DataFrame:
 
 
 def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Seconds (n,), and the stamps as they stand in the file; an unreadable one takes the time of the row before."""
+    """Return seconds (n,), and the stamps as in the file. An unreadable one takes the time of the row before."""
     seconds = all_seconds(column, day_first)
     bad = np.isnan(seconds)
     if bad.all():
@@ -124,7 +136,7 @@ def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> t
 def _numbers(
     table: pd.DataFrame, channels: Sequence[str], path: str, notes: list[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """Values (n,) by channel."""
+    """Return the values (n,) of each channel."""
     for name in channels:
         if name not in table.columns:
             raise no_column(name, table.columns, path)
@@ -151,7 +163,7 @@ def _numbers(
 
 
 def _look_at(time: NDArray[np.float64], notes: list[str]) -> float:
-    """The usual step in seconds; repeated stamps, jumps back and gaps go into the notes."""
+    """Return the usual step in seconds. Repeated stamps, jumps back and gaps go into the notes."""
     steps = np.diff(time)
     forward = steps[steps > 0]
     if len(time) < 2:

@@ -1,4 +1,4 @@
-"""How cells become time, stamps and values: delimiter, header, numbers, dates. Files, live rows and HTTP share it."""
+"""From cells to time, stamps and values: delimiter, header, numbers, dates. Shared by files, live rows and HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, SampleError
 
 
 class Row(NamedTuple):
-    """The time as it was given and in seconds, and a value per channel, NaN where missing."""
+    """The time as given and in seconds, and a value per channel, NaN where missing."""
 
     stamp: float | str
     time: float
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def row(given: Any, values: Iterable[Any], time_column: str, day_first: bool) -> Row:
-    """A row from its cells. Its stamp is a number where it is one. Raises `SampleError` where it has no time."""
+    """Make a row from its cells. A stamp that is a number becomes one. Raises `SampleError` if the row has no time."""
     time, stamp = seconds(given, day_first), number(given)
     if time - time != 0:
         raise no_time(time_column, given)
@@ -54,7 +54,7 @@ def row(given: Any, values: Iterable[Any], time_column: str, day_first: bool) ->
 
 @contextmanager
 def complaints(name: str) -> Iterator[None]:
-    """Say of what is named so that it cannot be read, and why."""
+    """Turn errors inside into a `SampleError` that says why `name` cannot be read."""
     try:
         yield
     except UNREADABLE as error:
@@ -63,10 +63,12 @@ def complaints(name: str) -> Iterator[None]:
 
 
 def no_column(wanted: str, names: Iterable[str], where: str) -> SampleError:
+    """Return the error for a missing column."""
     return SampleError(f"{where} has no column {wanted!r}; choose from {', '.join(map(str, names))}")
 
 
 def no_time(column: str, given: object) -> SampleError:
+    """Return the error for a time that cannot be read."""
     return SampleError(f"column {column!r} holds no time that can be read: {str(given)[:SHOWN]!r}")
 
 
@@ -74,7 +76,7 @@ def no_time(column: str, given: object) -> SampleError:
 
 
 def read_text(stream: IO[bytes]) -> pd.DataFrame:
-    """A table of delimited text. Raises `SampleError` or `ValueError` saying why there is none."""
+    """Read a table of delimited text. Raises `SampleError` or `ValueError` with the reason if there is none."""
     head = _lines(stream, SNIFFED)
     if not head:
         raise SampleError("it is empty")
@@ -100,7 +102,7 @@ def read_text(stream: IO[bytes]) -> pd.DataFrame:
 
 
 def _lines(stream: IO[bytes], most: int | None = None, delimiter: str = "") -> list[str]:
-    """The lines that are not blank among the first of a stream, which then stands at its begin again."""
+    """Return the first lines that are not blank, and go back to the beginning of the stream."""
     stream.seek(0)
     text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
     lines = list(islice(text, most))
@@ -109,13 +111,16 @@ def _lines(stream: IO[bytes], most: int | None = None, delimiter: str = "") -> l
 
 
 def is_blank(line: str, delimiter: str = "") -> bool:
-    """Whether a line is no row. Delimiters alone are one, of cells that are empty, tabs too."""
+    """Tell whether a line is no row. A line of delimiters is a row of empty cells, also if they are tabs."""
     return not line.strip(" \r\n" if delimiter == "\t" else None)
 
 
 def delimiter_of(lines: Sequence[str]) -> str:
-    """The mark that stands equally often, and oftest, in every line. A comma, which may be a decimal one, only where
-    there is no other, and where there is one column only. The first line decides where rows lack their last cells."""
+    """Return the mark that occurs equally often, and most often, in every line.
+
+    A comma may be a decimal one, so it is taken only if there is no other mark, or if there is one column only. If rows
+    lack their last cells, the first line decides.
+    """
     counts = {mark: [line.count(mark) for line in lines if line.strip()] or [0] for mark in f",{DELIMITERS}"}
     steady = [mark for mark in DELIMITERS if len(set(counts[mark])) == 1 and counts[mark][0]]
     likely = steady or [mark for mark in DELIMITERS if min(counts[mark])]
@@ -125,7 +130,7 @@ def delimiter_of(lines: Sequence[str]) -> str:
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:
-    """The cells of one line. Raises `SampleError` where its quotes cannot be read."""
+    """Split one line into cells. Raises `SampleError` if its quotes cannot be read."""
     try:
         quoted = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
         cells = next(quoted) if '"' in line else line.split(delimiter)
@@ -135,8 +140,10 @@ def cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def fitted(cells: Sequence[Any], n: int) -> Sequence[Any]:
-    """A cell per column. Cells that a row lacks at its end are missing; more may stand there that hold nothing. Raises
-    `SampleError` where they hold something."""
+    """Return one cell per column. Missing cells at the end become None, and superfluous empty cells are dropped.
+
+    Raises `SampleError` if superfluous cells hold something.
+    """
     if any(cell is not None and cell not in NOTHING for cell in cells[n:]):
         raise SampleError(f"expected {n} values, got {len(cells)}: {', '.join(map(str, cells))[:SHOWN]}")
     return [*cells[:n], *[None] * (n - len(cells))]
@@ -146,12 +153,12 @@ def fitted(cells: Sequence[Any], n: int) -> Sequence[Any]:
 
 
 def is_header(cells: Iterable[str]) -> bool:
-    """Whether the first line of a table names its columns: no cell is a number."""
+    """Tell whether the first line of a table names its columns, that is, has no number."""
     return all(np.isnan(number(with_point(cell))) for cell in cells)
 
 
 def column_names(cells: Iterable[str]) -> list[str]:
-    """A name of its own for each column, as pandas gives them. Raises `SampleError` where there are too many."""
+    """Return a unique name for each column, like pandas. Raises `SampleError` if there are too many columns."""
     cells = list(cells)
     if len(cells) > MOST_COLUMNS:
         raise SampleError(f"it has {len(cells):,} columns, more than {MOST_COLUMNS:,}")
@@ -166,7 +173,7 @@ def column_names(cells: Iterable[str]) -> list[str]:
 
 
 def place_of(wanted: str, names: Sequence[str], where: str) -> int:
-    """Where a column stands that is told by its name or its position. Raises `SampleError` where there is none."""
+    """Return the position of a column given by name or position. Raises `SampleError` if there is none."""
     if wanted in names:
         return names.index(wanted)
     if wanted.isdecimal() and int(wanted) < len(names):
@@ -178,7 +185,7 @@ def place_of(wanted: str, names: Sequence[str], where: str) -> int:
 
 
 def number(value: Any) -> float:
-    """NaN where there is no finite number. Text may say true or false."""
+    """Convert a cell to a number; NaN if it holds no finite one. Text may be true or false."""
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -189,7 +196,7 @@ def number(value: Any) -> float:
 
 
 def numbers(column: pd.Series) -> NDArray[np.float64]:
-    """The same of a column (n,). Durations are seconds."""
+    """Convert a column (n,) as `number` does a cell. Durations become seconds."""
     if column.dtype.kind == "m":
         column = column / pd.Timedelta(seconds=1)
     if pd.api.types.is_numeric_dtype(column):
@@ -199,7 +206,7 @@ def numbers(column: pd.Series) -> NDArray[np.float64]:
 
 
 def with_point(text: Any) -> Any:
-    """1,5 -> 1.5; what is no number with a decimal comma stays as it is."""
+    """Replace a decimal comma, 1,5 -> 1.5. Anything else stays as it is."""
     if not isinstance(text, str) or "," not in text:
         return text
     try:
@@ -210,20 +217,20 @@ def with_point(text: Any) -> Any:
 
 
 def with_points(table: pd.DataFrame) -> pd.DataFrame:
-    """The same in all cells."""
+    """Replace decimal commas in all cells."""
     text = [i for i, kind in enumerate(table.dtypes) if not (pd.api.types.is_numeric_dtype(kind) or kind.kind in "mM")]
     columns = {i: table.iloc[:, i].map(with_point) if i in text else table.iloc[:, i] for i in range(table.shape[1])}
     return pd.DataFrame(columns).set_axis(table.columns, axis=1) if text else table
 
 
 def seconds(value: Any, day_first: bool) -> float:
-    """A number, or a date as seconds since 1970, UTC where it names no zone; NaN where it is neither."""
+    """Convert a number, or a date as seconds since 1970, in UTC if it names no zone; NaN if it is neither."""
     found = _plain_seconds(value)
     return found if found == found else float(all_seconds(pd.Series([value], dtype=object), day_first)[0])
 
 
 def all_seconds(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
-    """The same of a column (n,). Dates that are not ISO are read as the first of them is or, failing that, alone."""
+    """Convert a column (n,) as `seconds` does a cell. Dates that are not ISO are read like the first, else singly."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return _since_epoch(pd.to_datetime(column, utc=True))
     if column.dtype.kind == "m" or pd.api.types.is_numeric_dtype(column):
@@ -242,7 +249,7 @@ def all_seconds(column: pd.Series, day_first: bool) -> NDArray[np.float64]:
 
 
 def _plain_seconds(value: Any) -> float:
-    """A number or a date as Python reads it."""
+    """Convert a number, or a date that Python can read."""
     found = number(value)
     if found == found or not isinstance(value, str):
         return found

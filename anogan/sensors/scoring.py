@@ -1,4 +1,4 @@
-"""From rows to scores, causally: a file and a live stream take the same steps."""
+"""From rows to scores, causally. A file and a live stream take the same steps."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ BLOCK = 1024  # windows in memory at once
 
 
 class Usual(NamedTuple):
-    """What is usual while healthy: the mean score of a sample and the mean squared residual of each of its channels,
-    first the rows', then the slow scale's."""
+    """Mean score of a healthy sample, and mean squared residual of each of its channels.
+
+    The channels of the rows come first, then those of the slow scale.
+    """
 
     score: float
     residual: tuple[float, ...]
 
 
 class ScoredRows(NamedTuple):
-    """Score (n,), NaN where there is none yet, and each channel's share in it (n, channels), which adds up to 1."""
+    """Scores (n,), NaN where there is none yet, and each channel's share in them (n, channels); shares add up to 1."""
 
     score: Floats
     shares: NDArray[np.float64]
 
 
 class Clock:
-    """Tells where a segment begins and which rows are late, from their times alone."""
+    """Finds the rows that begin a segment and the rows that are late, from their times alone."""
 
     def __init__(self, step: float) -> None:
         self.longest = GAP * step
@@ -41,9 +43,9 @@ class Clock:
         self.late, self.gaps = 0, 0  # so far
 
     def push(self, time: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of the next rows start a segment, and which are older than the one before and are left out.
+        """Return which of the next rows begin a segment, and which are older than the row before and are left out.
 
-        GAP late rows in a row say that the clock was set back: a segment begins.
+        GAP late rows in a row mean that the clock was set back: a segment begins.
         """
         starts, late = np.zeros(len(time), bool), np.zeros(len(time), bool)
         steps = np.diff(time, prepend=self.last)
@@ -64,7 +66,7 @@ class Clock:
 
 
 def fill(rows: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows (n, channels) in which a missing value is the channel's last one; `before` (channels,) came before them."""
+    """Replace each missing value of rows (n, channels) by the channel's last one, or by `before` (channels,)."""
     missing = np.isnan(rows)
     if not missing.any():
         return rows
@@ -76,10 +78,10 @@ def fill(rows: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.f
 
 
 class RowScorer:
-    """Scores rows as they come; row t's score uses rows <= t alone. What it remembers is bounded and can be saved.
+    """Scores rows as they arrive. The score of row t uses rows <= t alone. Its state is bounded and can be saved.
 
-    A missing value is the channel's last one, or its training mean where there is none. A late row has no score. After
-    a gap of more than GAP steps the window fills anew and the moving average begins at the usual score. The
+    A missing value becomes the channel's last one, or its training mean if there is none. A late row has no score.
+    After a gap of more than GAP steps the window fills again and the moving average begins at the usual score. The
     first `warm_up` rows of a segment are padded with the mean of its first window. Padding looks unusual, so until then
     the score's distance from the usual one is multiplied by the segment's age / warm_up.
     """
@@ -118,7 +120,7 @@ class RowScorer:
         return ScoredRows(score, shares)
 
     def _score(self, values: NDArray[np.float64]) -> ScoredRows:
-        """Scores of up to BLOCK rows that follow the remembered ones without a gap."""
+        """Score up to BLOCK rows that follow the stored ones without a gap."""
         mean = np.zeros(len(self.scaling.centre))  # of the training rows, in units of spread
         new = fill(self.scaling.apply(values), self.rows[-1] if len(self.rows) else mean)
         rows = np.concatenate([self.rows, new])
@@ -141,7 +143,7 @@ class RowScorer:
         return np.where(age < self.warm_up, usual + (score - usual) * age / max(self.warm_up, 1), score)
 
     def _smoothed(self, score: Floats) -> Floats:
-        """Exponential moving average."""
+        """Compute the exponential moving average."""
         keep = 1 - self.weight
         smooth, _ = lfilter([self.weight], [1, -keep], score, zi=[keep * self.average])
         self.average = float(smooth[-1])
@@ -150,6 +152,7 @@ class RowScorer:
     # State, as JSON.
 
     def state(self) -> dict[str, Any]:
+        """Return the state as JSON."""
         clock = self.clock
         return {
             "last": clock.last if np.isfinite(clock.last) else None,
@@ -164,6 +167,7 @@ class RowScorer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a `state`."""
         clock = self.clock
         clock.last = -np.inf if state["last"] is None else float(state["last"])
         clock.late_run, clock.late, clock.gaps = state["late_run"], state["late"], state["gaps"]
@@ -173,12 +177,12 @@ class RowScorer:
 
 
 def channel_residuals(anomaly_map: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean squared residual of each channel (n, channels) from maps (n, channels, window)."""
+    """Compute the mean squared residual of each channel (n, channels) from maps (n, channels, window)."""
     return np.asarray(np.square(anomaly_map, dtype=np.float64).mean(2), dtype=np.float64)
 
 
 def channel_shares(anomaly_map: NDArray[np.float32], usual: Usual, channels: int) -> NDArray[np.float64]:
-    """Each channel's share (n, channels) in the residual, measured by what is usual for it, its scales added up."""
+    """Compute each channel's share (n, channels) in the residual, in units of the usual one, over both scales."""
     found = channel_residuals(anomaly_map) / np.array(usual.residual)
     found = found.reshape(len(found), -1, channels).sum(1)
     return np.asarray(found / np.maximum(found.sum(1, keepdims=True), 1e-12), dtype=np.float64)

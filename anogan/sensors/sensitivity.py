@@ -1,4 +1,4 @@
-"""Faults of sensors in healthy rows, scored exactly as live."""
+"""Faults of sensors in healthy rows, scored exactly as live rows are."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ class Part(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A healthy stretch of a part, what scorer and alarm tracker remember at the onset, and what the rows from there on
-    give while nothing is wrong: their scores and, where an alarm begins in them, the row where the first one does."""
+    """A healthy stretch, and the state of scorer and alarm tracker at the onset.
+
+    `score` are the scores of the rows from the onset on without a fault, `alarm` the row where the first alarm begins
+    in them, if any.
+    """
 
     number: int
     model: SensorModel
@@ -48,13 +51,13 @@ class Begun(NamedTuple):
 
 
 class SensorTrials:
-    """Faults in stretches of healthy rows, scored exactly as live.
+    """Faults in stretches of healthy rows, scored exactly as live rows are.
 
-    A stretch has as many rows before the onset as it takes until scores count in full, and a window more; then
-    `duration` rows of fault, unless given as many as a score looks back at, or a block of the alarm rule where that is
-    longer: in its last row the detector sees nothing but the fault. A fault is caught when an alarm begins in these
-    rows. A stretch with an alarm at the onset is left out, for nothing could begin in it. Stretches share no rows, and
-    are used again where there are more trials than stretches; every channel takes its turn.
+    Before the onset a stretch has the rows that the warm-up takes, and one window more. Then follow `duration` rows of
+    fault. By default they are as many as a score looks back at, or a block of the alarm rule if that is longer, so that
+    in the last row the detector sees nothing but the fault. A fault is caught when an alarm begins in these rows. A
+    stretch with an alarm at the onset is left out, because no alarm could begin in it. Stretches share no rows. They
+    are used again if there are more trials than stretches; the channels take turns.
     """
 
     def __init__(self, parts: Sequence[Part], repeats: int = REPEATS, seed: int = 0, duration: int = 0) -> None:
@@ -96,15 +99,17 @@ class SensorTrials:
         return begun._replace(score=score, alarm=alarm)
 
     def follow(self, begun: Begun, values: Floats) -> tuple[Floats, int | None]:
-        """Scores of the rows from the onset on, of values (n, channels) of the whole stretch, and how many rows after
-        the onset the first alarm begins."""
+        """Score values (n, channels) of the whole stretch from the onset on.
+
+        Returns the scores, and the number of rows from the onset to the first alarm, or None.
+        """
         follower, rows = begun.model.follower(), begun.rows
         follower.restore(begun.state)
         found = follower.push(rows.time[self.lead :], rows.stamps[self.lead :].tolist(), values[self.lead :])
         return found.score, found.changes[0][0] if found.changes else None
 
     def faulty(self, trial: int, kind: str, severity: float) -> Floats:
-        """The values of a trial's stretch with its fault, whose spread is that of all healthy rows."""
+        """Return the values of a trial's stretch with its fault. The spread is that of all healthy rows."""
         begun, channel = self.turns[trial]
         column = np.concatenate([self.history[:, channel], begun.rows.values[:, channel]])[:, None]
         onset, stream = len(self.history) + self.lead, random_stream(self.seed, kind, trial)
@@ -114,7 +119,7 @@ class SensorTrials:
         return values
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials = lambda n: None) -> Cell:
-        """Without a fault every stretch is one trial, on no channel."""
+        """Run all trials of a kind at a severity. Without a fault every stretch is one trial, on no channel."""
         if kind == NOTHING:
             on_trials(self.count)
             return self._made_of(kind, severity, [(one, None, one.score, one.alarm) for one in self.usable])
@@ -135,27 +140,28 @@ class SensorTrials:
         return {"kind": kind, "severity": severity, "auroc": area, "trials": trials}
 
     def figures(self, trials: pd.DataFrame) -> dict[str, float]:
+        """Return the median delay until the alarm, in rows and in seconds."""
         delay = float(trials["delay"].astype(float).median())
         return {"delay_rows": delay, "delay_seconds": delay * self.step}
 
     def spread(self, channel: int) -> float:
-        """As faults measure it, by the bias of severity 1."""
+        """Return a channel's spread as faults measure it, from the bias of severity 1."""
         column = np.append(self.history[:, channel], np.nanmedian(self.history[:, channel]))[:, None]
         changed, _ = faults.bias(column, 1.0, np.random.default_rng(0), len(self.history), 1, [0])
         return float(abs(changed[-1, 0] - column[-1, 0])) / faults.BIAS
 
 
 def _segments(part: Stretch, step: float) -> list[Stretch]:
-    """Without late rows, cut where there is a gap."""
+    """Split at gaps, without late rows."""
     time, values = part
     return [(time[rows], values[rows]) for rows in segments(time, step)]
 
 
 def healthy_parts(run: Path, model: SensorModel, data: Path | None) -> list[Part]:
-    """A recording or, without one, the stretches that the run held out of its own.
+    """Return the rows of a recording or, without one, the stretches that the run held out of its own recording.
 
-    What a detector remembers comes from all rows of the run's recording. Here it remembers all but the stretch that is
-    scored, as when the thresholds were set. Raises `SampleError` where the recording is no longer what it was.
+    A detector stores samples of all rows of the run's recording. Here it stores all but those of the stretch that is
+    scored, as when the thresholds were set. Raises `SampleError` if the recording has changed since training.
     """
     if data:
         recording = model.read(data)
@@ -201,7 +207,7 @@ IN_WORDS: dict[str, tuple[str, Callable[[float], str]]] = {
 
 
 def amount(kind: str, severity: float, spread: float) -> tuple[str, str]:
-    """What is measured, and how much of it that severity is on a channel of this spread."""
+    """Return what a fault changes, and by how much at this severity on a channel of this spread."""
     if kind in IN_SPREADS:
         what, at_one = IN_SPREADS[kind]
         return what, f"{severity * at_one * spread:.3g}"
@@ -210,6 +216,6 @@ def amount(kind: str, severity: float, spread: float) -> tuple[str, str]:
 
 
 def in_spreads(kind: str, severity: float) -> str:
-    """The same in words, in spreads."""
+    """Describe a fault at this severity in words, in spreads."""
     what, much = amount(kind, severity, 1.0)
     return f"{what} {much} spreads" if kind in IN_SPREADS else f"{what} {much}"

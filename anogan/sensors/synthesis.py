@@ -1,9 +1,9 @@
 """New sensor data from a trained generator: normal windows, long recordings, and imitations of a rare fault.
 
-A fault is imitated by its effect. Recorded windows x are inverted, z = E(x). What the generator cannot draw of them,
-x - G(z), is added to normal windows G(z'), weaker or stronger. z' lies on the arc from z towards a drawn latent (White
-2016, arXiv:1609.04468): near z the operating point is the recorded one, farther away it is another. Nothing is trained,
-so a few windows suffice (experiments/LOG.md compares other ways).
+A fault is imitated by its effect. Recorded windows x are inverted, z = E(x). The part that the generator cannot
+reproduce, x - G(z), is added to normal windows G(z'), weaker or stronger. z' lies on the arc from z towards a random
+latent (White 2016, arXiv:1609.04468): near z the operating point is the recorded one, farther away it is another.
+Nothing is trained, so a few windows suffice (experiments/LOG.md compares other ways).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than i
 class MomentCorrection(NamedTuple):
     """Gives generated windows, flat and in units of spread, the mean and covariance of real ones.
 
-    Of all linear maps that do so, it moves them least (Peyré & Cuturi 2019, remark 2.31).
+    Of all linear maps that do so, it changes them least (Peyré & Cuturi 2019, remark 2.31).
     """
 
     generated: Floats  # (d,) mean
@@ -47,7 +47,7 @@ class MomentCorrection(NamedTuple):
 
     @classmethod
     def fit(cls, gan: GAN, scaling: Scaling, x: torch.Tensor, config: SynthesisConfig) -> Self | None:
-        """Estimate it from training samples x (n, *shape); None where they are too few for a covariance."""
+        """Estimate it from training samples x (n, *shape). Returns None if they are too few for a covariance."""
         real = _in_spreads(x, scaling).reshape(len(x), -1)
         fewest = config.samples_per_value * real.shape[1]
         if len(real) < fewest:
@@ -69,7 +69,7 @@ class MomentCorrection(NamedTuple):
 class SyntheticWindows(NamedTuple):
     """Windows x (n, channels, window) in the recording's units, and the severity (n,) of the fault in each.
 
-    Severity 0 is normal, 1 as recorded.
+    Severity 0 is normal, 1 is as recorded.
     """
 
     x: Floats
@@ -83,11 +83,11 @@ class SensorSynthesiser:
     Parameters
     ----------
     gan : GAN
-        Trained networks, with an encoder where faults are to be imitated.
+        Trained networks; imitating faults needs an encoder.
     scaling : Scaling
         From the recording's units to the generator's and back.
     slow : int
-        Floats of a block of the slow scale, as in `SensorModel`; 1 = none.
+        Rows of a block of the slow scale, as in `SensorModel`; 1 = none.
     correction : MomentCorrection, optional
         Gives generated normal windows the mean and covariance of recorded ones.
     config : SynthesisConfig
@@ -102,33 +102,64 @@ class SensorSynthesiser:
 
     @classmethod
     def of(cls, model: SensorModel, x: torch.Tensor | None = None, config: SynthesisConfig = SynthesisConfig()) -> Self:
-        """With the generator of a model. Training samples x (n, *shape) in (-1, 1) correct what it generates, where
-        they are enough to estimate their covariance."""
+        """Make a synthesiser with the generator of a model.
+
+        Parameters
+        ----------
+        model : SensorModel
+            A trained model; imitating faults needs an encoder.
+        x : Tensor (n, *shape), optional
+            Training samples in (-1, 1). They correct the generated windows if they are enough for a covariance.
+        config : SynthesisConfig
+            Angles, severities and overlaps.
+
+        Returns
+        -------
+        SensorSynthesiser
+        """
         gan, scaling = model.detector.gan_, model.scaling
         correction = None if x is None else MomentCorrection.fit(gan, scaling, x, config)
         return cls(gan, scaling, model.slow, correction, config)
 
     def normal_windows(self, n: int, seed: int) -> SyntheticWindows:
-        """n normal windows."""
+        """Generate normal windows.
+
+        Parameters
+        ----------
+        n : int
+            Number of windows.
+        seed : int
+            The same seed generates the same windows.
+
+        Returns
+        -------
+        SyntheticWindows
+            In the recording's units, with severity 0.
+        """
         own = self._normal(draw(self.gan, n, seed))[:, : len(self.scaling.centre)]
         return SyntheticWindows(_in_units(own, self.scaling), np.zeros(n))
 
     def fault_windows(self, recorded: Floats, n: int, seed: int) -> SyntheticWindows:
-        """n windows of a fault like the recorded one, around its operating point.
+        """Generate windows of a fault like the recorded one, around its operating point.
 
         Parameters
         ----------
-        recorded : array (m, channels) in the recording's units, without missing values
-            Floats of one event that follow one another, at least a window of them.
+        recorded : array (m, channels)
+            Consecutive rows of one event, at least a window, in the recording's units, without missing values.
         n : int
-            Windows.
+            Number of windows.
         seed : int
             Decides operating points and severities.
+
+        Returns
+        -------
+        SyntheticWindows
+            In the recording's units.
 
         Raises
         ------
         SampleError
-            On fewer rows than a window has.
+            If there are fewer rows than a window has.
         """
         gan, scaling, config = self.gan, self.scaling, self.config
         window, channels, rng = gan.shape[1], len(scaling.centre), np.random.default_rng([seed, n])
@@ -150,12 +181,26 @@ class SensorSynthesiser:
         return SyntheticWindows(_in_units(windows, scaling), severity)
 
     def recording(self, n_rows: int, seed: int, on_rows: OnRows = lambda n: None) -> Floats:
-        """Normal rows (n_rows, channels) made of generated windows.
+        """Join generated windows to one normal recording.
 
         The next window is the candidate whose first rows, and slow scale, are nearest to the last ones. Its level is
         moved to theirs, less and less along the window, and the two are joined at the row where they differ least, in
-        units of a channel's usual step (image quilting, Efros & Freeman 2001, along time): blending would calm the
+        units of a channel's usual step (image quilting, Efros & Freeman 2001, along time); blending would reduce the
         noise. Changes that take longer than a window, such as day and night, do not appear.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows.
+        seed : int
+            The same seed generates the same recording.
+        on_rows : callable, optional
+            Called with the number of rows that have just been made.
+
+        Returns
+        -------
+        array (n_rows, channels)
+            In the recording's units.
         """
         overlap, channels = max(1, round(self.config.overlap * self.gan.shape[1])), len(self.scaling.centre)
         parts: list[Floats] = []  # (rows, channels)
@@ -190,8 +235,25 @@ class SensorSynthesiser:
 
 
 def read_fault(model: SensorModel, file: Path) -> Floats:
-    """Floats (n, channels) of a recording of one fault, missing values filled as in scoring. Raises `SampleError` on
-    fewer than FEWEST_ROWS."""
+    """Read a recording of one fault.
+
+    Parameters
+    ----------
+    model : SensorModel
+        Its channels and time column are used.
+    file : Path
+        A recording of the fault alone.
+
+    Returns
+    -------
+    array (n, channels)
+        In the recording's units; missing values are filled as in scoring.
+
+    Raises
+    ------
+    SampleError
+        If there are fewer than 50 rows, or the file cannot be read.
+    """
     recording = model.read(file)
     if len(recording) < FEWEST_ROWS:
         raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
@@ -199,16 +261,16 @@ def read_fault(model: SensorModel, file: Path) -> Floats:
 
 
 def real_windows(x: torch.Tensor, scaling: Scaling) -> Floats:
-    """Samples (n, channels or more, window) in (-1, 1) -> windows (n, channels, window) in the recording's units."""
+    """Convert samples (n, channels or more, window) in (-1, 1) to windows (n, channels, window) in real units."""
     return _in_units(_in_spreads(x[:, : len(scaling.centre)], scaling), scaling)
 
 
 def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Floats:
-    """Samples in (-1, 1) -> in units of spread."""
+    """Convert samples in (-1, 1) to units of spread."""
     values = np.clip(x.numpy().astype(np.float64), -EDGE, EDGE)
     return scaling.from_unit(values)
 
 
 def _in_units(x: Floats, scaling: Scaling) -> Floats:
-    """SyntheticWindows (n, channels, window) in units of spread -> in the recording's units."""
+    """Convert windows (n, channels, window) in units of spread to the recording's units."""
     return np.asarray(x * np.array(scaling.spread)[:, None] + np.array(scaling.centre)[:, None], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Training on a recording of healthy operation, and thresholds for a machine that has changed."""
+"""Training on a recording of healthy operation, and new thresholds for a machine that has changed."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def calibrated(
     config: SensorRunConfig,
     on_rows: OnRows | None = None,
 ) -> SensorModel:
-    """A detector with the trained networks, and alarms.
+    """Calibrate a detector and its alarms.
 
-    What a detector remembers comes from all healthy rows, for a machine changes slowly and the last rows are the most
-    like tomorrow's. Scores for the thresholds come from held-out stretches, each scored while the detector remembers
-    all but it (cross-conformal prediction: Vovk 2015); the networks have seen none of them.
+    A detector stores samples of all healthy rows, because a machine changes slowly and its last rows are most like the
+    next ones. Scores for the thresholds come from held-out stretches; each is scored while the detector stores all but
+    that one (cross-conformal prediction: Vovk 2015). The networks have seen none of them.
     """
     x_held_out, smoothing = healthy.x_held_out.numpy(), config.sensors.smoothing
     if isinstance(detector, SubspaceGAN):
@@ -97,14 +97,14 @@ def calibrated(
 
 
 def usual_of(detector: Detector, x: NDArray[np.float32]) -> Usual:
-    """From windows x (n, channels, window) of healthy operation that the networks were not trained on."""
+    """Measure healthy windows x (n, channels, window) that the networks were not trained on."""
     found = detector.explain(x)
     residual = channel_residuals(found.anomaly_map).mean(0)
     return Usual(float(found.score.mean()), tuple(map(float, np.maximum(residual, 1e-12))))
 
 
 def scores_of(scorer: Callable[[], RowScorer], parts: list[Part], block: int) -> list[Floats]:
-    """The scores that calibrate, of each part by a scorer of its own."""
+    """Return the scores that calibrate, one array per part, each by a new scorer."""
     scores = []
     for part in parts:
         scoring = scorer()
@@ -114,14 +114,16 @@ def scores_of(scorer: Callable[[], RowScorer], parts: list[Part], block: int) ->
 
 
 def calibrate(detector: Detector, scores: list[Floats], block: int, step: float, config: AlarmConfig) -> AlarmRule:
-    """Thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
+    """Set thresholds from the scores of healthy stretches: the detector's for single rows, the rule's for alarms."""
     detector.load_state(detector.gan_, np.concatenate(scores), detector.map_scale_, detector.memory_)
     return AlarmRule.calibrate(scores, block, step, config)
 
 
 def recalibrate(model: SensorModel, recording: Recording, budget: str = "") -> SensorModel:
-    """The same networks with thresholds from another healthy recording: the machine, its load or its surroundings have
-    changed for good. An empty `budget` keeps the model's."""
+    """Return the same networks with thresholds from another healthy recording.
+
+    This is for a machine whose load or surroundings have changed for good. An empty `budget` keeps the model's.
+    """
     for i, name in enumerate(recording.channels):
         if np.isnan(recording.values[:, i]).all():
             raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")

@@ -1,4 +1,4 @@
-"""Cutting long series and large photos into samples of one size."""
+"""Samples of recordings on two time scales."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ ENOUGH = 8  # slow windows, one after another, that tell what is usual
 
 
 def slow_scale(n_rows: int, window: int, slow: int) -> int:
-    """Rows of a block of the slow scale: `slow`, or 1 = none where not even ENOUGH slow windows fit into `n_rows`."""
+    """Return `slow`, the rows of a block of the slow scale, or 1 if `n_rows` hold fewer than ENOUGH slow windows."""
     return slow if n_rows >= ENOUGH * window * slow else 1
 
 
 def lead_in(rows: Floats, window: int, slow: int) -> Floats:
-    """What stands before the first rows (at least `window`, channels) of a segment: their mean, until there are enough
-    for the slow scale."""
+    """Return the padding before the first rows (at least `window`, channels) of a segment.
+
+    It repeats the mean of the first window until there are enough rows for the slow scale.
+    """
     return np.repeat(rows[:window].mean(0, keepdims=True), window * (slow - 1), axis=0)
 
 
 def cut_scales(x: NDArray[np.float32], window: int, slow: int, stride: int = 1) -> NDArray[np.float32]:
-    """x (channels, length) -> every `stride`-th sample (n, channels or 2 channels, window) of window * slow rows.
+    """Cut every `stride`-th sample (n, channels or 2 channels, window) of window * slow rows from x (channels, length).
 
     Channels of a sample: its last `window` rows, then (if slow > 1) `window` means over blocks of `slow` rows.
     """

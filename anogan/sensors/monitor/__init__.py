@@ -1,1 +1,1 @@
-"""Live monitoring: rows in from a stream, a growing file or MQTT; one line of JSON out per alarm change."""
+"""Live monitoring: rows from a stream, a growing file or MQTT; one line of JSON out per alarm change."""

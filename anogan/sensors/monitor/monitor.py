@@ -1,4 +1,4 @@
-"""The monitor itself: messages -> rows -> scores -> alarm changes, each kept on disk before it is acknowledged."""
+"""The monitor: from messages to rows, scores and alarm changes. Each change is on disk before it is acknowledged."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ PER_DECADE = 20  # classes of the latencies' histogram
 
 @dataclass(frozen=True)
 class Message:
-    """What a source delivers: text, when it arrived (s, monotonic), where the source stands after it, and whether it
-    may have been delivered before."""
+    """A message from a source: text, time of arrival (s, monotonic) and the source's position after it.
+
+    `again` says that it may have been delivered before.
+    """
 
     text: str
     arrived: float
@@ -39,18 +41,18 @@ class Message:
 
 
 class Latencies:
-    """Times from a row's arrival to its score, in classes, so that any number of rows takes the same memory."""
+    """Histogram of the times from a row's arrival to its score, so that any number of rows takes the same memory."""
 
     def __init__(self) -> None:
         self.classes = np.zeros(12 * PER_DECADE, dtype=np.int64)  # from 1 microsecond on
 
     def add(self, seconds: NDArray[np.float64]) -> None:
-        """Times (n,) in seconds."""
+        """Add times (n,) in seconds."""
         places = (PER_DECADE * np.log10(np.maximum(seconds, 1e-6) / 1e-6)).astype(int)
         np.add.at(self.classes, np.minimum(places, len(self.classes) - 1), 1)
 
     def quantile(self, q: float) -> float:
-        """In seconds, to a ninth of its value; NaN before the first row."""
+        """Return a quantile in seconds, accurate to a ninth of its value; NaN before the first row."""
         total = int(self.classes.sum())
         if not total:
             return math.nan
@@ -59,10 +61,10 @@ class Latencies:
 
 
 class LiveMonitor:
-    """Follows one stream. Its folder holds state.json, from which it goes on, and alarms.jsonl, a line per change.
+    """Follows one stream. Its folder holds state.json, from which it continues, and alarms.jsonl, a line per change.
 
-    Each change is written exactly once, whenever the process is stopped: a source repeats what was not saved, and the
-    file is cut back to what was. `outbox` holds the changes not yet confirmed by whom they are sent to.
+    Each change is written exactly once, whenever the process is stopped: the source repeats what was not saved, and the
+    file is cut back to what was. `outbox` holds the changes that the receiver has not yet confirmed.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class LiveMonitor:
         self.notice = self._restore()
 
     def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[dict[str, Any]]:
-        """Score the rows of these messages and return the alarm changes. Saves if there are any, or if the last time
-        was `patience` seconds ago."""
+        """Score the rows of these messages and return the alarm changes.
+
+        Saves if there are changes, or if the last save was `patience` seconds ago.
+        """
         rows: list[Row] = []
         newest = self.follower.scorer.clock.last
         for message in messages:
@@ -100,7 +104,7 @@ class LiveMonitor:
         return changes
 
     def _rows(self, message: Message, newest: float) -> list[Row]:
-        """Those of a message that have not been scored; what may have come before is told by its time."""
+        """Return the rows of a message that have not been scored. The time shows whether a repeated row has been."""
         try:
             rows = self.reader.parse(message.text)
         except SampleError as error:
@@ -131,12 +135,13 @@ class LiveMonitor:
                 self.written = stream.tell()
 
     def confirm(self, identities: Sequence[str]) -> None:
-        """These changes have arrived and need not be sent again."""
+        """Remove changes that have arrived, so that they are not sent again."""
         if identities:
             self.outbox = [change for change in self.outbox if change["id"] not in identities]
             self.save()
 
     def save(self) -> None:
+        """Save the state, so that a later process can continue."""
         state = {
             "model": self.digest,
             "source": self.source,
@@ -153,7 +158,7 @@ class LiveMonitor:
         self.saved, self.unsaved = time.monotonic(), False
 
     def _restore(self) -> str:
-        """Go on from state.json; says so, or why not, or nothing where there is none."""
+        """Continue from state.json. Returns a sentence on it, or nothing if there is no such file."""
         file = self.folder / STATE
         if not file.exists():
             return ""
@@ -177,7 +182,7 @@ class LiveMonitor:
         return f"going on after {self.follower.scorer.seen:,} rows"
 
     def status(self) -> str:
-        """One line of counts."""
+        """Return one line of counts."""
         clock, rule = self.follower.scorer.clock, self.model.rule
         alarm = f"ALARM {self.follower.tracker.current.number}" if self.follower.tracker.current else "healthy"
         p50, p99 = (1000 * self.latencies.quantile(q) for q in (0.5, 0.99))

@@ -1,4 +1,4 @@
-"""Rows from an MQTT topic, and alarm changes back to one. A broker that is away is waited for."""
+"""Rows from an MQTT topic, and alarm changes sent to another one. It waits for a broker that cannot be reached."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QOS = 2  # a change is to arrive exactly once
 
 @dataclass(frozen=True)
 class Address:
-    """mqtt://user@host:1883/topic, or mqtts:// for TLS."""
+    """A broker and topic: mqtt://user@host:1883/topic, or mqtts:// for TLS."""
 
     host: str
     port: int
@@ -42,7 +42,10 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Raises `ValueError` with an example. The password is best given in the environment, where no one sees it."""
+        """Read an address. Raises `ValueError` with an example.
+
+        The password is best given in the environment, where other users cannot see it.
+        """
         parts = urlsplit(url.replace("#", "%23"))  # a topic's wildcard, not the fragment of a page
         topic = unquote(parts.path.lstrip("/"))
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not topic:
@@ -54,10 +57,13 @@ class Address:
 
 
 class Topic:
-    """Messages of a topic. The broker keeps a session for `client_id`, so that what is published while the monitor is
-    away is delivered later; a message is acknowledged when its rows have been scored and saved. That is done at once:
-    brokers wait after a few messages. Those of QoS 0, for which no broker waits, are left out while too many are here.
-    What a broker keeps for newcomers (retained) may have been delivered before."""
+    """Messages of a topic.
+
+    The broker keeps a session for `client_id`, so that it delivers later what is published while the monitor is away. A
+    message is acknowledged when its rows have been scored and saved, and at once, because brokers wait after a few
+    messages. Messages of QoS 0, for which no broker waits, are dropped while too many are in the queue. Retained
+    messages may have been delivered before.
+    """
 
     patience = 0.0
 
@@ -86,6 +92,7 @@ class Topic:
         self.client = client
 
     def batches(self) -> Iterator[list[Message]]:
+        """Connect and yield batches of messages. Raises `ConnectionRefusedError`."""
         self.client.connect_async(self.address.host, self.address.port)
         self.client.loop_start()
         while not self.refused:
@@ -93,17 +100,18 @@ class Topic:
         raise ConnectionRefusedError(self.refused)
 
     def done(self, messages: Sequence[Message]) -> None:
-        """Acknowledge, in the connection that delivered them; after another one the broker delivers them again."""
+        """Acknowledge messages in the connection that delivered them; in a new one the broker delivers them again."""
         for message in messages:
             number, qos, connection = message.position
             if connection == self.connections:
                 self.client.ack(number, qos)
 
     def send(self, change: dict[str, Any]) -> None:
+        """Queue an alarm change for the broker."""
         self.waiting.append(change)
 
     def confirmed(self) -> list[str]:
-        """Ids of the changes that the broker has taken over since the last call; sends more in their place."""
+        """Return the ids of the changes that the broker has accepted since the last call, and send more."""
         found = [identity for identity, number in self.sending.items() if number in self.taken]
         for identity in found:
             self.taken.discard(self.sending.pop(identity))
@@ -113,9 +121,9 @@ class Topic:
         return found
 
     def close(self) -> list[str]:
-        """Wait up to LAST_WORDS seconds for pending messages, then disconnect; the broker keeps the session.
+        """Wait up to LAST_WORDS seconds for pending messages, then disconnect. The broker keeps the session.
 
-        Returns the ids confirmed meanwhile.
+        Returns the ids confirmed in the meantime.
         """
         found, end = self.confirmed(), time.monotonic() + LAST_WORDS
         while (self.waiting or self.sending) and self.client.is_connected() and time.monotonic() < end:

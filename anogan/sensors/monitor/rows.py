@@ -1,4 +1,4 @@
-"""A stream of rows: lines of delimited text with a header before them, or JSON objects."""
+"""Rows of a stream: lines of delimited text after a header, or JSON objects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST = 1 << 20  # characters of a message
 class RowReader:
     """Reads rows for a model. `columns` is the header so far, `read` the number of rows; both survive a restart.
 
-    A model that was trained on a table without a header knows its columns by their places alone; its rows need none.
+    A model trained on a table without a header knows its columns by position, so its rows need no header.
     """
 
     def __init__(self, model: SensorModel) -> None:
@@ -39,10 +39,10 @@ class RowReader:
         self._places: tuple[int | None, list[int]] = None, []
 
     def parse(self, text: str) -> list[Row]:
-        """The rows of a JSON object or list of objects, or of one line; none for a header or an empty line.
+        """Return the rows of a JSON object, of a list of objects, or of one line; none for a header or an empty line.
 
-        Raises `SampleError` saying what is wrong with it, and nothing else whatever the text is; the rows before and
-        after are not affected.
+        Raises `SampleError` with the reason if they cannot be read, and no other error whatever the text is. Other rows
+        are not affected.
         """
         try:
             if len(text) > LONGEST:
@@ -92,8 +92,10 @@ class RowReader:
         return [row(given, [cells[i] for i in places], model.time_column, model.day_first)]
 
     def _header_in(self, line: str) -> tuple[list[str], str]:
-        """The names of the columns in this line, or their places where it holds numbers and is the first one; none
-        where the header is known already. The delimiter is the one that shows the model's channels."""
+        """Return the column names in this line and the delimiter; no names if the header is known already.
+
+        A first line of numbers gives the columns' positions. The delimiter is the one that yields the model's channels.
+        """
         for delimiter in (delimiter_of([line]), *DELIMITERS):
             cells = cells_of(line, delimiter)
             columns = cells if is_header(cells) else [] if self.columns else map(str, range(len(cells)))
@@ -105,7 +107,7 @@ class RowReader:
         return [], ""
 
     def header(self, columns: Sequence[str], delimiter: str) -> None:
-        """Take the names of the columns from here on. Raises `SampleError` where the time is not among them."""
+        """Use these column names from now on. Raises `SampleError` if the time column is not among them."""
         wanted, names = self.model.time_column, list(columns)
         place = place_of(wanted, names, "the header") if wanted else None
         self.columns, self.delimiter = names, delimiter

@@ -1,4 +1,4 @@
-"""Where rows come from: standard input or a growing file, read by a thread into a queue of bounded length."""
+"""Sources of rows: standard input or a growing file, read by a thread into a queue of bounded size."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ PATIENCE = 1.0  # seconds; saving costs more than scoring a row
 
 
 class Source(Protocol):
-    """Messages, batch after batch; an empty batch when none came for a while.
+    """Messages, batch by batch. A batch is empty if none arrived for a while.
 
-    `patience` is for how long what has been handled may wait to be saved: not at all where `done` acknowledges it.
+    `patience` is the time in seconds that handled messages may wait to be saved; 0 if `done` acknowledges them.
     """
 
     patience: float
 
-    def batches(self) -> Iterator[list[Message]]: ...
+    def batches(self) -> Iterator[list[Message]]:
+        """Yield batches of messages until the source ends."""
 
     def done(self, messages: Sequence[Message]) -> None:
-        """These messages have been handled and, but for `patience`, saved."""
+        """Take note that these messages have been handled and, up to `patience`, saved."""
 
     def send(self, change: dict[str, Any]) -> None:
-        """Send an alarm change to whoever listens."""
+        """Send an alarm change to the receiver."""
 
     def confirmed(self) -> list[str]:
-        """Ids of the changes that have been taken over since the last call."""
+        """Return the ids of the changes that the receiver has accepted since the last call."""
 
     def close(self) -> list[str]:
-        """Stop, and tell for the last time what has been taken over."""
+        """Stop, and return the ids confirmed since the last call."""
 
 
 class Waiting(queue.Queue[Message | None]):
-    """A queue whose size is that of its messages, each a little more than its text, in characters."""
+    """A queue whose size is the sum of its messages' sizes, in characters."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -70,20 +71,20 @@ def _size(item: Message | None) -> int:
 
 
 class Line:
-    """A line read in parts, of which no more is kept than shows that it is too long."""
+    """A line read in parts. Of a line that is too long only the beginning is kept."""
 
     def __init__(self) -> None:
         self.kept, self.size = b"", 0  # bytes, and how many the line has
 
     def add(self, part: bytes) -> bool:
-        """Whether the line is whole now."""
+        """Append a part. Returns whether the line is complete."""
         self.kept += part[: KEPT - len(self.kept)]
         self.size += len(part)
         return part.endswith(b"\n")
 
 
 class Lines:
-    """Lines of a stream that a thread reads; `None` in the queue is its end. Nobody listens for alarms."""
+    """Lines of a stream that a thread reads. `None` in the queue marks the end. Alarm changes are not sent anywhere."""
 
     patience = PATIENCE
 
@@ -95,6 +96,7 @@ class Lines:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def batches(self) -> Iterator[list[Message]]:
+        """Yield batches of lines until the stream ends."""
         self.thread.start()
         while True:
             batch, ended = drain(self.queue)
@@ -104,16 +106,20 @@ class Lines:
                     raise self.failure
                 return
 
-    def done(self, messages: Sequence[Message]) -> None: ...
+    def done(self, messages: Sequence[Message]) -> None:
+        """Do nothing: a stream cannot repeat its lines."""
 
     def send(self, change: dict[str, Any]) -> None:
+        """Count the change as sent."""
         self.sent.append(change["id"])
 
     def confirmed(self) -> list[str]:
+        """Return the ids of the changes since the last call."""
         sent, self.sent = self.sent, []
         return sent
 
     def close(self) -> list[str]:
+        """Stop reading. Returns the ids of the last changes."""
         self.stop.set()
         return self.confirmed()
 
@@ -151,7 +157,8 @@ class Stdin(Lines):
 class GrowingFile(Lines):
     """Lines of a file from `position` (bytes) on, and those written to it later unless `follow` is false.
 
-    A line counts when its end has been written. A file that has become shorter or has been replaced is read anew.
+    A line counts when its end has been written. A file that has become shorter or has been replaced is read from the
+    start.
     """
 
     def __init__(self, path: Path, position: int = 0, follow: bool = True) -> None:
@@ -169,7 +176,7 @@ class GrowingFile(Lines):
             self.position = 0
 
     def _read_opened(self, stream: IO[bytes]) -> bool:
-        """Whether the file has been replaced and is to be opened again."""
+        """Read until the file ends or is replaced. Returns whether it was replaced and must be opened again."""
         stream.seek(self.position)
         line = Line()
         while not self.stop.is_set():
@@ -204,7 +211,7 @@ def _text(line: bytes) -> str:
 
 
 def drain(waiting: Waiting, patience: float = 0.5) -> tuple[list[Message], bool]:
-    """What is in the queue, BATCH at most, after waiting for the first one; and whether the source has ended."""
+    """Wait for the first message, and return at most BATCH messages of the queue, and whether the source has ended."""
     batch: list[Message] = []
     try:
         item = waiting.get(timeout=patience)
