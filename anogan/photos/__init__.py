@@ -1,1 +1,1 @@
-"""Photos of good parts: trained on folders, watched, sorted."""
+"""Photos: models trained on folders of good parts, watched folders, and the sorting of rejects."""

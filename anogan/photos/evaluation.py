@@ -1,4 +1,4 @@
-"""Scoring labelled test photos, good and defective, with every detector of a run."""
+"""Evaluation of a run on labelled test photos, good and defective."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ THUMBNAIL = 128  # longer side of a photo in the gallery
 def evaluate_photos(
     run: Run[PhotoRunConfig], photos: Sequence[LabelledPhoto], *, device: str = "auto", stage: Stage = silent
 ) -> dict[str, Any]:
-    """Score labelled photos with every detector of the run; write scores.csv, gallery/ and, last, results.json, with
-    figures of pixels where there are masks. Photos that cannot be used are left out. Raises `SampleError` unless good
-    and defective ones remain."""
+    """Score labelled photos with every detector of the run. Writes scores.csv, gallery/ and, last, results.json.
+
+    The results include pixel metrics if there are masks. Photos that cannot be used are left out. Raises `SampleError`
+    unless good and defective ones remain.
+    """
     tables, results = [], {}
     bundle = Bundle.open(run.path)
     for name in run.config.detectors:
@@ -58,7 +60,7 @@ Pairs = Sequence[tuple[LabelledPhoto, Inspection]]
 
 
 def pixel_figures(pairs: Pairs) -> dict[str, float]:
-    """AUROC of pixels and AUPRO over photos that are good or have a mask; nothing where none has."""
+    """Compute pixel AUROC and AUPRO over photos that are good or have a mask; nothing if none has one."""
     if not any(photo.mask for photo, _ in pairs):
         return {}
     masks, maps = [], []
@@ -90,7 +92,7 @@ def _photo_table(name: str, pairs: Pairs) -> pd.DataFrame:
 
 
 def _photo_gallery(run: Run[PhotoRunConfig], name: str, model: PhotoModel, pairs: Pairs, table: pd.DataFrame) -> None:
-    """As thumbnails of one size, for photos may differ in theirs."""
+    """Save thumbnails of one size, because photos may differ in size."""
     height, width = common_shape([(said.map.shape[0], said.map.shape[1]) for _, said in pairs], THUMBNAIL)
     channels = model.framing.shape[0]
 

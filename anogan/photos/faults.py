@@ -1,10 +1,10 @@
-"""Defects of photos: pseudo-defects to develop and test detectors on good photos only, and those of the demo.
+"""Defects of photos: pseudo-defects to develop and test detectors on good photos only, also used by the demo.
 
 Each kind is a function (x, severity, rng) -> (changed, mask) of a float32 photo x (channels, height, width) in [-1, 1].
-The generator alone decides the defect's place and form; severity, 0 to 1, is its opacity: 0 leaves every bit as it was
-and the change grows in proportion. The mask (height, width) holds exactly the pixels that differ. Sizes are shares of
-the photo's shorter side, contrasts are differences on the scale of x. Places with texture are preferred, for a piece
-of a plain background that is moved or blurred changes nothing.
+The random generator alone decides the defect's place and form. Severity, 0 to 1, is its opacity: 0 leaves every bit as
+it was, and the change grows in proportion. The mask (height, width) marks exactly the pixels that differ. Sizes are
+shares of the photo's shorter side, contrasts are differences on the scale of x. Places with texture are preferred,
+because a moved or blurred piece of plain background changes nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ TRIES = 4  # candidates for what is moved or pasted; the one that changes most i
 
 
 def apply(kind: DefectName, x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """The defect of this name; raises `ValueError` on an unknown one."""
+    """Apply the defect of this name. Raises `ValueError` for an unknown one."""
     if kind not in DEFECTS:
         raise ValueError(f"unknown defect {kind!r}; choose from {', '.join(DEFECTS)}")
     return DEFECTS[kind](x, severity, rng)
 
 
 def scratch(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A thin wavering line, 0.3-0.8 long and 0.008-0.016 (at least 0.8 pixels) wide, brighter or darker by 0.5-1."""
+    """Draw a thin wavering line, 0.3-0.8 long, 0.008-0.016 (at least 0.8 pixels) wide, brighter or darker by 0.5-1."""
     side = _side(x)
     centre = _place(x, 0.2 * side, rng)
     heading = rng.uniform(0, 2 * math.pi) + np.cumsum(rng.normal(0, 0.12, 12))
@@ -49,7 +49,7 @@ def scratch(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo,
 
 
 def stain(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A soft, blotchy, slightly tinted patch, radius 0.12-0.25, its outline uneven, darker or brighter by 0.3-0.6."""
+    """Draw a soft, blotchy, tinted patch with an uneven outline, radius 0.12-0.25, darker or brighter by 0.3-0.6."""
     side = _side(x)
     centre, radius = _place(x, 0.2 * side, rng), rng.uniform(0.12, 0.25) * side
     outline = _region(x, centre, (radius, radius * rng.uniform(0.6, 1)), 0.6 * radius, rng, uneven=0.15)
@@ -59,7 +59,7 @@ def stain(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, M
 
 
 def blob(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A compact spot, radius 0.02-0.045 (at least 1.2 pixels), brighter or darker by 0.5-1, slightly tinted."""
+    """Draw a compact, slightly tinted spot, radius 0.02-0.045 (at least 1.2 pixels), brighter or darker by 0.5-1."""
     side = _side(x)
     centre, radius = _place(x, 0.1 * side, rng), max(1.2, rng.uniform(0.02, 0.045) * side)
     opacity = _region(x, centre, (radius, radius * rng.uniform(0.7, 1)), max(1.0, 0.4 * radius), rng, uneven=0.1)
@@ -67,7 +67,7 @@ def blob(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Ma
 
 
 def missing(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """What was in a region 0.1-0.22 across is gone: it has the usual colour and the grain of what is around it."""
+    """Remove what is in a region 0.1-0.22 across: it gets the usual colour and grain of its surroundings."""
     side = _side(x)
     halves = _halves(0.05, 0.11, side, rng)
     centre = _place(x, 2 * max(halves), rng)
@@ -83,7 +83,7 @@ def missing(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo,
 
 
 def shifted(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """What is in a region 0.14-0.3 across sits 0.03-0.1 (at least a pixel) from its place."""
+    """Move what is in a region 0.14-0.3 across by 0.03-0.1 (at least a pixel)."""
     side = _side(x)
     halves = _halves(0.07, 0.15, side, rng)
     opacity = _region(x, _place(x, 2 * max(halves), rng), halves, 1.0, rng, power=6.0)
@@ -94,7 +94,7 @@ def shifted(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo,
 
 
 def cut_paste(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A patch 0.1-0.26 across is covered by one from elsewhere in the photo."""
+    """Cover a patch 0.1-0.26 across by one from another place in the photo."""
     side = _side(x)
     halves = _halves(0.05, 0.13, side, rng)
     row, column = _place(x, 2 * max(halves), rng)
@@ -105,7 +105,7 @@ def cut_paste(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Phot
 
 
 def blur(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A region 0.3-0.7 across is out of focus, by a Gaussian of 0.015-0.04 (at least a pixel)."""
+    """Put a region 0.3-0.7 across out of focus, by a Gaussian of 0.015-0.04 (at least a pixel)."""
     side = _side(x)
     halves = _halves(0.15, 0.35, side, rng)
     opacity = _region(x, _place(x, max(halves), rng), halves, 0.3 * min(halves), rng)
@@ -114,7 +114,7 @@ def blur(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Ma
 
 
 def misprint(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    """A region 0.2-0.4 across is printed as its negative, or twice, the second time 0.02-0.06 from the first."""
+    """Print a region 0.2-0.4 across as its negative, or twice, the second time 0.02-0.06 from the first."""
     side = _side(x)
     halves = _halves(0.1, 0.2, side, rng)
     opacity = _region(x, _place(x, 2 * max(halves), rng), halves, 1.5, rng, power=6.0)
@@ -138,7 +138,7 @@ DEFECTS: dict[DefectName, Defect] = {
 
 
 def _blend(x: Photo, full: NDArray[np.floating], opacity: Values, severity: float) -> tuple[Photo, Mask]:
-    """From x towards the defect in full, by opacity (height, width) times severity."""
+    """Blend x with the full defect, by opacity (height, width) times severity."""
     if not 0 <= severity <= 1:
         raise ValueError(f"got severity {severity}, expected 0 to 1")
     weight = severity * opacity
@@ -148,7 +148,7 @@ def _blend(x: Photo, full: NDArray[np.floating], opacity: Values, severity: floa
 
 
 def _side(x: Photo) -> int:
-    """The shorter side in pixels; raises `ValueError` when x is no photo."""
+    """Return the shorter side in pixels. Raises `ValueError` if x is no photo."""
     if x.ndim != 3 or x.dtype != np.float32 or min(x.shape[1:]) < SMALLEST:
         expected = f"(channels, height, width) of float32, at least {SMALLEST} pixels each way"
         raise ValueError(f"got {x.shape} of {x.dtype}, expected {expected}")
@@ -156,8 +156,10 @@ def _side(x: Photo) -> int:
 
 
 def _place(x: Photo, window: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Row and column of a window's centre, the window (pixels across) inside the photo, drawn in proportion to the
-    standard deviation in the window."""
+    """Draw row and column of the centre of a window (pixels across) inside the photo.
+
+    The probability is proportional to the standard deviation in the window.
+    """
     half = min(math.ceil(window / 2), (_side(x) - 1) // 2)
     sizes = (0, 2 * half + 1, 2 * half + 1)
     wide = x.astype(np.float64)
@@ -169,7 +171,7 @@ def _place(x: Photo, window: float, rng: np.random.Generator) -> tuple[int, int]
 
 
 def _halves(low: float, high: float, side: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Half a region's height and width in pixels, each between these shares of the side, at least 1.5."""
+    """Draw half a region's height and width in pixels, each between these shares of the side, at least 1.5."""
     height, width = np.maximum(rng.uniform(low, high, 2) * side, 1.5)
     return float(height), float(width)
 
@@ -183,8 +185,11 @@ def _region(
     power: float = 2.0,
     uneven: float = 0.0,
 ) -> Values:
-    """Opacity (height, width) of an ellipse (power 2) to rectangle (power infinite): 1 inside, falling to 0 within the
-    outermost `edge` pixels. Uneven ones are turned at random and their radius varies by about that share."""
+    """Return the opacity (height, width) of an ellipse (power 2) to rectangle (power infinite).
+
+    It is 1 inside and falls to 0 within the outermost `edge` pixels. Uneven ones are turned at random, and their radius
+    varies by about the share `uneven`.
+    """
     dy, dx = (axis.astype(np.float64) for axis in np.ogrid[: x.shape[1], : x.shape[2]])
     dy, dx = dy - centre[0], dx - centre[1]
     factor: Values = np.ones(x.shape[1:])
@@ -200,7 +205,7 @@ def _region(
 
 
 def _line(size: tuple[int, ...], points: Values, width: float, strength: Values) -> Values:
-    """Opacity (height, width) of the line through points (n, 2: row, column), its pieces of strength (n - 1,)."""
+    """Return the opacity (height, width) of the line through points (n, 2: row, column), with strengths (n - 1,)."""
     image = Image.new("L", (size[1] * FINE, size[0] * FINE))
     draw = ImageDraw.Draw(image)
     ends = (points[:, ::-1] + 0.5) * FINE
@@ -210,8 +215,10 @@ def _line(size: tuple[int, ...], points: Values, width: float, strength: Values)
 
 
 def _toned(x: Photo, opacity: Values, contrast: float, tint: float, rng: np.random.Generator) -> Values:
-    """x brighter or darker by the contrast, less by up to the share `tint` in each channel; where the photo has no
-    room for the one, the other."""
+    """Make x brighter or darker by the contrast, which is up to a share `tint` smaller in each channel.
+
+    If the photo has no room for one direction, it takes the other.
+    """
     sign = rng.choice((-1.0, 1.0))
     amount = contrast * (1 - tint * rng.random((x.shape[0], 1, 1)))
     mean = np.average(x.mean(axis=0), weights=opacity)
@@ -221,7 +228,7 @@ def _toned(x: Photo, opacity: Values, contrast: float, tint: float, rng: np.rand
 
 
 def _moved(x: Photo, rows: float, columns: float) -> Photo:
-    """x moved by the nearest whole pixels; the border's pixels are repeated."""
+    """Move x by the nearest whole pixels. The border's pixels are repeated."""
     row = np.clip(np.arange(x.shape[1]) - round(rows), 0, x.shape[1] - 1)
     column = np.clip(np.arange(x.shape[2]) - round(columns), 0, x.shape[2] - 1)
     return x[:, row[:, None], column]

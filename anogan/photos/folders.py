@@ -1,4 +1,4 @@
-"""Folders of photos: good parts alone, or the layout of MVTec AD, with labelled test photos and masks."""
+"""Folders of photos: good parts alone, or the layout of MVTec AD with labelled test photos and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOOD = "good"
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A test photo, the name of its folder ('good' or a kind of defect), and the file of its mask, if it has one."""
+    """A test photo, the name of its folder ("good" or a kind of defect), and the file of its mask, if it has one."""
 
     path: Path
     kind: str
@@ -26,17 +26,17 @@ class LabelledPhoto:
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """Photos of good parts to train on, and labelled ones to test with, which may be none."""
+    """Photos of good parts to train on, and labelled ones to test with, if there are any."""
 
     good: tuple[Path, ...]
     test: tuple[LabelledPhoto, ...]
 
 
 def find_photos(root: Path) -> PhotoFolder:
-    """The photos below `root`. With the folder train/good (MVTec AD: Bergmann et al. 2019) the layout is train/good,
-    test/good, test/KIND and ground_truth/KIND/NAME_mask.png; without, every photo shows a good part.
+    """Find the photos below `root`. Raises `ValueError` if there are none.
 
-    Raises `ValueError` when there is no photo.
+    With a folder train/good the layout is that of MVTec AD (Bergmann et al. 2019): train/good, test/good, test/KIND and
+    ground_truth/KIND/NAME_mask.png. Otherwise every photo shows a good part.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is no folder")
@@ -48,7 +48,7 @@ def find_photos(root: Path) -> PhotoFolder:
 
 
 def labelled_photos(root: Path) -> list[LabelledPhoto]:
-    """Test photos of the layout of MVTec AD; none where there is no folder test/."""
+    """List the test photos of the layout of MVTec AD; none if there is no folder test/."""
     found = []
     for folder in sorted(path for path in (root / "test").glob("*") if path.is_dir()):
         for path in images_in(folder):
@@ -58,7 +58,7 @@ def labelled_photos(root: Path) -> list[LabelledPhoto]:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """True where defective (height, width), shrunk or enlarged to that `size` by its majority."""
+    """Read a mask as (height, width), True where defective, resized to `size` by majority."""
     try:
         with opened(path) as image:
             grey = image.convert("L")

@@ -1,6 +1,6 @@
-"""Imitations of a rare defect from a few photos of it, on photos of good parts.
+"""Imitations of a rare defect, from a few photos of it, on photos of good parts.
 
-A recorded photo x is reconstructed, x_hat = G(E(x)): the same part without the defect. Where the anomaly map rises, a
+A recorded photo x is reconstructed, x_hat = G(E(x)): the same part without the defect. Where the anomaly map is high, a
 good photo y becomes y_hat + (x - x_hat): the defect and its grain, in the light and layout of another part. Nothing is
 trained, so a few photos suffice (experiments/LOG.md compares other ways).
 """
@@ -31,10 +31,9 @@ FEWEST_PHOTOS = 20  # of a defect
 
 
 class SyntheticImages(NamedTuple):
-    """Samples x (n, channels, height, width) in [-1, 1], the mask (n, height, width) of the defect in each, and its
-    severity (n,).
+    """Samples x (n, channels, height, width) in [-1, 1], masks (n, height, width) of the defects, and severities (n,).
 
-    The mask has exactly the pixels that differ from the good sample. Severity 0 is good, 1 as recorded.
+    The mask marks exactly the pixels that differ from the good sample. Severity 0 is good, 1 is as recorded.
     """
 
     x: Samples
@@ -43,8 +42,25 @@ class SyntheticImages(NamedTuple):
 
 
 def read_defect(model: PhotoModel, folder: Path) -> Samples:
-    """Samples (m, channels, height, width) of a folder of photos of one defect, one of each photo: of a tiled photo the
-    most anomalous tile. Raises `SampleError` where a photo cannot be used or they are fewer than FEWEST_PHOTOS."""
+    """Read a folder of photos of one defect as samples.
+
+    Parameters
+    ----------
+    model : PhotoModel
+        It frames the photos. Of a tiled photo it chooses the most anomalous tile.
+    folder : Path
+        At least 20 photos of the defect.
+
+    Returns
+    -------
+    array (m, channels, height, width)
+        One sample per photo, in [-1, 1].
+
+    Raises
+    ------
+    SampleError
+        If a photo cannot be used, or there are too few.
+    """
     found = []
     for path, x in framed(model.framing, images_in(folder)):
         if isinstance(x, SampleError):
@@ -56,8 +72,22 @@ def read_defect(model: PhotoModel, folder: Path) -> Samples:
 
 
 def read_good(framing: Framing, paths: Sequence[Path], most: int) -> Samples:
-    """At most that many samples (k, channels, height, width) of good photos, evenly spread; photos that cannot be read
-    are left out."""
+    """Read samples of good photos. Photos that cannot be read are left out.
+
+    Parameters
+    ----------
+    framing : Framing
+        How photos become samples; that of the model.
+    paths : sequence of Path
+        Photos of good parts.
+    most : int
+        Samples at most, evenly spread.
+
+    Returns
+    -------
+    array (k, channels, height, width)
+        Samples in [-1, 1].
+    """
     found = (samples for _, samples in framed(framing, paths))
     return evenly(np.concatenate([x for x in found if not isinstance(x, SampleError)]), most)
 
@@ -75,17 +105,22 @@ def imitate_defect(
     Parameters
     ----------
     model : PhotoModel
-        Its detector finds the defect and draws parts without it; changes in its `augment` are made at random.
-    recorded : array (m, channels, height, width) in [-1, 1]
-        Samples with the defect, framed for the model, see `read_defect`.
-    good : array (k, channels, height, width) in [-1, 1]
-        Samples of good parts, see `read_good`.
+        Its detector finds the defect and reconstructs parts without it. The changes in its `augment` are made at
+        random.
+    recorded : array (m, channels, height, width)
+        Samples with the defect, in [-1, 1]; see `read_defect`.
+    good : array (k, channels, height, width)
+        Samples of good parts, in [-1, 1]; see `read_good`.
     n : int
-        Samples with a defect.
+        Number of samples with a defect.
     seed : int
-        Decides which good samples and defects are put together, and how.
+        Decides which good samples and defects are combined, and how.
     config : ImitationConfig
         How strong defects are, how far they move, and which pixels belong to them.
+
+    Returns
+    -------
+    SyntheticImages
     """
     rng = np.random.default_rng([seed, n])
     opacity, difference = _defects(model, recorded, config)
@@ -108,7 +143,7 @@ def imitate_defect(
 
 
 def _defects(model: PhotoModel, x: Samples, config: ImitationConfig) -> tuple[Samples, Samples]:
-    """Opacity (m, 1, height, width) of what looks defective, and all that x differs by from x_hat."""
+    """Return the opacity (m, 1, height, width) of what looks defective, and the difference of x from x_hat."""
     found = model.detector.explain(x)
     maps = found.anomaly_map.max(1)
     core = maps >= config.core * maps.max((1, 2), keepdims=True)
@@ -118,7 +153,7 @@ def _defects(model: PhotoModel, x: Samples, config: ImitationConfig) -> tuple[Sa
 
 
 def _shifted(x: Samples, shift: list[int]) -> Samples:
-    """x (channels, height, width) moved by whole pixels; what comes in is 0."""
+    """Move x (channels, height, width) by whole pixels. What comes in is 0."""
     (down, right), (height, width) = shift, x.shape[1:]
     y = np.zeros_like(x)
     y[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = x[

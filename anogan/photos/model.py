@@ -26,7 +26,19 @@ EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
 
 @dataclass(frozen=True)
 class PhotoModel:
-    """A calibrated detector, how photos are framed for it, and how high the map usually is on good parts."""
+    """A trained model of photos, usually from `anogan.load`.
+
+    Attributes
+    ----------
+    detector : Detector
+        The scikit-learn estimator inside.
+    framing : Framing
+        How a photo becomes samples.
+    levels : array (121,)
+        Map values that certain shares of held-out good pixels exceed, see `pixel_shares`.
+    peaks : array (n,)
+        The highest map value of each held-out good photo.
+    """
 
     detector: Detector
     framing: Framing
@@ -36,7 +48,7 @@ class PhotoModel:
 
     @classmethod
     def load(cls, bundle: Bundle, detector: str | None = None, device: str = "auto") -> PhotoModel:
-        """Raises `BundleError` where it cannot be trusted or was not trained on photos."""
+        """Load a model from its bundle. Raises `BundleError` if the bundle is damaged or of another kind."""
         name = bundle.of("photos", "a folder of photos").name(detector)
         fitted = bundle.detector(name, device)
         try:
@@ -55,6 +67,7 @@ class PhotoModel:
 
     @property
     def promise(self) -> str:
+        """The threshold and the false-alarm rate it keeps, as a sentence."""
         detector = self.detector
         return (
             f"threshold {detector.threshold_:.4g} at a false-alarm rate of {detector.false_alarm_rate:g}, "
@@ -62,10 +75,23 @@ class PhotoModel:
         )
 
     def score(self, source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
-        """Score a photo, several, or all photos of folders.
+        """Score a photo, several photos, or all photos of folders.
 
-        The table has a row per photo: file, score, p_value, verdict, the number of regions, the terms of the score, and
-        why a photo could not be scored. Raises `ValueError` where there is no photo.
+        Parameters
+        ----------
+        source : Path, str or sequence of these
+            Image files and folders; folders are searched with their subfolders.
+
+        Returns
+        -------
+        DataFrame
+            A row per photo: file, score, p_value, verdict, the number of regions, the terms of the score, and the error
+            of a photo that could not be scored.
+
+        Raises
+        ------
+        ValueError
+            If there is no photo.
         """
         given = [source] if isinstance(source, (str, Path)) else source
         files = find_images([Path(one) for one in given])
@@ -81,14 +107,26 @@ class PhotoModel:
     def inspect_files(
         self, paths: Sequence[Path], on_photos: Callable[[int], None] = lambda n: None
     ) -> Iterator[Inspection | SampleError]:
-        """What is said of each file, a batch of them in memory at once."""
+        """Inspect files, one batch in memory at a time. Yields the verdict on each, or why there is none."""
         channels = self.framing.shape[0]
         for batch in batches(paths, lambda path: decoded_bytes(path, channels)):
             yield from self.inspect(list(read_photos(batch, channels)))
             on_photos(len(batch))
 
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
-        """What is said of each photo (channels, *any size), or why nothing can be said."""
+        """Inspect photos.
+
+        Parameters
+        ----------
+        photos : sequence of arrays (channels, height, width)
+            Photos of any size, in [-1, 1], as `pictures.files.read_photo` reads them. A `SampleError` in place of a
+            photo is passed on.
+
+        Returns
+        -------
+        list of Inspection or SampleError
+            The verdict on each photo, or the reason why there is none.
+        """
         framed = list(map(self.framing.samples_or_error, photos))
         counts = [0 if isinstance(frames, SampleError) else len(frames) for frames in framed]
         if not sum(counts):
@@ -119,18 +157,28 @@ class PhotoModel:
         return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
 
     def drawn(self, photo: Pixels, said: Inspection) -> bytes:
-        """PNG of the part looked at, with heat where it exceeds what good parts show and a box around each region."""
+        """Draw the inspected part as PNG, with heat where the map is above good parts, and a box per region."""
         left, top = self.framing.crop[:2] if self.framing.crop else (0, 0)
         boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
         return png(overlay(self.framing.cropped(photo), said.map, boxes), level=3)
 
     def pixel_shares(self, anomaly_map: Map) -> Floats:
-        """The share of the pixels of held-out good photos that exceed each value, of the shape of the map; an estimate
-        that is never below TAIL's last, however few the photos are."""
+        """Return the share of held-out good pixels that exceed each value of a map.
+
+        Parameters
+        ----------
+        anomaly_map : array (any shape)
+            Values of an anomaly map; 1 is the worst place of a good part.
+
+        Returns
+        -------
+        array (same shape)
+            Estimated shares, from 1 down to 1e-6, which is the least even if there are few photos.
+        """
         return np.asarray(np.exp(np.interp(anomaly_map, self.levels, np.log(TAIL))), dtype=np.float64)
 
     def _regions(self, stitched: Map, size: tuple[int, ...]) -> list[Region]:
-        """Connected pixels that exceed all but EDGE of good ones around a value of at least 1, or around the peak."""
+        """Find connected pixels above all but a share EDGE of good ones, around a value of 1 or around the peak."""
         wide = stitched > np.interp(np.log(1 / EDGE), np.log(1 / TAIL), self.levels)
         labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
         peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
@@ -155,12 +203,12 @@ class PhotoModel:
 
 
 def tail_levels(maps: Map) -> Floats:
-    """The values that shares TAIL of the pixels of maps (of any shape) exceed, increasing."""
+    """Return the values that shares TAIL of the pixels of maps (of any shape) exceed, increasing."""
     return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
 
 
 def about_photos(models: Mapping[str, PhotoModel]) -> dict[str, Any]:
-    """What the bundle's manifest says of its photos; the inverse of `PhotoModel.load`."""
+    """Return what the bundle's manifest stores of the photos. `PhotoModel.load` reads it."""
     first = next(iter(models.values()))
     scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}
     return {

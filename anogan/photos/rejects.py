@@ -1,4 +1,4 @@
-"""Moving rejected photos out of the way. A photo is in one of two places at every moment, never in none."""
+"""Moving of rejected photos into a folder. At every moment a photo is in at least one of the two places."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TAIL = 1 << 16  # bytes of rejects.csv in which the row of an interrupted move i
 
 
 class Stamp(NamedTuple):
-    """What tells a file from a later one of the same name: bytes, and when it was written (ns)."""
+    """Size in bytes and time of writing (ns), which distinguish a file from a later one of the same name."""
 
     size: int
     modified: int
 
 
 class Photo(NamedTuple):
-    """A file, its name inside the folder it was given by, and its stamp when it was found."""
+    """A file, its name relative to the folder that was given, and its stamp when it was found."""
 
     path: Path
     name: Path
@@ -44,13 +44,13 @@ class Photo(NamedTuple):
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Raises `OSError`."""
+    """Return the stamp of a file. Raises `OSError`."""
     stat = path.stat()
     return Stamp(stat.st_size, stat.st_mtime_ns)
 
 
 def check_apart(option: str, folder: Path, inputs: Iterable[Path]) -> None:
-    """Raise `ValueError` where what is written into the folder would be scored again, or is scored already."""
+    """Raise `ValueError` if the folder to write into and an input overlap: photos would be scored again."""
     mine = folder.resolve()
     for path in inputs:
         other = path.resolve()
@@ -59,17 +59,17 @@ def check_apart(option: str, folder: Path, inputs: Iterable[Path]) -> None:
 
 
 class Rejects:
-    """A folder of rejected photos, and rejects.csv that says where each came from."""
+    """A folder of rejected photos, and rejects.csv, which lists where each came from."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `OSError` where the folder cannot be written."""
+        """Create the folder. Raises `OSError` if it cannot be written."""
         self.folder = folder
         with self._log():
             pass
 
     @contextmanager
     def _log(self) -> Iterator[BinaryIO]:
-        """rejects.csv at its end, kept from other processes: one of them may be moving the same photo."""
+        """Open rejects.csv at its end and lock it, because another process may be moving the same photo."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / LOG).open("a+b") as stream:
             lock(stream, wait=True)
@@ -79,8 +79,11 @@ class Rejects:
             yield stream
 
     def move(self, photo: Photo, score: float, p_value: float) -> Path:
-        """Move the photo to its name inside the folder, or to that with -1, -2, ... where it is taken, and return where
-        it is now. Raises `OSError` or, where it is not the photo that was scored, `SampleError`; then it stays."""
+        """Move the photo to its name inside the folder, or to that with -1, -2, ... if the name is taken.
+
+        Returns where it is now. Raises `OSError`, or `SampleError` if it is no longer the photo that was scored; then
+        it stays.
+        """
         with self._log() as log:
             if stamp_of(photo.path) != photo.stamp:
                 raise SampleError("changed since it was scored, so it is not moved")
@@ -109,7 +112,7 @@ def _line(*row: str) -> bytes:
 
 
 def _names(log: BinaryIO, moved: Path) -> bool:
-    """Whether one of the last rows names this photo: an interrupted move has written it."""
+    """Tell whether one of the last rows names this photo, because an interrupted move has written it."""
     rows = csv.reader(io.StringIO(_tail(log).decode("utf-8", "surrogateescape")))
     return any(len(row) == len(COLUMNS) and row[1] == no_formula(str(moved)) for row in rows)
 
@@ -120,7 +123,10 @@ def _tail(log: BinaryIO) -> bytes:
 
 
 def _placed(photo: Path, target: Path) -> tuple[Path, bool]:
-    """Give the photo a second name, the target's or the first one after it that is free; whether it had it already."""
+    """Link or copy the photo to the target's name, or to the first free one after it.
+
+    Returns the new path, and whether an earlier move had already put it there.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if not photo.is_symlink():  # of which a link would be a link to a link
         with contextlib.suppress(OSError):  # another file system, or one without links
@@ -140,7 +146,7 @@ def _placed(photo: Path, target: Path) -> tuple[Path, bool]:
 
 
 def _reserve(copy: Path, free: Path) -> None:
-    """Rename where there are no links: whoever creates the name owns it."""
+    """Rename on a file system without links: whoever creates the name owns it."""
     free.open("xb").close()
     copy.replace(free)
 
@@ -159,7 +165,7 @@ def _first_free(photo: Path, target: Path, take: Callable[[Path], None]) -> tupl
 
 
 def _is_copy(there: Path, photo: Path) -> bool:
-    """Whether an interrupted move has already put the photo there. Not the photo itself under its only name."""
+    """Tell whether an interrupted move has already put the photo there: another name or a copy of it."""
     mine, other = photo.stat(), there.stat()
     if photo.parent.samefile(there.parent):
         return False
@@ -170,7 +176,7 @@ def _is_copy(there: Path, photo: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name survives a power cut only when its folder is on disk; not every system can say so."""
+    """Write the folder to disk, so that a new name survives a power cut. Not every system can do so."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -180,9 +186,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
-    """The photos of files and folders. Where an interrupted scoring is `going_on`, its photos come first, in their
-    order: those that it moved are found no longer, yet have their rows. `memory` is the file that keeps them. Raises
-    `ValueError` where another photo has taken the place of one of them, whose row may be written already."""
+    """List the photos of files and folders. `memory` is the file that keeps the list.
+
+    When an interrupted scoring continues (`going_on`), its photos come first, in their order: those that it moved are
+    no longer found, but have their rows. Raises `ValueError` if one of them was replaced by another photo, because its
+    row may be written already.
+    """
     known = {row[0]: row for row in json.loads(memory.read_text())} if going_on and memory.exists() else {}
     try:
         found = find_images(inputs)
@@ -205,7 +214,10 @@ def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
 
 
 def mover(rejects: Rejects, photos: Iterable[Photo], on_error: OnError) -> OnSaved:
-    """Moves the anomalies among rows of `score_stream`, which are on disk by then. What cannot be moved is told."""
+    """Return a function that moves the anomalies among rows of `score_stream`, which are on disk by then.
+
+    `on_error` gets those that cannot be moved.
+    """
     by_file = {str(photo.path): photo for photo in photos}
 
     def move(rows: pd.DataFrame) -> None:

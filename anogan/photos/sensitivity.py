@@ -1,4 +1,4 @@
-"""Defects in photos of good parts, judged as any photo is."""
+"""Defects in photos of good parts, inspected as any photo is."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GREY_LEVELS = 127.5  # per unit of a photo's values
 
 
 class Made(NamedTuple):
-    """A trial's photo (channels, height, width) without and with its defect, and the mask (height, width) of it."""
+    """A trial's photo (channels, height, width) without and with its defect, and the mask (height, width)."""
 
     trial: int
     model: PhotoModel
@@ -59,9 +59,9 @@ class Part(NamedTuple):
 
 
 class PhotoTrials:
-    """Defects at the photos' own resolution, in the part that is looked at.
+    """Defects at the photos' own resolution, in the inspected part.
 
-    A defect is caught when the photo is flagged, and found when the box of one of the regions touches it.
+    A defect is caught when the photo is flagged, and found when the box of a region touches it.
     """
 
     def __init__(self, parts: Sequence[Part], repeats: int = REPEATS, seed: int = 0) -> None:
@@ -89,6 +89,7 @@ class PhotoTrials:
             self.kept[path] = photo
 
     def made(self, trial: int, kind: str, severity: float) -> Made:
+        """Make a trial's photo with its defect."""
         model, path = self.photos[trial % len(self.photos)]
         good = self.kept[path] if path in self.kept else read_photo(path, model.framing.shape[0])
         changed, mask = good.copy(), np.zeros((1, *good.shape[1:]), bool)
@@ -98,7 +99,7 @@ class PhotoTrials:
         return Made(trial, model, good, changed, mask[0])
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials = lambda n: None) -> Cell:
-        """Without a defect every photo is one trial."""
+        """Run all trials of a kind at a severity. Without a defect every photo is one trial."""
         score, trials = list[float](), []
         if kind == NOTHING:
             score = self.score
@@ -124,12 +125,14 @@ class PhotoTrials:
                 yield one, said
 
     def example(self, kind: str, severity: float, trial: int) -> Example:
+        """Inspect the photo of one trial."""
         made = self.made(trial, kind, severity)
         (said,) = made.model.inspect([made.photo])
         assert not isinstance(said, SampleError)
         return Example(kind, severity, made, said)
 
     def figures(self, trials: pd.DataFrame) -> dict[str, float]:
+        """Return the share of caught defects that were found, and the median size and contrast of the defects."""
         if "found" not in trials:
             return {}
         found = trials.loc[trials["caught"], "found"].astype(float).mean()  # NaN where none was caught
@@ -137,7 +140,7 @@ class PhotoTrials:
 
 
 class Example(NamedTuple):
-    """A trial to look at."""
+    """A trial to show."""
 
     kind: str
     severity: float
@@ -146,7 +149,7 @@ class Example(NamedTuple):
 
 
 def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
-    """Of each kind: a defect caught and found at the smallest severity caught, one missed at the largest below it."""
+    """Choose for each kind a defect caught at the smallest severity caught, and one missed at the largest below it."""
     table = trial_table(cells)
     table["trial"] = table.groupby(["kind", "severity"]).cumcount()
     found = []
@@ -164,8 +167,11 @@ def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
 
 
 def seen(made: Made, said: Inspection) -> dict[str, Any]:
-    """Whether it was found, the defect's share of the part looked at, its longest extent in pixels, and by how many
-    grey levels of 255 it differs on average."""
+    """Return whether a defect was found, and its size.
+
+    `area` is its share of the inspected part, `extent` its longest side in pixels, and `contrast` its mean difference
+    in grey levels of 255.
+    """
     boxes = [made.mask[r.top : r.top + r.height, r.left : r.left + r.width] for r in said.regions]
     looked_at = made.model.framing.cropped(made.mask[None].astype(np.float32))
     sizes = {"area": float(looked_at.mean()), "extent": 0, "contrast": 0.0}
@@ -176,16 +182,16 @@ def seen(made: Made, said: Inspection) -> dict[str, Any]:
 
 
 def _batches(photos: Sequence[tuple[PhotoModel, Path]]) -> Iterator[Sequence[int]]:
-    """Numbers of neighbours of one model, as many as are judged at once."""
+    """Yield the numbers of neighbouring photos of one model, as many as are inspected at once."""
     for _, group in groupby(range(len(photos)), key=lambda i: id(photos[i][0])):
         yield from batches(list(group), lambda i: decoded_bytes(photos[i][1], photos[i][0].framing.shape[0]))
 
 
 def good_parts(run: Path, model: PhotoModel, data: Path | None) -> list[Part]:
-    """The photos of a folder or, without one, those that the run held out of its own.
+    """Return the photos of a folder or, without one, those that the run held out of its own folder.
 
-    A detector may take its scales from all photos held out. Here it takes them from all but a fold that is scored.
-    Raises `SampleError` where the run's folder is no longer what it was.
+    A detector may take its scales from all held-out photos. Here it takes them from all but the fold that is scored.
+    Raises `SampleError` if the run's folder has changed since training.
     """
     if data:
         return [Part(model, list(find_photos(data).good))]

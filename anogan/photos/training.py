@@ -35,8 +35,10 @@ MOST_PIXELS = 8_000_000  # of held-out maps, that p-values of pixels are taken f
 
 @dataclass(frozen=True)
 class GoodPhotos:
-    """Photos of good parts: how they are framed, the files to train on and those held out, and labelled photos to test
-    with, where there are any. `tell` is told of files that cannot be read."""
+    """Photos of good parts: their framing, the files to train on and to hold out, and labelled test photos, if any.
+
+    `tell` is called with each file that cannot be read.
+    """
 
     framing: Framing
     training: list[Path]
@@ -45,8 +47,10 @@ class GoodPhotos:
     tell: Tell
 
     def samples(self, folder: Path, stage: Stage) -> Samples:
-        """Those to train on lie on disk, in a file without a name; of those held out MOST_SAMPLES are taken, evenly
-        spread. Raises `SampleError` where too few photos can be read."""
+        """Read the samples: those to train on into an unnamed file on disk, of the others at most MOST_SAMPLES.
+
+        Raises `SampleError` if too few photos can be read.
+        """
         with stage("read photos", len(self.training) + len(self.held_out)) as update:
 
             def readable(paths: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
@@ -78,11 +82,12 @@ def _spread(samples: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 
 
 def left_out(path: Path, error: SampleError) -> str:
+    """Return the sentence that a photo is left out."""
     return f"{path} is left out: {error}"
 
 
 class Photos(Kind[PhotoRunConfig, GoodPhotos, PhotoModel]):
-    """A folder of photos of good parts; beside it, where it has the layout of MVTec AD, labelled test photos."""
+    """A folder of photos of good parts and, in the layout of MVTec AD, labelled test photos."""
 
     model = PhotoModel
 
@@ -128,7 +133,7 @@ class Photos(Kind[PhotoRunConfig, GoodPhotos, PhotoModel]):
 
 
 def frame(config: PhotoConfig, paths: Sequence[Path], tell: Tell) -> tuple[Framing, list[Path]]:
-    """The framing for photos like these, by their headers, and those that can be used."""
+    """Choose the framing of photos by their headers. Also returns the photos that can be used."""
     sizes, grey, kept = [], True, []
     for path in paths:
         try:
@@ -149,13 +154,13 @@ def frame(config: PhotoConfig, paths: Sequence[Path], tell: Tell) -> tuple[Frami
 
 
 def good_photos(config: PhotoRunConfig, root: Path) -> tuple[list[Path], list[Path]]:
-    """Photos below `root` that a run with these settings trains on, and those that it holds out."""
+    """Return the photos below `root` that a run with these settings trains on, and those that it holds out."""
     photos = Photos().prepare(replace(config, data=str(root)))
     return photos.training, photos.held_out
 
 
 def framed(framing: Framing, paths: Sequence[Path]) -> Iterator[tuple[Path, NDArray[np.float32] | SampleError]]:
-    """The samples of each photo, or why it has none."""
+    """Yield each photo's path and its samples, or the reason why it has none."""
     yield from zip(paths, map(framing.samples_or_error, read_photos(paths, framing.shape[0])), strict=True)
 
 
@@ -166,8 +171,10 @@ def calibrated(
     photos: GoodPhotos,
     on_photos: Callable[[int], None] = lambda n: None,
 ) -> PhotoModel:
-    """A detector with the trained networks, its threshold from held-out photos, not samples, and the scale of its maps
-    such that 1 is the worst place of a good photo, but for one in a hundred."""
+    """Calibrate a detector. Its threshold comes from held-out photos, not from samples.
+
+    Its maps are scaled so that 1 is the worst place of a good photo, except for one in a hundred.
+    """
     tiled = photos.framing.overlap is not None
     with warnings.catch_warnings():
         if tiled:

@@ -1,9 +1,8 @@
-"""Scoring photos as a camera writes them: which files are complete, and what is on disk before anything is said.
+"""Scoring of photos as a camera writes them.
 
-The folder is looked through again and again instead of asking the system to be told of changes, because network drives
-tell nothing. results.jsonl is both the output and the memory: a file whose line is in there, with this size and time of
-writing, is done. So a line is never written twice, and a process that is killed loses no more than the work on one
-batch. About 300 bytes of memory are taken for every file ever seen.
+The folder is searched again and again, because network drives do not notify of changes. results.jsonl is both the
+output and the memory: a file with a line in it, of the same size and time of writing, is done. So no line is written
+twice, and a killed process loses only the work on one batch. Every file ever seen takes about 300 bytes of memory.
 """
 
 from __future__ import annotations
@@ -44,8 +43,10 @@ class Waiting:
 
 
 def photos_in(folder: Path) -> dict[str, Stamp]:
-    """Names inside the folder, subfolders too, of files that may be photos. Raises `OSError` where the folder itself
-    cannot be read; what disappears meanwhile is left out."""
+    """Find the files in the folder and its subfolders that may be photos, by relative name.
+
+    Raises `OSError` if the folder itself cannot be read. Files that disappear in the meantime are left out.
+    """
     found, inside = {}, [PurePosixPath()]
     while inside:
         part = inside.pop()
@@ -77,10 +78,10 @@ def _may_be_photo(name: str) -> bool:
 
 
 class Results:
-    """results.jsonl, and what it says is done."""
+    """The file results.jsonl, and the photos that are done according to it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `SampleError` where another process writes it, or where it is damaged."""
+        """Open the file. Raises `SampleError` if another process writes it, or if it is damaged."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / RESULTS
         self.done: dict[str, Stamp] = {}
@@ -115,20 +116,24 @@ class Results:
         self.stream.truncate(whole)
 
     def append(self, records: list[Record]) -> None:
-        """Lines that are on disk when this returns."""
+        """Append records. They are on disk when this returns."""
         self.stream.write(b"".join(json.dumps(said, allow_nan=False).encode() + b"\n" for said in records))
         self.stream.flush()
         os.fsync(self.stream.fileno())
         self.done |= {said["file"]: Stamp(said["size"], said["modified"]) for said in records}
 
     def close(self) -> None:
+        """Close the file and release its lock."""
         self.stream.close()
         self.lock.close()
 
 
 class Watcher:
-    """Watches one folder. `counts` says how often each verdict was given; `complaints` what went wrong meanwhile;
-    `away` why the folder cannot be read at present, or nothing."""
+    """Watches one folder.
+
+    `counts` counts the verdicts, `complaints` lists what went wrong, and `away` says why the folder cannot be read now,
+    if it cannot.
+    """
 
     def __init__(
         self,
@@ -150,8 +155,11 @@ class Watcher:
         self.complaints: list[str] = []
 
     def batches(self, wait: Callable[[float], bool], once: bool = False) -> Iterator[list[Record]]:
-        """Records of one batch after another, none when there is nothing to say; until `wait`, which is given seconds,
-        returns True or, with `once`, until what was there at first is done."""
+        """Yield the records of one batch after another, and an empty list when there is nothing new.
+
+        Ends when `wait`, which gets seconds to wait, returns True or, with `once`, when the files that were there at
+        first are done.
+        """
         first: set[str] | None = None
         while True:
             begun = time.monotonic()
@@ -172,7 +180,7 @@ class Watcher:
                 return
 
     def look(self) -> bool:
-        """See what is there; whether the folder could be read."""
+        """Search the folder. Returns whether it could be read."""
         now = time.monotonic()
         try:
             there = photos_in(self.folder)
@@ -190,14 +198,14 @@ class Watcher:
         return True
 
     def _move_left_behind(self, there: dict[str, Stamp]) -> None:
-        """Anomalies that were told, but not moved, before an earlier process ended."""
+        """Move the anomalies that an earlier process recorded but did not move."""
         left, self.results.anomalies = self.results.anomalies, {}
         for name, said in left.items():
             if there.get(name) == self.results.done[name]:
                 self._move(name, said)
 
     def ready(self) -> list[str]:
-        """Names of files that have not changed for long enough, the oldest first, as many as are scored at once."""
+        """Return the files that have not changed for long enough, oldest first, as many as are scored at once."""
         rested = (
             (waiting.stamp.modified, name)
             for name, waiting in self.waiting.items()
@@ -206,7 +214,10 @@ class Watcher:
         return [name for _, name in heapq.nsmallest(PHOTOS, rested)]
 
     def score(self, names: list[str]) -> list[Record]:
-        """Records of the first of these files, as many as memory allows and as can be read, on disk and moved."""
+        """Score the first of these files, as many as fit in memory and can be read. Records are on disk on return.
+
+        Anomalies have been moved by then.
+        """
         begun = time.monotonic()
         photos = self._read(names)
         said = dict(zip(photos, self.model.inspect(list(photos.values())), strict=True))
@@ -259,7 +270,7 @@ class Watcher:
                 self.complaints.append(f"{name} cannot be moved: {error}")
 
     def status(self) -> str:
-        """One line of counts."""
+        """Return one line of counts."""
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
         waiting = f", {len(self.waiting)} waiting" if self.waiting else ""
         return f"{counts}{waiting}{', folder away' if self.away else ''}"

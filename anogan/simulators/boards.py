@@ -1,8 +1,8 @@
-"""Rendered parts: an inspection camera looks at bare circuit boards, one a photo.
+"""Rendered parts: photos of bare circuit boards, as from an inspection camera.
 
-Demos and tests need photos that nobody has to download, with defects whose pixels are known. Good boards differ as
-those of a batch do: each lies a little turned and shifted under an uneven lamp, pads and print have tolerances, the
-glass weave shows through the mask, the sensor is noisy. Lengths are shares of the photo's side, places are from the
+Demos and tests need photos that nobody has to download, with defects whose pixels are known. Good boards differ like
+those of a batch: each lies a little turned and shifted under an uneven lamp, pads and print have tolerances, the glass
+weave shows through the mask, the sensor is noisy. Lengths are shares of the photo's side; places are relative to the
 board's middle, x right and y down; colours and noise are in grey levels of 256.
 """
 
@@ -67,7 +67,7 @@ MARK: list[list[Point]] = [  # "A47", in units of a letter's height
 
 
 class Pad(NamedTuple):
-    """A place to solder: tinned rectangle, or gold ring around a drilled hole."""
+    """A place to solder: a tinned rectangle, or a gold ring around a drilled hole."""
 
     x: float
     y: float
@@ -100,8 +100,11 @@ class Part:
 def render(
     seed: int | Sequence[int], size: int = 128, defect: PartDefect | None = None, severity: float = 1.0
 ) -> tuple[Picture, Mask]:
-    """Photo (size, size, 3) and the defect's pixels: those that differ from the good part's. The seed decides part,
-    noise and the defect's place; severity (0 to 1) how far a pad is shrunk or moved, and how strong a mark is."""
+    """Render a photo (size, size, 3), and the mask of the pixels in which a defect differs from the good part.
+
+    The seed decides part, noise and the place of the defect. Severity (0 to 1) decides how far a pad is shrunk or
+    moved, and how strong a mark is.
+    """
     if defect is not None and defect not in get_args(PartDefect):
         raise ValueError(f"unknown defect {defect!r}; choose from {', '.join(get_args(PartDefect))}")
     if not 0 <= severity <= 1:
@@ -136,8 +139,11 @@ def write_folder(
     seed: int = 0,
     on_photos: Callable[[int], None] | None = None,
 ) -> None:
-    """`good` photos for training, and to test `test_good` others and `each` of every defect, in the layout of MVTec AD:
-    train/good, test/good, test/<defect>, ground_truth/<defect>. `on_photos` is told how many have just been written."""
+    """Write photos in the layout of MVTec AD: train/good, test/good, test/<defect>, ground_truth/<defect>.
+
+    `good` photos are for training, `test_good` others and `each` of every defect for testing. `on_photos` is called
+    with the number of photos just written.
+    """
     for name, key, defect, severity in _plan(good, test_good, each):
         photo, mask = render((seed, *key), size, defect, severity)
         if defect:  # first the mask: no photo is ever without
@@ -149,7 +155,7 @@ def write_folder(
 
 
 def _plan(good: int, test_good: int, each: int) -> Iterator[tuple[str, tuple[int, int], PartDefect | None, float]]:
-    """Name, seed, defect and severity of every photo."""
+    """Yield name, seed, defect and severity of every photo."""
     for kind, count in enumerate((good, test_good)):
         yield from ((f"{i:03}", (kind, i), None, 0.0) for i in range(count))
     for kind, defect in enumerate(get_args(PartDefect), 2):
@@ -173,14 +179,14 @@ def _part(rng: np.random.Generator) -> Part:
 
 
 def _made(pad: Pad, rng: np.random.Generator) -> Pad:
-    """A pad within its tolerances: 0.002 of place, 5 % of size, 5 % of brightness."""
+    """Draw a pad within its tolerances: 0.002 of place, 5 % of size, 5 % of brightness."""
     x, y = rng.uniform(-0.002, 0.002, 2)
     width, height = (pad.width, pad.height) * rng.uniform(0.95, 1.05, 1 if pad.drilled else 2)
     return Pad(pad.x + x, pad.y + y, width, height, pad.drilled, rng.uniform(0.95, 1.05))
 
 
 def _spoiled(pads: tuple[Pad, ...], defect: PartDefect, severity: float, rng: np.random.Generator) -> tuple[Pad, ...]:
-    """One pad is too small, at severity 1 missing; or it sits up to 0.06 from its place."""
+    """Shrink one pad, at severity 1 to nothing, or move it by up to 0.06."""
     which, turn = rng.integers(len(pads)), rng.uniform(0, 2 * math.pi)
     pad, far = pads[which], 0.06 * severity
     small = pad._replace(width=pad.width * (1 - severity), height=pad.height * (1 - severity))
@@ -203,6 +209,7 @@ class _Canvas:
         return [(float(x), float(y)) for x, y in places]
 
     def box(self, x: float, y: float, width: float, height: float, colour: Colour, corner: float = 0.0) -> None:
+        """Draw a rectangle around (x, y) with rounded corners."""
         corner = min(corner, width / 2, height / 2)
         across, down = width / 2 - corner, height / 2 - corner
         turns = [(quarter + step / 4) * math.pi / 2 for quarter in range(4) for step in range(5)]
@@ -214,9 +221,11 @@ class _Canvas:
         self._draw.polygon(self._pixels(outline), fill=_whole(colour))
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """Draw a disc around (x, y)."""
         self.box(x, y, 2 * radius, 2 * radius, colour, corner=radius)
 
     def line(self, points: Iterable[Point], width: float, colour: Colour) -> None:
+        """Draw a line through points."""
         self._draw.line(self._pixels(points), _whole(colour), max(1, round(width * self._side)), joint="curve")
 
 
@@ -226,7 +235,7 @@ def _whole(colour: Colour, factor: float = 1.0) -> tuple[int, int, int]:
 
 
 def _view(part: Part, size: int) -> Values:
-    """What a camera without noise sees (size, size, 3)."""
+    """Render what a camera without noise sees (size, size, 3)."""
     canvas = _Canvas(size * FINE, part)
     _board(canvas)
     for pad in part.pads:
@@ -242,7 +251,7 @@ def _view(part: Part, size: int) -> Values:
 
 
 def _coordinates(part: Part, size: int) -> tuple[Values, Values]:
-    """The board's x and y under every pixel, each (size, size)."""
+    """Return the board's x and y at every pixel, each (size, size)."""
     down, across = (np.mgrid[:size, :size] + 0.5) / size - 0.5
     across, down = across - part.shift[0], down - part.shift[1]
     cosine, sine = math.cos(part.angle), math.sin(part.angle)
@@ -262,7 +271,7 @@ def _board(canvas: _Canvas) -> None:
 
 
 def _pad(canvas: _Canvas, pad: Pad) -> None:
-    """A rim in shade, the metal, and where it mirrors the lamp, towards the upper left."""
+    """Draw a shaded rim, the metal, and the lamp's reflection towards the upper left."""
     metal = GOLD if pad.drilled else TIN
     corner = pad.width / 2 if pad.drilled else 0.01
     if min(pad.width, pad.height) < 0.002:

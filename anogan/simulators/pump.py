@@ -1,13 +1,13 @@
-"""A simulated machine: a fixed-speed pump lifts water into a tank whose level a controller holds with a valve.
+"""A simulated machine: a pump of fixed speed lifts water into a tank, whose level a controller holds with a valve.
 
 Demos and tests need recordings that nobody has to download, with faults whose beginning is known. Consumers draw from
-the tank as they please; the pump's flow follows by the valve behind the pump. The equations are the usual lumped ones
-(pump and pipe curves, Torricelli's outlet, first-order lags), the figures those of a 1.1 kW pump for 8 m3/h. Faults
-act inside the loop, so that the controller answers them. Lengths of time are in seconds, flows in litres per minute,
-heads in metres of water, levels and openings between 0 and 1; sensors are in the units of CHANNELS.
+the tank as they please; the pump's flow follows through the valve behind the pump. The equations are the usual lumped
+ones (pump and pipe curves, Torricelli's outlet, first-order lags), with the constants of a 1.1 kW pump for 8 m3/h.
+Faults act inside the loop, so the controller reacts to them. Times are in seconds, flows in litres per minute, heads in
+metres of water, levels and openings between 0 and 1; sensors are in the units of CHANNELS.
 
-A trip brings the machine into its safe state, by two means that do not need each other: the motor is switched off, and
-the valve loses its power and a spring shuts it.
+A trip brings the machine into its safe state in two independent ways: the motor is switched off, and the valve loses
+its power, so that a spring shuts it.
 """
 
 from __future__ import annotations
@@ -82,8 +82,10 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: from `start` to `end` (s), growing to its `severity` (0 none ... 1 grave) in `ramp` s; raises
-    `ValueError` on what cannot be meant."""
+    """One fault: from `start` to `end` (s), growing to its `severity` (0 none to 1 grave) within `ramp` seconds.
+
+    Raises `ValueError` for an unknown name, or a severity or ramp out of range.
+    """
 
     name: FaultName
     start: float
@@ -100,7 +102,7 @@ class Fault:
             raise ValueError(f"got a ramp of {self.ramp} s, expected 0 or more")
 
     def at(self, time: Values) -> Values:
-        """Severity (n,) at times (n,)."""
+        """Return the severity (n,) at times (n,)."""
         grown = np.clip((time - self.start) / self.ramp, 0, 1) if self.ramp else 1.0
         return np.where((self.start <= time) & (time < self.end), self.severity * grown, 0.0)
 
@@ -116,8 +118,36 @@ class Water(NamedTuple):
 def simulate(
     seconds: int, seed: int = 0, faults: Sequence[Fault] = (), every: int = 1, trip: float = math.inf
 ) -> pd.DataFrame:
-    """Column `time` (s) and the CHANNELS, a row every `every` seconds. The seed decides consumers, weather and noise,
-    whatever the faults. The safe state is commanded at the second `trip`, after that second's row, and stays."""
+    """Simulate the pump.
+
+    Parameters
+    ----------
+    seconds : int
+        Length of the recording.
+    seed : int
+        Decides consumers, weather and noise, which are the same with and without faults.
+    faults : sequence of Fault
+        None by default.
+    every : int
+        Seconds between rows.
+    trip : float
+        Second after which the machine is brought into its safe state and stays there; never by default.
+
+    Returns
+    -------
+    DataFrame
+        Column `time` (s) and one column per sensor, in the units of `CHANNELS`.
+
+    Raises
+    ------
+    ValueError
+        If `trip` is negative.
+
+    Examples
+    --------
+    >>> simulate(60, every=20)["time"].tolist()
+    [0, 20, 40]
+    """
     if not trip >= 0:
         raise ValueError(f"got a trip at {trip} s, expected 0 or more")
     rng = np.random.default_rng(seed)
@@ -136,8 +166,11 @@ def simulate(
 
 
 def _consumers(time: Values, rng: np.random.Generator) -> Values:
-    """What consumers draw (n,), l/min, at the level's set point: more by day than by night, and every one to ten
-    minutes another part of the consumers opens or closes within a minute or two."""
+    """Draw the consumers' demand (n,), l/min, at the level's set point.
+
+    It is higher by day than by night. Every one to ten minutes another part of the consumers opens or closes within a
+    minute or two.
+    """
     changes = np.cumsum(rng.integers(60, 600, len(time) // 60 + 1))
     steps = rng.uniform(-25, 25, len(changes) + 1)[np.searchsorted(changes, time, side="right")]
     daily = 20 * np.sin(2 * math.pi * (time / 86_400 - 0.25))
@@ -145,29 +178,29 @@ def _consumers(time: Values, rng: np.random.Generator) -> Values:
 
 
 def _air(time: Values, rng: np.random.Generator) -> Values:
-    """Air in the pump room (n,), degC: warmest in the afternoon, a little different every day."""
+    """Draw the air temperature in the pump room (n,), degC: warmest in the afternoon, a little different every day."""
     days = int(time[-1] // 86_400) + 2 if len(time) else 2
     mean = np.interp(time / 86_400, np.arange(days), 22 + rng.uniform(-1.5, 1.5, days))
     return np.asarray(mean + 2 * np.sin(2 * math.pi * (time / 86_400 - 0.4)), dtype=np.float64)
 
 
 def _water(consumers: Values, severity: dict[str, Values], tripped: Values) -> Water:
-    """The loop, second by second, from its steady state; `tripped` (n,) is the time since a trip, 0 before it.
+    """Simulate the loop second by second from its steady state. `tripped` (n,) is the time since a trip, 0 before it.
 
-    Flow q where the pump's head equals what the circuit needs: HEAD_CLOSED - PUMP_LOSS q2 = HEAD_STATIC +
-    (PIPE_LOSS + VALVE_LOSS / opening2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve
-    follows the command GAIN (error + 1/RESET integral of error) with the lag STROKE. Faults of severity s:
+    The flow q makes the pump's head equal to that of the circuit: HEAD_CLOSED - PUMP_LOSS q2 = HEAD_STATIC + (PIPE_LOSS
+    + VALVE_LOSS / opening2) q2. TANK d level / dt = inflow - consumers sqrt(level / SET_POINT). The valve follows the
+    command GAIN (error + 1/RESET integral of error) with the lag STROKE. Faults of severity s:
 
     - stuck valve: it moves (1 - s) as fast. Slow valve: its lag is (1 + SLOWED s) STROKE, and the level swings.
     - sticking valve: it stands until it is STICTION s from the command, then moves until it is SLIP of that from it;
-      the valve goes in jumps and the level saws.
-    - leaking valve: the seat lets pass as much as an opening of SEAT_LEAK s beside the valve's, which closes
+      the valve moves in jumps and the level in a sawtooth.
+    - leaking valve: the seat lets pass as much as an additional opening of SEAT_LEAK s, and the valve closes
       by as much; at low demand it cannot, and the level rises.
-    - efficiency loss: HEAD_CLOSED falls by the share HEAD_LOST s, and the valve opens to make up for it.
+    - efficiency loss: HEAD_CLOSED falls by the share HEAD_LOST s, and the valve opens to compensate.
 
     After a trip HEAD_CLOSED falls with the square of the speed (affinity laws); where it is less than HEAD_STATIC, the
-    check valve behind the pump holds the water: q = 0. The valve follows the command REST, as well as its fault lets
-    it. The tank feeds the consumers until it is down to RESERVE.
+    check valve behind the pump holds the water: q = 0. The valve follows the command REST, as well as its fault allows.
+    The tank feeds the consumers until it is down to RESERVE.
     """
     fixed = PUMP_LOSS + PIPE_LOSS + INLET_LOSS * severity["blocked inlet"]
     moves = (1 - severity["stuck valve"]) / (STROKE * (1 + SLOWED * severity["slow valve"]))
@@ -197,34 +230,34 @@ def _water(consumers: Values, severity: dict[str, Values], tripped: Values) -> W
 
 
 def _each(values: Values) -> Iterable[float]:
-    """The values (n,) one by one; what never changes, as without a fault, needs no list."""
+    """Iterate over values (n,). Values that never change, as without a fault, need no list."""
     return repeat(float(values[0])) if len(values) and (values == values[0]).all() else values.tolist()
 
 
 def _head_closed(severity: dict[str, Values], tripped: Values) -> Values:
-    """Head (n,) of the pump at no flow, m."""
+    """Return the head (n,) of the pump at no flow, m."""
     return HEAD_CLOSED * (1 - HEAD_LOST * severity["efficiency loss"]) * _spin(tripped) ** 2
 
 
 def _spin(tripped: Values) -> Values:
-    """Speed (n,) as a share of what it was before the trip."""
+    """Return the speed (n,) as a share of that before the trip."""
     return np.exp(-tripped / COAST)
 
 
 def _opening(flow: float) -> float:
-    """Opening of the valve at which the healthy pump gives this flow."""
+    """Return the opening of the valve at which the healthy pump gives this flow."""
     return math.sqrt(VALVE_LOSS / ((HEAD_CLOSED - HEAD_STATIC) / flow**2 - PUMP_LOSS - PIPE_LOSS))
 
 
 def _sensors(water: Water, air: Values, severity: dict[str, Values], tripped: Values) -> Values:
-    """What perfect sensors show (n, CHANNELS).
+    """Compute what perfect sensors show (n, CHANNELS).
 
-    Power = WATT_PER_FLOW q head / EFFICIENCY + friction, the efficiency less by the share EFFICIENCY_LOST of its loss;
-    the motor slips in proportion to it; the current adds the
-    magnetising one at a right angle; the losses heat the bearing housing with the lag WARM_UP. Vibration grows away
-    from the pump's best flow, with wear, and with the bubbles of a blocked inlet. A leak is before the flow meter.
-    After a trip the motor takes no power; vibration and friction fall with the speed, and the pressure, measured before
-    the check valve, with its square.
+    Power = WATT_PER_FLOW q head / EFFICIENCY + friction; efficiency loss lowers the efficiency by the share
+    EFFICIENCY_LOST. The motor's slip is proportional to the power. The current adds the magnetising current at a right
+    angle. The losses heat the bearing housing with the lag WARM_UP. Vibration grows away from the pump's best flow,
+    with wear, and with the bubbles of a blocked inlet. A leak is before the flow meter. After a trip the motor takes no
+    power; vibration and friction fall with the speed, and the pressure, measured before the check valve, with its
+    square.
     """
     on, spin = tripped == 0, _spin(tripped)
     wear, blocked, flow = severity["bearing wear"], severity["blocked inlet"], water.flow
@@ -244,7 +277,7 @@ def _sensors(water: Water, air: Values, severity: dict[str, Values], tripped: Va
 
 
 def _lag(values: Values, seconds: float) -> Values:
-    """First-order lag of values (n,), from the steady state of the first."""
+    """Apply a first-order lag to values (n,), starting from the steady state of the first."""
     keep = math.exp(-1 / seconds)
     begin = keep * values[:1]
     return np.asarray(lfilter([1 - keep], [1, -keep], values, zi=begin)[0] if len(values) else values)
