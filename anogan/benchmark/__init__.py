@@ -1,1 +1,1 @@
-"""Detectors and baselines side by side on data sets with labels."""
+"""Comparison of detectors and baselines on labelled data sets."""

@@ -1,4 +1,4 @@
-"""What a GAN has to beat: training-free and classical outlier detectors on images, with scikit-learn's face."""
+"""Baselines that a GAN has to beat: classical outlier detectors of images, as scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SVM_ROWS = 6000  # a support-vector machine on more takes hours
 
 
 def blurred(x: Tensor) -> Tensor:
-    """Unit vectors (n, d) of blurred brightness."""
+    """Return blurred brightness as unit vectors (n, d)."""
     return normalize((blur(x) + 1).flatten(1), dim=1)
 
 
 class CosineNeighbours(OutlierMixin, BaseEstimator):  # type: ignore[misc]
-    """Mean cosine distance to the k nearest training samples, seen through `view`: (n, *shape) -> unit vectors."""
+    """Mean cosine distance to the k nearest training samples after `view`, which maps (n, *shape) to unit vectors."""
 
     def __init__(self, view: Callable[[Tensor], Tensor], k: int) -> None:
         self.view = view
@@ -54,7 +54,7 @@ class CosineNeighbours(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class GradientNeighbours(CosineNeighbours):
-    """What is left of NeighbourGAN without the GAN: its view of oriented gradients alone, which needs no network."""
+    """NeighbourGAN without the GAN: its view of oriented gradients alone, which needs no network."""
 
     def __init__(self, k: int = DEFAULT.neighbour.neighbours) -> None:
         super().__init__(oriented_gradients, k)
@@ -94,13 +94,13 @@ class PCAResidual(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def flat(X: ArrayLike) -> NDArray[np.float32]:
-    """(n, *shape) -> (n, d)."""
+    """Reshape (n, *shape) to (n, d)."""
     x = np.asarray(X, np.float32)
     return x.reshape(len(x), -1)
 
 
 class SmallOneClassSVM(OneClassSVM):  # type: ignore[misc]
-    """A one-class support-vector machine on a random part of a large training set."""
+    """A one-class support-vector machine trained on a random part of a large training set."""
 
     def fit(self, X: NDArray[np.float32], y: object = None, sample_weight: object = None) -> Self:
         rows = np.random.default_rng(len(X)).permutation(len(X))[:SVM_ROWS]

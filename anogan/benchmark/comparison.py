@@ -1,4 +1,4 @@
-"""What a table of cells says about detectors: means over classes, spread over seeds, and differences cell by cell."""
+"""Summary of a table of results: means over classes, spread over seeds, and differences cell by cell."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DRAWS = 2000
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Per data set, protocol and detector: means over classes, then mean and standard deviation over seeds.
+    """Compute, per data set, protocol and detector, means over classes, then mean and standard deviation over seeds.
 
-    auroc_low and auroc_high are the means of the cells' bootstrap bounds, and so a cautious interval of the mean;
-    n_test_low and n_test_high how many test images the cells were scored on.
+    auroc_low and auroc_high are the means of the cells' bootstrap bounds, and so a cautious interval of the mean.
+    n_test_low and n_test_high are the least and largest numbers of test images of a cell.
     """
     metrics = ["auroc", "auroc_low", "auroc_high", *list(METRICS)[1:], "false_alarm_achieved"]
     metrics += ["train_seconds", "score_seconds"]
@@ -32,11 +32,12 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The reference's AUROC less every other detector's, on the classes and seeds that both have.
+    """Compute the reference's AUROC minus every other detector's, on the classes and seeds that both have.
 
-    Per data set, protocol and detector: the mean difference with its 95 % interval (bootstrap over classes), how many
-    classes the reference wins, and the two-sided p-value of Wilcoxon's signed-rank test over classes. same_images is
-    False where one of both was scored on fewer test images than the other; the difference is then also that of images.
+    Per data set, protocol and detector: the mean difference with its 95 % interval (bootstrap over classes), the number
+    of classes that the reference wins, and the two-sided p-value of Wilcoxon's signed-rank test over classes.
+    same_images is False if the two were scored on different test images; then the difference includes that of the
+    images.
     """
     rows = []
     for (data, protocol), part in table.groupby(["data", "protocol"]):

@@ -1,4 +1,4 @@
-"""Detectors and baselines on whole protocols: class by class, seed by seed, without a look at test data."""
+"""Detectors and baselines on whole protocols, class by class and seed by seed, tuned without test data."""
 
 from __future__ import annotations
 
@@ -54,18 +54,19 @@ PAPERS = PRESETS["papers"]
 
 @dataclass(frozen=True)
 class Method:
-    """A GAN detector and the settings it is run with."""
+    """A GAN detector and its settings."""
 
     detector: str
     config: RunConfig
 
     def settings(self, subset: int) -> dict[str, Any]:
-        """What decides its results."""
+        """Return the settings that decide its results."""
         return to_dict(self.config) | ({"subset": subset} if self.searches else {})
 
     @property
     def searches(self) -> bool:
-        return detector_class(self.detector).searches
+        """Whether it searches z for each sample."""
+        return DETECTORS[self.detector].searches
 
 
 def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:
@@ -90,7 +91,7 @@ METHODS: dict[str, Method] = {
 
 
 def choose_methods(names: str) -> list[str]:
-    """'default,pca' -> names; raises `ValueError` with the choices."""
+    """Read 'default,pca' as names. Raises `ValueError` with the choices."""
     known = [*METHODS, *BASELINES]
     chosen = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
@@ -101,7 +102,7 @@ def choose_methods(names: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does at a time: the methods that share a GAN, on one class and seed."""
+    """One task of a process: the methods that share a GAN, on one class and seed."""
 
     data: str
     protocol: str
@@ -112,14 +113,14 @@ class Job:
 
 @dataclass
 class Networks:
-    """The GANs and encoders of one job, trained once each and kept in `folder`, and the seconds they took."""
+    """The GANs and encoders of one job, each trained once and kept in `folder` with its training time."""
 
     job: Job
     x: torch.Tensor
     folder: Path
 
     def get(self, config: GANConfig, parts: Parts) -> tuple[GAN, float]:
-        """The networks of these settings, and the seconds that all their stages took."""
+        """Return the networks with these settings, and the seconds that all their stages took."""
         settings: dict[str, Any] = {}
         seconds: list[float] = []
 
@@ -144,7 +145,7 @@ class Networks:
 
 
 def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, device: str) -> list[dict[str, Any]]:
-    """A row of results per method: train, calibrate on held-out normals, score every test image."""
+    """Train, calibrate on held-out normals and score every test image. Returns one row of results per method."""
     torch.set_num_threads(threads)
     with threadpool_limits(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
@@ -200,7 +201,7 @@ def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Ite
 
 
 class Table:
-    """DIR/results.csv and DIR/details.csv, rewritten whole after every job, and DIR/settings.json beside them."""
+    """The files results.csv and details.csv, rewritten completely after every job, and settings.json next to them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -211,11 +212,12 @@ class Table:
             self.rows = results.merge(pd.read_csv(folder / "details.csv", dtype=text), on=KEY).to_dict("records")
 
     def finished(self, job: Job, method: str) -> bool:
+        """Tell whether a method's result of this job is in the table."""
         key = (job.data, job.protocol, job.label, method, job.seed)
         return any(tuple(row[column] for column in KEY) == key for row in self.rows)
 
     def check(self, settings: dict[str, Any]) -> None:
-        """Refuse to mix settings in one table; raises `RunError` with the names of those that differ."""
+        """Refuse to mix settings in one table. Raises `RunError` with the names of those that differ."""
         file = self.folder / "settings.json"
         old = json.loads(file.read_text()) if file.exists() else {}
         common = {name: old[name] for name in settings if name in old}
@@ -223,12 +225,14 @@ class Table:
         write_json(file, old | settings)
 
     def add(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows and write the files."""
         self.rows += rows
         table = self.frame()
         write_text(self.folder / "details.csv", table[[*KEY, *DETAILS]].to_csv(index=False, float_format="%.5f"))
         write_text(self.folder / "results.csv", table[COLUMNS].to_csv(index=False, float_format="%.5f"))
 
     def frame(self) -> pd.DataFrame:
+        """Return the sorted table."""
         return pd.DataFrame(self.rows, columns=[*COLUMNS, *DETAILS]).sort_values(KEY, ignore_index=True)
 
 
@@ -247,11 +251,10 @@ def run_benchmark(
     device: str = "auto",
     on_cells: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
-    """Fill the table in `folder`; finished cells are not run again, nor is a GAN in `folder`/networks trained again.
+    """Fill the table in `folder`. Finished cells are not run again, and GANs in `folder`/networks not trained again.
 
-    `on_cells` is told cells done and in all.
-
-    Jobs run in `workers` processes of `threads` threads, or wherever joblib's active backend (Dask, Ray) puts them.
+    `on_cells` is called with the numbers of cells done and of all cells. Jobs run in `workers` processes of `threads`
+    threads, or where joblib's active backend (Dask, Ray) puts them.
     """
     images = load_dataset(data, data_root)
     table = Table(folder)
@@ -280,7 +283,7 @@ def run_benchmark(
 
 
 def _sharing(cells: Sequence[Job]) -> Iterator[tuple[list[str], list[Job]]]:
-    """Cells of one class and seed whose methods can share a trained GAN."""
+    """Group the cells of one class and seed whose methods can share a trained GAN."""
 
     def gan(cell: Job) -> str:
         method = METHODS.get(cell.methods[0])

@@ -1,1 +1,1 @@
-"""Models as ONNX files, checked against what they were made from."""
+"""Export of models as ONNX files, compared with the models they were made from."""

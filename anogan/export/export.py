@@ -38,11 +38,13 @@ OnInputs = Callable[[int], None]  # how many more have been compared
 
 
 class Exported(NamedTuple):
+    """The comparison of an exported model with Python, and the speed of both."""
+
     parity: Parity
     speeds: list[Speed]
 
     def table(self) -> pd.DataFrame:
-        """A row per figure."""
+        """Return a table with a row per figure."""
         parity = self.parity
         rows = [("samples compared", f"{parity.samples:,}")]
         rows += [(f"{name.replace('_', ' ')}: largest difference", f"{getattr(parity, name):.2g}") for name in COMPARED]
@@ -57,9 +59,11 @@ class Exported(NamedTuple):
 
 
 def graph_of(bundle: Bundle, detector: str | None = None, photo_size: tuple[int, int] | None = None) -> Graph:
-    """What the model of a bundle computes, by its first detector unless another is named. `photo_size` is the
-    width and height of the camera's photos, those of training unless given. Raises `ValueError` where no graph can
-    hold it."""
+    """Return the graph of a bundle's model with the named detector, or the first one.
+
+    `photo_size` is the width and height of the camera's photos, by default those of training. Raises `ValueError` if no
+    graph can hold the model.
+    """
     return GRAPHS[bundle.kind](bundle, _exportable(bundle, detector), photo_size)
 
 
@@ -100,8 +104,10 @@ def _exportable(bundle: Bundle, detector: str | None) -> str:
 
 
 def export(bundle: Bundle, graph: Graph, out: Path, seed: int = 0, on_inputs: OnInputs = lambda n: None) -> Exported:
-    """Write the graph of the model of a bundle as ONNX into `out`, after both paths have been compared on drawn inputs.
-    Raises `ExportError`, and writes nothing, where they differ."""
+    """Write the graph of a bundle's model as ONNX into `out`, after comparing it with Python on generated inputs.
+
+    Raises `ExportError`, and writes nothing, if they differ.
+    """
     model = _traced(graph, seed)
     content = model.SerializeToString()
     session = _session(content)
@@ -114,7 +120,7 @@ def export(bundle: Bundle, graph: Graph, out: Path, seed: int = 0, on_inputs: On
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch and onnxscript tell of their own doings."""
+    """Silence what torch and onnxscript print and log about themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -153,7 +159,7 @@ def _traced(graph: Graph, seed: int) -> onnx.ModelProto:
 
 
 def _session(content: bytes) -> onnxruntime.InferenceSession:
-    """On the CPU, with as many threads as torch takes."""
+    """Open a session on the CPU with as many threads as torch uses."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
     options.log_severity_level = QUIET
@@ -161,8 +167,8 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def _about(bundle: Bundle, graph: Graph, parity: Parity) -> dict[str, Any]:
-    """The file's metadata: what made it, what it takes, and how close to Python it is."""
-    name = next(name for name in bundle.detectors if type(graph.detector) is detector_class(name))
+    """Return the file's metadata: what made it, its inputs, and how close to Python it is."""
+    name = next(key for key, cls in DETECTORS.items() if type(graph.detector) is cls)
     differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}
     return {
         "anogan": anogan.__version__,

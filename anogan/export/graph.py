@@ -1,5 +1,4 @@
-"""What an exported model computes, up to the verdict; beside it the Python path that it must agree with, and inputs to
-compare the two on."""
+"""The graph of an exported model, the Python path that it must agree with, and inputs to compare them."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ Input = NDArray[Any]
 
 
 class Found(NamedTuple):
-    """What is said of n inputs: score, p-value and verdict (n,), maps and reconstructions (n, ...)."""
+    """The outputs for n inputs: score, p-value and verdict (n,), maps and reconstructions (n, ...)."""
 
     score: Floats
     p_value: Floats
@@ -31,10 +30,10 @@ class Found(NamedTuple):
 
 
 class Graph(nn.Module):
-    """Inputs (n, ...) -> OUTPUTS.
+    """Maps inputs (n, ...) to OUTPUTS.
 
-    Scores are compared in double precision, as in Python: p-value and verdict are exact functions of the score, and
-    only the rounding of the networks can tell the two paths apart.
+    Scores are compared with the threshold in double precision, as in Python: p-value and verdict are exact functions of
+    the score, so that only rounding in the networks can make the two paths differ.
     """
 
     kind: str
@@ -51,35 +50,38 @@ class Graph(nn.Module):
 
     @property
     def unit(self) -> float:
-        """What differences of scores are measured by: the threshold or, because the scores of some detectors lie around
-        zero, its distance from the median of normal scores, whichever is larger."""
+        """Unit in which differences of scores are measured.
+
+        It is the threshold, or its distance from the median of normal scores if that is larger, because the scores of
+        some detectors lie around zero.
+        """
         usual = float(np.median(self.detector.calibration_scores_))
         return max(abs(self.threshold), abs(self.threshold - usual))
 
     def judged(self, score: Tensor, x_hat: Tensor, anomaly_map: Tensor) -> tuple[Tensor, ...]:
-        """OUTPUTS from a score (n,) in double precision."""
+        """Compute OUTPUTS from a score (n,) in double precision."""
         at_least = (self.calibration >= score[:, None]).sum(1)
         p_value = (1.0 + at_least.double()) / (len(self.calibration) + 1.0)
         return score, p_value, self.limit.clone(), score > self.limit, anomaly_map, x_hat
 
     def told(self, score: Floats, x_hat: NDArray[np.float32], anomaly_map: NDArray[np.float32]) -> Found:
-        """The same in Python."""
+        """Compute the same outputs in Python."""
         return Found(score, self.detector.judge(score).p_value, score > self.threshold, anomaly_map, x_hat)
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """What whoever feeds the graph must know, by name."""
+        """Return what a user of the graph must know, by name."""
 
     @abstractmethod
     def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
-        """Inputs (n, ...) made of what the generator draws: in turn as it is, with noise, and with a part replaced."""
+        """Make inputs (n, ...) from generated samples: in turn unchanged, with noise, and with a part replaced."""
 
     @abstractmethod
     def python(self, *inputs: Input) -> Found:
-        """What Python says of them."""
+        """Compute the outputs for these inputs in Python."""
 
     def generated(self, n: int, stream: np.random.Generator) -> NDArray[np.float32]:
-        """G(z) (n, *shape)."""
+        """Generate samples G(z) (n, *shape)."""
         z = stream.standard_normal((n, self.gan.config.latent_dim)).astype(np.float32)
         with torch.no_grad():
             x: NDArray[np.float32] = self.gan.generator(torch.from_numpy(z)).numpy()
@@ -87,7 +89,7 @@ class Graph(nn.Module):
 
 
 class SampleGraph(Graph):
-    """Samples x (n, *shape): images as bytes 0-255, anything else as float32 in [-1, 1]."""
+    """Samples x (n, *shape): images as bytes 0 to 255, other samples as float32 in [-1, 1]."""
 
     kind, inputs = "digits", ("x",)
 
@@ -115,8 +117,10 @@ class SampleGraph(Graph):
 
 
 def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:
-    """Samples (n, channels, *size) in [-1, 1]: every third unchanged, every third with noise, every third with a box of
-    one value."""
+    """Disturb samples (n, channels, *size) in [-1, 1]: in turn not at all, by noise, and by a box.
+
+    The box has one random value.
+    """
     y = x.copy()
     y[1::3] += NOISE * stream.standard_normal(y[1::3].shape, np.float32)
     for sample in y[2::3]:
@@ -130,6 +134,6 @@ def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np
 
 
 def to_bytes(x: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[-1, 1] -> 0-255."""
+    """Scale [-1, 1] to bytes 0 to 255."""
     pixels: NDArray[np.uint8] = np.rint((x + 1) * 127.5).astype(np.uint8)
     return pixels

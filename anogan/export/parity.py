@@ -1,4 +1,4 @@
-"""Whether an exported model says what Python says, and how fast both are."""
+"""Comparison of an exported model with Python: differences of the outputs, and speeds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Session = Any  # onnxruntime.InferenceSession
 
 
 class Parity(NamedTuple):
-    """The largest differences between both paths, over `samples`; `verdicts` is how many differ."""
+    """The largest differences between both paths over `samples`. `verdicts` counts the verdicts that differ."""
 
     samples: int
     score: float
@@ -37,7 +37,7 @@ class Parity(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """Milliseconds per input in batches of `batch`, medians, and the median of the ratios round by round."""
+    """Milliseconds per input in batches of `batch` inputs, as medians, and the median of the ratios of each round."""
 
     batch: int
     python: float
@@ -46,15 +46,18 @@ class Speed(NamedTuple):
 
 
 def run(graph: Graph, session: Session, inputs: Sequence[Input]) -> Found:
-    """What the exported model says."""
+    """Run the exported model."""
     given = dict(zip(graph.inputs, inputs, strict=True))
     found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), given), strict=True))
     return Found(*(found[name] for name in Found._fields))
 
 
 def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int], None]) -> Parity:
-    """Both paths on drawn inputs in batches of several sizes. Raises `ExportError` where they differ by more than
-    TOLERANCE, or the verdict or the p-value is not that of the score."""
+    """Run both paths on generated inputs in batches of several sizes.
+
+    Raises `ExportError` if they differ by more than TOLERANCE, or if the verdict or the p-value does not follow from
+    the score.
+    """
     tolerance, stream = TOLERANCE * graph.unit, np.random.default_rng(seed)
     worst, verdicts, samples = dict.fromkeys(COMPARED, 0.0), 0, 0
     for n in _batches(graph):
@@ -78,7 +81,7 @@ def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int
 
 
 def inputs_of(graph: Graph) -> int:
-    """How many inputs are compared."""
+    """Return how many inputs are compared."""
     return max(sum(graph.batches[:-1]), math.ceil(SAMPLES / graph.parts))
 
 
@@ -98,7 +101,7 @@ def _check_judged(graph: Graph, got: Found) -> None:
 
 
 def speeds(graph: Graph, session: Session, seed: int) -> list[Speed]:
-    """One input at a time, and as many as Python's networks take at once; both paths take turns."""
+    """Time both paths in turn, with one input, and with as many as Python's networks take at once."""
     found = []
     at_once = min(rows_at_once(graph.gan.shape) // graph.parts, 2 * graph.batches[-1])
     for n in (1, max(2, at_once)):

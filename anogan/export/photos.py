@@ -1,4 +1,4 @@
-"""The graph of a model of photos: crop, grey, resizing or tiles, and maps of the part looked at."""
+"""The graph of a model of photos: crop, grey, resizing or tiles, and maps of the inspected part."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TINT = 20  # most that a colour of some drawn photos differs from grey
 
 
 class PhotoGraph(Graph):
-    """Photos (n, height, width, 3) of one size as bytes 0-255: red, green, blue; of a grey camera thrice the same."""
+    """Photos (n, height, width, 3) of one size as bytes 0 to 255: red, green, blue. A grey camera repeats its value."""
 
     kind, inputs = "photos", ("photo",)
 
     def __init__(self, model: PhotoModel, size: tuple[int, int]) -> None:
-        """`size` is the height and width of a photo; raises `SampleError` where the model cannot look at such."""
+        """Build the graph for photos of `size` (height, width). Raises `SampleError` if the model cannot use them."""
         super().__init__(model.detector, model.detector.threshold_)
         self.model, self.size, framing = model, size, model.framing
         channels, height, width = self.gan.shape
@@ -72,13 +72,13 @@ class PhotoGraph(Graph):
         return (self.down @ (x @ self.across)).clamp(-1, 1)
 
     def _tiles(self, x: Tensor) -> Tensor:
-        """(n, channels, rows, columns) -> (n parts, *shape)."""
+        """Cut (n, channels, rows, columns) into tiles (n parts, *shape)."""
         missing = (0, max(0, self.reach[1] - self.columns), 0, max(0, self.reach[0] - self.rows))
         columns = F.unfold(F.pad(x, missing, "reflect"), self.gan.shape[1:], stride=self.step)
         return columns.transpose(1, 2).reshape(-1, *self.gan.shape)
 
     def _stitched(self, maps: Tensor) -> Tensor:
-        """Maps of the tiles (n parts, channels, height, width) -> (n, channels, rows, columns)."""
+        """Join maps of the tiles (n parts, channels, height, width) to (n, channels, rows, columns)."""
 
         def folded(tiles: Tensor) -> Tensor:
             columns = tiles.unflatten(0, (-1, self.parts)).flatten(2).transpose(1, 2)
@@ -106,7 +106,7 @@ class PhotoGraph(Graph):
         return (photo,)
 
     def _drawn(self, n: int, stream: np.random.Generator) -> NDArray[np.float32]:
-        """What the generator draws, as large as the part looked at (n, channels, rows, columns)."""
+        """Generate pictures as large as the inspected part (n, channels, rows, columns)."""
         channels, height, width = self.gan.shape
         if self.model.framing.overlap is None:
             x = self.generated(n, stream)
@@ -125,13 +125,15 @@ class PhotoGraph(Graph):
 
 
 def _resizing(length: int, to: int) -> Tensor:
-    """What rows of a photo (..., length) are multiplied by to be resized (..., to). Resizing is linear along each axis,
-    so what it makes of unit vectors are its coefficients."""
+    """Return the matrix that resizes rows of a photo (..., length) to (..., to).
+
+    Resizing is linear along each axis, so resized unit vectors are its coefficients.
+    """
     return torch.from_numpy(resized(np.eye(length, dtype=np.float32)[None], length, to)[0])
 
 
 def usual_size(bundle: Bundle) -> tuple[int, int]:
-    """Height and width of most photos that a run was trained on; raises `ValueError` where they are there no longer."""
+    """Return height and width of most photos that a run was trained on. Raises `ValueError` if they no longer exist."""
     folder = Path(bundle.about["data"])
     sizes: Counter[tuple[int, int]] = Counter()
     try:

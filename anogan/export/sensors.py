@@ -18,9 +18,11 @@ MISSING = 0.05  # share of the values that are missing in some drawn rows
 
 
 class SensorGraph(Graph):
-    """The last `length` rows (n, length, channels), NaN where missing, and the score before them, `average` (n,) ->
-    the score of the last row, smoothed: the next row's `average`. That is what `RowScorer` does with a row when its
-    segment has `length` rows or more."""
+    """Maps the last rows and the score before the last row to the smoothed score of the last row.
+
+    Rows are (n, length, channels), NaN where missing. The score before them, `average`, and the new score are (n,); the
+    new score is the next row's `average`. `RowScorer` does the same with a row whose segment has `length` rows or more.
+    """
 
     kind, inputs = "sensors", ("rows", "average")
 
@@ -42,8 +44,10 @@ class SensorGraph(Graph):
         return self.judged(smoothed, x_hat, anomaly_map)
 
     def _filled(self, units: Tensor) -> Tensor:
-        """A missing value is the channel's last one, or its mean where there is none: from one row before, then from up
-        to two, four, ... rows before."""
+        """Replace a missing value by the channel's last one, or by its mean if there is none.
+
+        Values are copied from one row before, then from up to two, four, ... rows before.
+        """
         reach = 1
         while reach < self.length:
             later, earlier = units[:, reach:], units[:, :-reach]

@@ -1,1 +1,1 @@
-"""Pages of HTML from results."""
+"""HTML pages made from results."""

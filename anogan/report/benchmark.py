@@ -1,4 +1,4 @@
-"""The report of a benchmark: every table and figure out of the CSV files of its folder."""
+"""The report of a benchmark: every table and figure comes from the CSV files of its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROTOCOLS = {"one_vs_rest": "one class normal", "leave_one_out": "one class anom
 
 
 def is_benchmark(folder: Path) -> bool:
-    """Whether `anogan benchmark` has written into it."""
+    """Tell whether `anogan benchmark` has written into the folder."""
     return (folder / "details.csv").is_file()
 
 
@@ -36,7 +36,7 @@ def _read_if_there(file: Path) -> pd.DataFrame | None:
 
 
 def per_class(part: pd.DataFrame) -> pd.DataFrame:
-    """A row per class, a column per detector: mean AUROC over seeds and the mean bounds of its intervals, as text."""
+    """Return AUROC, bounds of its interval and AUPRC as means over seeds: a row per class, a column per detector."""
     means = part.groupby(["detector", "class"])[["auroc", "auroc_low", "auroc_high", "auprc"]].mean()
     order = means["auroc"].groupby(level=0).mean().sort_values(ascending=False).index
     table: pd.DataFrame = means.apply(tuple, axis=1).unstack("detector")[order]
@@ -44,7 +44,7 @@ def per_class(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _section(data: str, protocol: str, part: pd.DataFrame, drawings: list[Captioned]) -> dict[str, Any]:
-    """What the page shows of one protocol on one data set; adds its figures to `drawings`."""
+    """Return what the page shows of one protocol on one data set, and add its figures to `drawings`."""
     summary = summarise(part)
     best = "default" if "default" in set(part["detector"]) else summary["detector"].iloc[0]
     others = summary.loc[summary["detector"] != best, "detector"]
@@ -65,7 +65,7 @@ def _section(data: str, protocol: str, part: pd.DataFrame, drawings: list[Captio
 
 
 def write_benchmark_report(folder: Path, out: Path) -> Path:
-    """Write index.html, figures/ (SVG, PNG), summary.csv and differences.csv into `out`; returns the page's path."""
+    """Write index.html, figures/ (SVG, PNG), summary.csv and differences.csv into `out`. Returns the page's path."""
     table = _read(folder / "results.csv").merge(_read(folder / "details.csv"), on=KEY)
     if table.empty:
         raise RunError(f"{folder} holds no finished cell yet")
@@ -109,19 +109,19 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def quality_table(quality: pd.DataFrame) -> list[dict[str, Any]]:
-    """Means over seeds, a row per data set and class."""
+    """Return means over seeds, with a row per data set and class."""
     return _records(quality.groupby(["data", "class"], sort=False).mean(numeric_only=True).reset_index())
 
 
 def search_table(search: pd.DataFrame) -> list[dict[str, Any]]:
-    """Means over classes and seeds, a row per start and number of steps."""
+    """Return means over classes and seeds, with a row per start and number of steps."""
     by_seed = search.groupby(["start", "steps", "seed"])[["auroc", "seconds_per_image"]].mean()
     groups = by_seed.groupby(level=[0, 1])
     return _records(groups.mean().assign(auroc_sd=groups["auroc"].std()).reset_index())
 
 
 def parts_table(parts: pd.DataFrame) -> dict[str, list[Any]]:
-    """Mean AUROC over classes and seeds: a row per set of parts, a column per data set and protocol."""
+    """Return the mean AUROC over classes and seeds: a row per set of parts, a column per data set and protocol."""
     columns = list(parts.groupby(["data", "protocol"], sort=False).groups)
     table = parts.pivot_table(index="parts", columns=["data", "protocol"], values="auroc", sort=False)
     cells = parts.groupby(["data", "protocol"], sort=False).agg(

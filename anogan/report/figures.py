@@ -1,4 +1,4 @@
-"""Figures of a report, drawn from a run's tables; each fits a phone's width and takes the page's text colour."""
+"""Figures of a report, drawn from a run's tables. Each fits a phone's width and takes the page's text colour."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Drawing = Callable[[Figure], None]
 
 
 def render(draw: Drawing) -> tuple[str, bytes, bool]:
-    """One figure as SVG for the page, and as PNG on white for slides and papers; and whether it takes a whole line."""
+    """Draw a figure as SVG for the page and as PNG on white for slides. Also returns whether it takes a whole line."""
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         draw(figure)
@@ -55,7 +55,7 @@ def render(draw: Drawing) -> tuple[str, bytes, bool]:
 
 
 def plain_powers(axis: Axis) -> None:
-    """Plain numbers at the powers of a logarithmic axis, matplotlib's being mathematical text."""
+    """Put plain numbers at the powers of a logarithmic axis, because matplotlib's own are mathematical text."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
@@ -66,6 +66,8 @@ def _by_detector(scores: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 
 def roc(scores: pd.DataFrame, results: Mapping[str, Any]) -> Drawing:
+    """Draw the ROC curve of each detector."""
+
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for name, colour, table in _by_detector(scores):
@@ -79,6 +81,8 @@ def roc(scores: pd.DataFrame, results: Mapping[str, Any]) -> Drawing:
 
 
 def precision_recall(scores: pd.DataFrame, results: Mapping[str, Any]) -> Drawing:
+    """Draw the precision-recall curve of each detector."""
+
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for name, colour, table in _by_detector(scores):
@@ -94,7 +98,7 @@ def precision_recall(scores: pd.DataFrame, results: Mapping[str, Any]) -> Drawin
 
 
 def histograms(table: pd.DataFrame, threshold: float) -> Drawing:
-    """One detector's scores: normal on top, then every held-out class, the threshold through all."""
+    """Draw one detector's scores: normal on top, then every held-out class, with the threshold through all."""
     order = (
         table.groupby(["anomalous", "class"])["score"].median().sort_values().sort_index(level=0, sort_remaining=False)
     )
@@ -123,6 +127,8 @@ def histograms(table: pd.DataFrame, threshold: float) -> Drawing:
 
 
 def per_class(results: Mapping[str, Any]) -> Drawing:
+    """Draw the AUROC of each detector against each anomalous class."""
+
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         classes = list(next(iter(results.values()))["per_class"])
@@ -148,6 +154,8 @@ def _curves(axes: Axes, lines: Sequence[dict[str, Any]], names: Mapping[str, str
 
 
 def curves(lines: Sequence[dict[str, Any]], names: Mapping[str, str], ylabel: str, **limits: Any) -> Drawing:
+    """Draw values of log lines against the training step; `names` maps keys to labels."""
+
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         _curves(axes, lines, names)
@@ -157,7 +165,7 @@ def curves(lines: Sequence[dict[str, Any]], names: Mapping[str, str], ylabel: st
 
 
 def spread(part: pd.DataFrame) -> Drawing:
-    """AUROC of every detector: a dot for each class (mean over seeds), a bar at their mean."""
+    """Draw the AUROC of every detector: a dot for each class (mean over seeds), a bar at their mean."""
     classes = part.groupby(["detector", "class"])["auroc"].mean()
     means = classes.groupby(level=0).mean().sort_values()
 
@@ -176,7 +184,7 @@ def spread(part: pd.DataFrame) -> Drawing:
 
 
 def pairs(part: pd.DataFrame, detector: str, against: str) -> Drawing:
-    """AUROC of two detectors on every class, mean over seeds."""
+    """Draw the AUROC of two detectors on every class, as means over seeds."""
     table = part.pivot_table(index="class", columns="detector", values="auroc")[[detector, against]].dropna()
     table = table.sort_values(detector)
 
@@ -195,7 +203,7 @@ def pairs(part: pd.DataFrame, detector: str, against: str) -> Drawing:
 
 
 def search_cost(table: pd.DataFrame) -> Drawing:
-    """AUROC against seconds per image, a line for each way to start the search, a label for each number of steps."""
+    """Draw AUROC against seconds per image: a line per way to start the search, a label per number of steps."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -213,7 +221,7 @@ def search_cost(table: pd.DataFrame) -> Drawing:
 
 
 def fidelity(part: pd.DataFrame) -> Drawing:
-    """Precision and recall of the generator per class; hollow: real images in its place."""
+    """Draw precision and recall of the generator per class; hollow dots are real images in its place."""
     means = part.groupby("class")[["precision", "recall", "precision_floor", "recall_floor"]].mean()
 
     def draw(figure: Figure) -> None:

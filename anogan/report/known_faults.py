@@ -1,4 +1,4 @@
-"""Alarms beside faults whose beginning and end are known: what was found, how late, and what was false."""
+"""Comparison of alarms with known faults: which were found, how late, and which alarms were false."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST = 120  # rows before a fault and after its alarm that are drawn from near
 
 
 class Truth(NamedTuple):
-    """A fault by name, and when it begins and ends (s after the recording's first row)."""
+    """A fault by name, with its begin and end in seconds after the recording's first row."""
 
     name: str
     start: float
@@ -26,7 +26,7 @@ class Truth(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A fault, its rows, and the alarms that began in it with the row where each did."""
+    """A fault, its rows, and the alarms that began in it, each with its first row."""
 
     name: str
     rows: slice
@@ -34,14 +34,14 @@ class Found(NamedTuple):
 
     @property
     def near(self) -> slice:
-        """Rows around the time from the fault's beginning to its first alarm."""
+        """Rows around the time from the fault's begin to its first alarm."""
         alarm = self.alarms[0][0] if self.alarms else self.rows.stop
         margin = max(LEAST, 2 * (alarm - self.rows.start))
         return slice(max(0, self.rows.start - margin), alarm + margin)
 
 
 def find(truth: Sequence[Truth], recording: Recording, table: pd.DataFrame, alarms: Sequence[Alarm]) -> list[Found]:
-    """Every fault in the recording with its alarms; one that was there already when the fault began is not its own."""
+    """Return every fault in the recording with its alarms. An alarm that began before the fault does not count."""
     active = table["alarm"].to_numpy()
     began = [(int(np.argmax(active == alarm.number)), alarm) for alarm in alarms]
     time = recording.time - recording.time[0]
@@ -56,7 +56,7 @@ def find(truth: Sequence[Truth], recording: Recording, table: pd.DataFrame, alar
 
 
 def names(found: Sequence[Found], alarms: Sequence[Alarm]) -> list[str]:
-    """The fault that each alarm began in; a false one has none."""
+    """Return the fault that each alarm began in; a false alarm has none."""
     known = {alarm.number: fault.name for fault in found for _, alarm in fault.alarms}
     return [known.get(alarm.number, "none: a false alarm") for alarm in alarms]
 
@@ -64,7 +64,7 @@ def names(found: Sequence[Found], alarms: Sequence[Alarm]) -> list[str]:
 def compare(
     found: Sequence[Found], recording: Recording, model: SensorModel, table: pd.DataFrame, alarms: Sequence[Alarm]
 ) -> Section:
-    """What the alarms are worth, in words and as a table of faults."""
+    """Summarise the value of the alarms in words and as a table of faults."""
     healthy = np.ones(len(recording), bool)
     for fault in found:
         healthy[fault.rows] = False

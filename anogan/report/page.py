@@ -1,4 +1,4 @@
-"""What every report is made of: one self-contained page, its figures inside and beside it."""
+"""The common part of all reports: one self-contained page with its figures inside and as files next to it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Drawn:
 
 
 def data_uri(content: bytes) -> str:
+    """Return a PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
@@ -44,7 +45,7 @@ def draw(out: Path, drawings: Sequence[Captioned]) -> list[Drawn]:
 
 
 def write_page(out: Path, template: str, **content: Any) -> Path:
-    """Write index.html into `out`; returns its path."""
+    """Write index.html into `out`. Returns its path."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anogan.report", "templates"),
         autoescape=True,
@@ -58,7 +59,7 @@ def write_page(out: Path, template: str, **content: Any) -> Path:
 
 @dataclass(frozen=True)
 class Pictured:
-    """Pictures of one thing, by what they show, and a line or more below them."""
+    """Pictures of one thing, each with a label, and a line or more below them."""
 
     pictures: tuple[tuple[str, str], ...]  # what it is, data URI
     caption: tuple[str, ...]
@@ -76,7 +77,7 @@ class Section:
 
 
 def write_tables(out: Path, kicker: str, title: str, intro: Sequence[str], sections: Sequence[Section]) -> Path:
-    """A page of tables; every table is also written as tables/TITLE.csv into `out`."""
+    """Write a page of tables, and every table as tables/TITLE.csv, into `out`. Returns the page's path."""
     shown = []
     for section in sections:
         name = "-".join("".join(c if c.isalnum() else " " for c in section.title.lower()).split())

@@ -1,4 +1,4 @@
-"""The page of generated samples: how close to real they are in numbers, and both side by side."""
+"""The page of generated samples: how close to real they are in numbers, and examples of both."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ TRANSFER = (
 
 
 def write_realism(out: Path, title: str, sets: SampleSets, *, seed: int) -> Path:
-    """Write index.html, figures and tables into `out`: generated samples beside real ones.
+    """Write index.html, figures and tables that compare generated with real samples into `out`.
 
-    Raises `ValueError` where the channels' names are not as many as the channels.
+    Raises `ValueError` unless there are as many channel names as channels.
     """
     train, held_out, generated, channels, transfer, defects = sets
     if len(channels) != train.shape[1]:
@@ -98,7 +98,7 @@ def write_realism(out: Path, title: str, sets: SampleSets, *, seed: int) -> Path
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The generated samples and the floor first, in three digits; no column that has no value."""
+    """Put the generated samples and the floor first, with three digits, and drop columns without a value."""
     rank = table["samples"].map({GENERATED: 0, FLOOR: 1}).fillna(2)
     rows = table.loc[rank.sort_values(kind="stable").index].dropna(axis="columns", how="all")
     return rows.map(lambda cell: f"{cell:.3f}" if isinstance(cell, float) else cell)
@@ -128,7 +128,7 @@ def _drawings(space: Space, real: Samples, made: Samples, channels: Sequence[str
 
 
 def _panels(figure: Figure, channels: Sequence[str]) -> list[Axes]:
-    """One axes for each of the first SHOWN channels, under its name."""
+    """Make one axes for each of the first SHOWN channels, under its name."""
     names = channels[:SHOWN]
     across = min(ACROSS, len(names))
     rows = -(-len(names) // across)
@@ -149,6 +149,8 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def marginals(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
+    """Draw the distribution of the values of each channel."""
+
     def draw(figure: Figure) -> None:
         panels = _panels(figure, channels)
         for c, axes in enumerate(panels):
@@ -165,6 +167,7 @@ def marginals(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
 
 
 def autocorrelations(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
+    """Draw the autocorrelation of each channel."""
     curves = [autocorrelation(x) for x in (real, made)]
 
     def draw(figure: Figure) -> None:
@@ -186,6 +189,7 @@ def autocorrelations(real: Samples, made: Samples, channels: Sequence[str]) -> D
 
 
 def correlations(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
+    """Draw the correlations between channels as matrices."""
     names = channels[:SHOWN]
 
     def draw(figure: Figure) -> None:
@@ -213,6 +217,7 @@ def _matrix(axes: Axes, values: NDArray[np.float64]) -> None:
 
 
 def components(space: Space, real: Samples, made: Samples) -> Drawing:
+    """Draw the samples along the first two principal components."""
     places = [space.components.transform(space.scale(x).reshape(len(x), -1)) for x in (real, made)]
     shares = space.components.explained_variance_ratio_
 
@@ -251,11 +256,12 @@ def _defects(train: Samples, label: str, recorded: Samples, imitated: Samples) -
 
 
 def low_high(x: Samples) -> tuple[float, float]:
+    """Return the lowest and the highest value."""
     return float(x.min()), float(x.max())
 
 
 def sheet(groups: Mapping[str, Samples], scale: tuple[float, float]) -> Drawing:
-    """Images of each group in rows and columns, side by side; `scale` is what is black and what is white."""
+    """Draw images of each group in rows and columns, side by side. `scale` gives the values of black and white."""
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(9, 4.7)
@@ -273,13 +279,13 @@ def _first(channels: Sequence[str]) -> str:
 
 
 def _unit(x: Samples, low: float, high: float) -> Samples:
-    """In [-1, 1]; the first channel alone where they are no colours."""
+    """Scale to [-1, 1]. Of channels that are no colours only the first is kept."""
     shown = x if x.shape[1] == 3 else x[:, :1]
     return np.asarray((shown - low) / (high - low) * 2 - 1, dtype=np.float32)
 
 
 def windows(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
-    """Lines of figures share their scale, so that sides compare."""
+    """Draw real and generated windows. The figures in a line share their scale, so that they can be compared."""
     names = channels[:SHOWN]
     columns = [(x, *side) for group, side in zip((real, made), SIDES, strict=True) for x in group]
 

@@ -1,4 +1,4 @@
-"""The page of a scored recording: what was measured, the score, the threshold and the alarms on one time axis."""
+"""The page of a scored recording: measurements, score, threshold and alarms on one time axis."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def write_recording_page(
     alarms: list[Alarm],
     truth: Sequence[Truth] = (),
 ) -> Path:
-    """Write index.html, figures and tables of a recording that a model has scored into `out`; where faults
-    are known to be in it, the alarms are compared with them."""
+    """Write index.html, figures and tables of a scored recording into `out`.
+
+    If faults in it are known, the alarms are compared with them.
+    """
     rule, rows = model.rule, len(recording)
     span = rows * model.step
     score = table["score"].to_numpy()
@@ -72,14 +74,14 @@ def write_recording_page(
 
 
 def _looks_back(model: SensorModel) -> str:
-    """What a score sees."""
+    """Describe the rows that a score uses."""
     window, slow = model.detector.gan_.shape[1], model.slow
     blocks = f", and at the means of the last {window} blocks of {slow} rows" if slow > 1 else ""
     return f"A score looks at its own row and the {window - 1} before it{blocks}, never ahead."
 
 
 def shown(alarms: Sequence[Alarm]) -> pd.DataFrame:
-    """The alarms in words."""
+    """Return a table of the alarms in words."""
     rows = [
         {
             "alarm": alarm.number,
@@ -96,7 +98,7 @@ def shown(alarms: Sequence[Alarm]) -> pd.DataFrame:
 
 
 def around(table: pd.DataFrame, alarm: Alarm) -> slice:
-    """The alarm's rows and NEAR times as many about them."""
+    """Return the alarm's rows and NEAR times as many on both sides."""
     rows = np.flatnonzero(table["alarm"].to_numpy() == alarm.number)
     margin = min(NEAR * len(rows), len(rows) + 500)
     return slice(max(0, int(rows[0]) - margin), min(len(table), int(rows[-1]) + 1 + margin))
@@ -110,7 +112,7 @@ def timeline(
     rows: slice,
     found: Sequence[Found] = (),
 ) -> Drawing:
-    """The score and every channel on one time axis, with known faults as bars above."""
+    """Draw the score and every channel on one time axis, with known faults as bars above."""
     order = _by_share(recording.channels, alarms)
     times, label = _axis(recording, rows)
     score, active = table["score"].to_numpy()[rows], table["alarm"].to_numpy()[rows]
@@ -148,7 +150,7 @@ def timeline(
 
 
 def _mark(figure: Figure, every: Sequence[Axes], times: Times, found: Sequence[Found], rows: slice) -> None:
-    """A bar above the uppermost axes for every known fault in these rows, a line where it begins, and a legend."""
+    """Draw a bar above the top axes for every known fault in these rows, a line at its begin, and a legend."""
     handles: list[Artist] = [Patch(color=ANOMALOUS, alpha=0.18, label="alarm")]
     for fault, colour in zip(found, itertools.cycle(COLOURS[3:])):
         begin, end = (int(np.clip(row - rows.start, 0, len(times) - 1)) for row in (fault.rows.start, fault.rows.stop))
@@ -163,14 +165,14 @@ def _mark(figure: Figure, every: Sequence[Axes], times: Times, found: Sequence[F
 
 
 def _by_share(channels: Sequence[str], alarms: Sequence[Alarm]) -> list[int]:
-    """Numbers of the channels, in their order, without those that matter least where there are more than SHOWN."""
+    """Return the numbers of the channels in order, at most SHOWN of them, those with the largest shares."""
     weight = {name: sum(alarm.shares.get(name, 0.0) for alarm in alarms) for name in channels}
     kept = sorted(range(len(channels)), key=lambda c: -weight[channels[c]])[:SHOWN]
     return sorted(kept)
 
 
 def _axis(recording: Recording, rows: slice) -> tuple[Times, str | None]:
-    """Times to draw at, and what they are called unless they are dates."""
+    """Return the times to draw at and their label; dates need none."""
     time = recording.time[rows]
     if len(recording) and isinstance(recording.stamps[0], str):
         return (time * 1e9).astype("datetime64[ns]"), None
@@ -182,7 +184,7 @@ def _axis(recording: Recording, rows: slice) -> tuple[Times, str | None]:
 
 
 def _line(axes: Axes, times: Times, values: NDArray[np.float64], colour: str) -> None:
-    """A line through all rows or, where there are many, the band between the lowest and highest of each few."""
+    """Draw a line through all rows or, if there are many, a band between the lowest and highest of every few rows."""
     each = len(values) // POINTS
     if each < 3:
         axes.plot(times, values, color=colour, linewidth=0.8)
@@ -195,7 +197,7 @@ def _line(axes: Axes, times: Times, values: NDArray[np.float64], colour: str) ->
 
 
 def _spans(active: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """First and last row of every alarm."""
+    """Return the first and last row of every alarm."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], active, [0]])))
     marks = [int(edge) for edge in edges]
     return [(begin, min(end, len(active) - 1)) for begin, end in itertools.pairwise(marks) if active[begin]]

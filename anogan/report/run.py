@@ -1,4 +1,4 @@
-"""One self-contained HTML report of a run, with its figures and tables beside it; made from the run directory alone."""
+"""One self-contained HTML report of a run with its figures and tables, made from the run directory alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """One sample in a gallery: three pictures and what the detector said."""
+    """One sample in a gallery: three pictures and the detector's verdict."""
 
     pictures: list[tuple[str, str]]  # what it is, data URI
     label: str
@@ -59,6 +59,7 @@ def title_of(detector: str) -> str:
 
 
 def training_figures(run: Run[Any]) -> list[Captioned]:
+    """Return the figures of a run's training, with captions."""
     gan = [line for line in run.metrics if line["stage"] == "gan"]
     encoder = [line for line in run.metrics if line["stage"] == "encoder"]
     locator = [line for line in run.metrics if line["stage"] == "locator"]
@@ -95,6 +96,7 @@ def training_figures(run: Run[Any]) -> list[Captioned]:
 
 
 def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Captioned]:
+    """Return the figures of a run's scores, with captions."""
     found = [
         ("roc", "ROC curves: further to the upper left is better.", figures.roc(scores, results)),
         ("precision_recall", "Precision-recall curves.", figures.precision_recall(scores, results)),
@@ -107,7 +109,7 @@ def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Caption
 
 
 def gallery(file: Path) -> dict[str, list[Shown]]:
-    """Samples by kind, in the order of KINDS."""
+    """Return samples by kind, in the order of KINDS."""
     with np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
@@ -124,7 +126,7 @@ def gallery(file: Path) -> dict[str, list[Shown]]:
 
 
 def detector_table(results: dict[str, Any]) -> pd.DataFrame:
-    """One row per detector: the headline figures with their intervals, as text."""
+    """Return one row per detector: the main metrics with their intervals, as text."""
     rows = []
     for name, result in results.items():
         row: dict[str, Any] = {"detector": name, "images": result["n_test"]}
@@ -163,7 +165,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def write_report(run: Run[Any], out: Path) -> Path:
-    """Write index.html, figures/ (SVG, PNG) and tables (CSV) into `out`; returns the page's path."""
+    """Write index.html, figures/ (SVG, PNG) and tables (CSV) into `out`. Returns the page's path."""
     summary = _read_json(run.path / "results.json")
     drawings = training_figures(run)
     training_names = {name for name, _, _ in drawings}
@@ -203,7 +205,7 @@ def write_report(run: Run[Any], out: Path) -> Path:
 
 
 def thin(files: list[Path], count: int) -> list[Path]:
-    """At most `count` of them, evenly spaced, the last one included."""
+    """Return at most `count` files, evenly spaced, including the last one."""
     if len(files) <= count:
         return files
     return [files[round(i * (len(files) - 1) / (count - 1))] for i in range(count)]

@@ -43,7 +43,7 @@ CURVES = (
 
 
 def smallest(summary: pd.DataFrame) -> pd.Series:
-    """The smallest severity caught of each kind, the smallest first, NaN where none is."""
+    """Return the smallest severity caught of each kind, in increasing order, NaN if none is."""
     faults = summary[summary["kind"] != NOTHING]
     found = {kind: smallest_caught(part.set_index("severity")["rate"]) for kind, part in faults.groupby("kind")}
     means = faults.groupby("kind")["rate"].mean()
@@ -55,7 +55,7 @@ def smallest(summary: pd.DataFrame) -> pd.Series:
 
 
 def overview(summary: pd.DataFrame) -> Drawing:
-    """Kinds by severities: what is caught and, beside it, AUROC."""
+    """Draw kinds by severities: the share caught and, next to it, AUROC."""
     best, severities = smallest(summary), sorted(summary["severity"].unique())
     chance = summary[summary["kind"] == NOTHING].iloc[0]
 
@@ -97,7 +97,7 @@ def _heat(axes: Axes, values: NDArray[np.float64], low: float, text: Any) -> Non
 
 
 def curves(summary: pd.DataFrame) -> Drawing:
-    """Caught, with its interval, and AUROC against severity, kind by kind."""
+    """Draw the share caught with its interval, and AUROC, against severity, for each kind."""
     kinds = list(smallest(summary).index)
     chance = float(summary.loc[summary["kind"] == NOTHING, "rate"].iloc[0])
     rows = -(-len(kinds) // COLUMNS)
@@ -136,7 +136,7 @@ def _words(kind: str) -> str:
 def write_sensor_page(
     out: Path, run: Path, data: Path | None, trials: SensorTrials, cells: Sequence[Cell], summary: pd.DataFrame
 ) -> tuple[pd.DataFrame, Path]:
-    """The table of the smallest severities caught, and the page."""
+    """Write the page. Returns the table of the smallest severities caught, and the page's path."""
     step, chance = trials.step, summary[summary["kind"] == NOTHING].iloc[0]
     left_out = f"{trials.left_out} more had an alarm on at the onset and were left out. " * bool(trials.left_out)
     intro = [
@@ -177,7 +177,7 @@ def write_sensor_page(
 def write_photo_page(
     out: Path, run: Path, data: Path | None, trials: PhotoTrials, cells: Sequence[Cell], summary: pd.DataFrame
 ) -> tuple[pd.DataFrame, Path]:
-    """The table of the smallest severities caught, and the page."""
+    """Write the page. Returns the table of the smallest severities caught, and the page's path."""
     chance = summary[summary["kind"] == NOTHING].iloc[0]
     intro = [
         f"No defect was needed: defects of known strength were drawn into {len(trials.photos)} photos of good parts"
@@ -207,7 +207,7 @@ def write_photo_page(
 
 
 def _source(data: Path | None) -> str:
-    """Where the good data are from, and what the detector knows of them."""
+    """Say where the good data are from, and what the detector has seen of them."""
     if data:
         return f" of {data}"
     return (
@@ -226,7 +226,7 @@ def _interval(row: pd.Series) -> str:
 
 
 def _at(summary: pd.DataFrame, kind: str, severity: float) -> pd.Series:
-    """The cell of the smallest severity caught or, where none is, of the largest."""
+    """Return the cell of the smallest severity caught or, if none is, of the largest."""
     part = summary[summary["kind"] == kind].sort_values("severity")
     return part.iloc[-1] if math.isnan(severity) else part[part["severity"] == severity].iloc[0]
 
@@ -267,7 +267,7 @@ def _size(summary: pd.DataFrame, kind: Any, severity: float) -> dict[str, str]:
 
 
 def _whole(summary: pd.DataFrame, step: float) -> pd.DataFrame:
-    """Every cell in words."""
+    """Return every cell in words."""
     rows = []
     for _, cell in summary.iterrows():
         row = {"fault": _words(cell["kind"]), "severity": f"{cell['severity']:g}", "trials": cell["trials"]}
@@ -281,7 +281,7 @@ def _whole(summary: pd.DataFrame, step: float) -> pd.DataFrame:
 
 
 def per_channel(trials: SensorTrials, cells: Sequence[Cell]) -> pd.DataFrame:
-    """The smallest severity caught, kinds by channels."""
+    """Return the smallest severity caught, kinds by channels."""
     table = trial_table([cell for cell in cells if cell["kind"] != NOTHING])
     rates = table.groupby(["kind", "channel", "severity"])["caught"].mean()
     found = {key: smallest_caught(part.droplevel([0, 1])) for key, part in rates.groupby(level=[0, 1])}
@@ -289,7 +289,7 @@ def per_channel(trials: SensorTrials, cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def in_units(trials: SensorTrials, severities: pd.DataFrame) -> pd.DataFrame:
-    """Severities, kinds by channels, as what they are in the channels' own units."""
+    """Convert severities, kinds by channels, to amounts in the channels' own units."""
     rows = []
     for kind, row in severities.iterrows():
         found = {"fault": f"{_words(str(kind))}, {amount(str(kind), 1.0, 1.0)[0]}"}
@@ -326,7 +326,7 @@ def _pictured(example: Example) -> Pictured:
 
 
 def in_brief(folder: Path, out: Path) -> dict[str, Drawn | pd.DataFrame]:
-    """The overview and the table of the smallest severities; nothing where there are no results."""
+    """Return the overview and the table of the smallest severities; nothing if there are no results."""
     if not (folder / "cells.csv").is_file():
         return {}
     name = "-".join(BEST.lower().split())
