@@ -1,3 +1,5 @@
+"""Run the command line by `python -m anogan`."""
+
 import sys
 
 from anogan.cli.main import main

@@ -1,4 +1,4 @@
-"""Progress, shown on the error stream."""
+"""Progress on the error stream, and stopping between two batches."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from anogan import parallel
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on a terminal; elsewhere one line at the end. Of several processes the first shows it.
+    """Show a progress bar on a terminal, elsewhere one line at the end. Of several processes only the first shows it.
 
-    It is told how many units have been done since the last call, and what to show beside the bar."""
+    Yields a function that takes the units done since the last call, and a note to show next to the bar.
+    """
     start = time.monotonic()
     with tqdm(total=total, desc=name, disable=bool(parallel.rank()) or None, dynamic_ncols=True) as shown:
 
@@ -35,7 +36,7 @@ def bar(name: str, total: int) -> Iterator[Callable[[int, str], None]]:
 
 @contextmanager
 def ticking(shown: tqdm) -> Iterator[tqdm]:
-    """A bar whose clock goes on while the work cannot say how far it is."""
+    """Keep a bar's clock running while the work cannot report its progress."""
     done = threading.Event()
 
     def tick() -> None:
@@ -54,14 +55,14 @@ def ticking(shown: tqdm) -> Iterator[tqdm]:
 
 @contextmanager
 def clock(name: str) -> Iterator[None]:
-    """Shows on a terminal for how long something has been going on that cannot say how far it is."""
+    """Show on a terminal how long something has taken that cannot report its progress."""
     with ticking(tqdm(desc=name, disable=None, bar_format="{desc}: {elapsed}", leave=False)):
         yield
 
 
 @contextmanager
 def stopped_politely() -> Iterator[threading.Event]:
-    """Set by Ctrl-C or a service manager's SIGTERM, to be looked at between two batches; a second one does not wait."""
+    """Yield an event that Ctrl-C or SIGTERM sets, to check between two batches. A second signal interrupts at once."""
     asked = threading.Event()
 
     def stop(*_: Any) -> None:

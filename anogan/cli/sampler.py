@@ -1,4 +1,4 @@
-"""What `anogan sample` asks of a model, whatever its kind."""
+"""The common interface of `anogan sample` for all kinds of models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Sampler(ABC):
-    """Writes what a model of one kind generates. The constructor refuses what cannot be used."""
+    """Writes what a model of one kind generates. The constructor refuses options that cannot be used."""
 
     formats: ClassVar[tuple[SampleFormat, ...]]  # the first is the default
     foreign: ClassVar[tuple[str, ...]]  # options that are for other kinds
@@ -33,24 +33,24 @@ class Sampler(ABC):
 
     @abstractmethod
     def write_samples(self, out: Path) -> list[Path]:
-        """Write samples with their labels."""
+        """Write samples with their labels. Returns the files."""
 
     @abstractmethod
     def sample_sets(self) -> SampleSets:
-        """What a report compares."""
+        """Return the samples that a report compares."""
 
     def write_pictures(self, out: Path) -> list[Path]:
-        """Write the grid and the interpolations that were asked for."""
+        """Write the grid and the interpolations that were asked for. Returns the files."""
         return []
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the manifest says of the samples besides what was asked for."""
+        """What the manifest says of the samples besides the options."""
         return {}
 
 
 def read_faults(paths: Sequence[Path], name: Callable[[Path], str], read: Callable[[Path], T]) -> dict[str, T]:
-    """Recorded faults by name; raises `ValueError` where two have the same name or one is a label already."""
+    """Read recorded faults by name. Raises `ValueError` if two have the same name or one is named like a label."""
     faults = {name(path): read(path) for path in paths}
     if len(faults) < len(paths) or {NORMAL, MASKS} & set(faults):
         raise ValueError(f"the faults must have names of their own, and none may be {NORMAL!r} or {MASKS!r}")
@@ -58,6 +58,7 @@ def read_faults(paths: Sequence[Path], name: Callable[[Path], str], read: Callab
 
 
 def write_arrays(file: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as one compressed npz file."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(file, buffer.getvalue())

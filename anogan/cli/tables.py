@@ -1,4 +1,4 @@
-"""Scores of a labelled test set, as a table on the terminal."""
+"""Tables of scores on the terminal."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ PIXELS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 
 
 def evaluate(run: Run[Any], split: Split, subset: int, device: str, notice: str = "") -> None:
+    """Score the labelled test set of a run and print its table."""
     show(evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice))
 
 
 def show(summary: dict[str, Any]) -> None:
+    """Print the results of a run as a table."""
     rows = {
         name: {
             "images": f"{result['n_test']}",

@@ -1,1 +1,1 @@
-"""Models over HTTP."""
+"""Models served over HTTP."""

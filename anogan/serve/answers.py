@@ -1,4 +1,4 @@
-"""Answers about photos: records, and pictures beside them."""
+"""Answers about photos: records, with pictures on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _url(content: bytes) -> str:
 
 
 def told(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> Record:
-    """The record of a photo, with the terms of its score."""
+    """Return the record of a photo with the terms of its score."""
     found = record(name, said)
     if not isinstance(said, SampleError):
         found["terms"] = {term: short(value) for term, value in said.terms.items()}
@@ -26,7 +26,7 @@ def told(name: str, photo: Pixels | SampleError, said: Inspection | SampleError)
 
 
 def shown(loaded: Loaded) -> Tell:
-    """The same with the part looked at, its map as a transparent layer, and its reconstruction."""
+    """Return a function that adds the inspected part, its map as a transparent layer, and its reconstruction."""
 
     def tell(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> Record:
         found = told(name, photo, said)
@@ -46,7 +46,7 @@ def shown(loaded: Loaded) -> Tell:
 
 
 def mapped(loaded: Loaded) -> Tell:
-    """PNG as `anogan score --maps` draws it."""
+    """Return a function that draws the PNG of `anogan score --maps`."""
 
     def tell(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> bytes | SampleError:
         if isinstance(photo, SampleError):

@@ -1,4 +1,4 @@
-"""The routes."""
+"""The routes of the server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: tr
 
 
 def create_app(models: Sequence[Served], limits: Limits, metrics: Metrics) -> FastAPI:
-    """The server of these models; it closes them when it ends."""
+    """Make the server of these models. It closes them when it ends."""
     app = FastAPI(
         title="anogan",
         version=anogan.__version__,
@@ -81,18 +81,20 @@ def _lifespan(models: Sequence[Served]) -> Any:
 
 
 class Desk:
-    """Finds the model that is asked for, and counts what becomes of a request."""
+    """Finds the model of a request, and counts requests by their outcome."""
 
     def __init__(self, models: dict[str, Served], limits: Limits, metrics: Metrics) -> None:
         self.models, self.limits, self.metrics = models, limits, metrics
         self.headers = asyncio.Semaphore(HEADERS)
 
     def find(self, name: str) -> Served:
+        """Return the model of this name. Raises `Refusal` if there is none."""
         if name not in self.models:
             raise Refusal(404, f"no model {name[:200]!r}; choose from {', '.join(self.models)}")
         return self.models[name]
 
     def find_for(self, name: str, sensors: bool) -> Served:
+        """Return the model of this name. Raises `Refusal` unless it is a model of sensors, or of images, as asked."""
         model = self.find(name)
         if (model.loaded.kind == "sensors") != sensors:
             raise Refusal(409, f"{name} is a model of {model.loaded.kind}")
@@ -100,7 +102,7 @@ class Desk:
 
     @contextmanager
     def counted(self, model: Served) -> Iterator[None]:
-        """Raises `Refusal` at once where the queue is full."""
+        """Count and time a request. Raises `Refusal` at once if the queue is full."""
         begun, status = time.monotonic(), 500
         try:
             model.worker.check()
@@ -114,7 +116,7 @@ class Desk:
             self.metrics.seconds.labels(model.name).observe(time.monotonic() - begun)
 
     async def look(self, request: Request, model: Served, loaded: Loaded, tell: Tell) -> list[Any]:
-        """What a model that is `loaded` says of the photos of a request."""
+        """Return the answers of a `loaded` model about the photos of a request."""
         uploads = await read_uploads(request, self.limits, self.headers)
         pixels = sum(upload.pixels for upload in uploads)
         work = model.worker.answer(loaded.look, Photos(uploads, tell), pixels, self.limits.timeout)
@@ -124,19 +126,19 @@ class Desk:
         return answers
 
     async def read(self, request: Request, model: Served, work: Work, table: Table) -> Any:
-        """What the model says of a table; it fills a batch, as nobody gains by waiting for the tables of others."""
+        """Return the model's answer about a table. It fills a batch, because tables gain nothing from sharing one."""
         return await unless_gone(request, model.worker.answer(work, table, model.worker.most, self.limits.timeout))
 
 
 def _add_general(app: FastAPI, desk: Desk) -> None:
     @app.get("/health")
     def health() -> dict[str, Any]:
-        """Whether the server is well; needs no token."""
+        """Whether the server works. Needs no token."""
         return {"status": "ok", "version": anogan.__version__, "models": len(desk.models)}
 
     @app.get("/metrics")
     def metrics() -> Response:
-        """For Prometheus."""
+        """Metrics for Prometheus."""
         return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/models")
@@ -192,7 +194,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/models/{name}/rows", openapi_extra=takes(ROWS), responses=gives(*refusals, json={"rows": OF_ROWS}))
     async def rows(name: str, request: Request) -> JSONResponse:
-        """The next rows, in order of time, of the machine that this model watches; what is said goes to /events."""
+        """Score the next rows, in order of time, of the machine that this model monitors. See /events."""
         model = desk.find_for(name, sensors=True)
         assert model.feed is not None
         with desk.counted(model):
@@ -235,6 +237,7 @@ def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error."""
     if isinstance(error, Refusal):
         return error.status
     return {TooManyPixelsError: 413, ClientDisconnect: GONE}.get(type(error), 422)

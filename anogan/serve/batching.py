@@ -1,4 +1,4 @@
-"""One thread per model scores whatever waits, up to a batch: requests that come together share the chunks of a pass."""
+"""One thread per model scores the waiting requests in batches, so that simultaneous requests share a forward pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[Sequence[Any]], Sequence[Any]]  # what is asked in several requ
 
 @dataclass(eq=False)
 class Job:
-    """What is asked, what answers it, and how much memory it takes in units of `Worker.most`."""
+    """A request: what to compute it with, its content, and the memory it takes in units of `Worker.most`."""
 
     work: Work
     asked: Any
@@ -30,7 +30,7 @@ class Job:
 
 
 class Worker:
-    """A bounded queue and the thread that empties it. Jobs whose `work` is the same are answered by one call."""
+    """A bounded queue and the thread that empties it. Jobs with the same `work` are answered by one call."""
 
     def __init__(self, limit: int, most: int, on_batch: Callable[[int], None] = lambda jobs: None) -> None:
         self.limit, self.most, self.on_batch = limit, most, on_batch
@@ -45,18 +45,21 @@ class Worker:
         return len(self.waiting)
 
     def check(self) -> None:
-        """Raise `Refusal` when no request more is taken."""
+        """Raise `Refusal` if the queue is full."""
         if len(self.waiting) >= self.limit:
             raise self._busy(f"{self.limit} requests wait already")
 
     def _busy(self, why: str) -> Refusal:
-        """Come again when what waits will be done."""
+        """Return a refusal that says when the waiting requests will be done."""
         seconds = min(SLOWEST, max(1, math.ceil(len(self.waiting) * self.seconds)))
         return Refusal(503, why, {"Retry-After": str(seconds)})
 
     async def answer(self, work: Work, asked: Any, weight: int, timeout: float) -> Any:
-        """What `work` answers. Raises `Refusal` where the queue is full or the job has waited for `timeout` seconds; it
-        is then not done, nor if the caller is cancelled. Once begun it is finished."""
+        """Return the answer of `work`.
+
+        Raises `Refusal` if the queue is full or the job has waited for `timeout` seconds; the job is then dropped, also
+        if the caller is cancelled. A job that has begun is finished.
+        """
         job = Job(work, asked, weight)
         with self.changed:
             self.check()
@@ -79,7 +82,7 @@ class Worker:
                 self.waiting.remove(job)
 
     def close(self) -> None:
-        """Finish what waits, then end."""
+        """Finish the waiting jobs, then end the thread."""
         with self.changed:
             self.closed = True
             self.changed.notify()
@@ -94,7 +97,7 @@ class Worker:
             self.seconds = took if not self.seconds else 0.8 * self.seconds + 0.2 * took
 
     def _next(self) -> list[Job]:
-        """The next jobs with the same work; none when closed."""
+        """Wait for the next jobs with the same work. Returns none when closed."""
         with self.changed:
             while True:
                 jobs: list[Job] = []

@@ -1,4 +1,4 @@
-"""The machine that a model of sensors watches: rows in, scores and alarms out to everyone who listens."""
+"""The live feed of a model of sensors: takes rows and sends scores and alarms to all listeners."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ NOTHING: dict[str, Any] = {"rows": [], "shares": {}, "alarm": None}
 
 
 def event(name: str, data: Any) -> str:
+    """Format a server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
 
 
 class Feed:
-    """Scores rows in the worker's thread and tells of them in the event loop's."""
+    """Scores rows in the worker's thread and sends events in the event loop's thread."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded, self.lock = loaded, threading.Lock()
@@ -45,7 +46,7 @@ class Feed:
     # In the worker's thread.
 
     def push(self, asked: Sequence[Table]) -> list[dict[str, Any] | Unanswered]:
-        """How many rows each request had, and the alarm after them."""
+        """Score the tables of several requests. Returns for each its number of rows, and the alarm after them."""
         with self.lock:
             return [self._push(table) for table in asked]
 
@@ -73,7 +74,7 @@ class Feed:
         return {"rows": len(time), "alarm": alarm, "changes": changes}
 
     def renew(self, loaded: Loaded) -> None:
-        """A newer model goes on where the old one was, if it looks at the same rows, else anew."""
+        """Replace the model. The state is kept if the new model uses the same rows."""
         with self.lock:
             follower, before = loaded.sensors.follower(), self.follower
             kept = _same_rows(self.loaded.sensors, loaded.sensors)
@@ -113,7 +114,7 @@ class Feed:
                 listener.put_nowait(text)
 
     async def events(self) -> AsyncIterator[str]:
-        """What has been, then what comes, until the server or the listener goes."""
+        """Yield past events, then new ones, until the server ends or the listener leaves."""
         listener: asyncio.Queue[str] = asyncio.Queue(BEHIND)
         past = event("rows", self.last | {"rows": list(self.history)})
         past += event("alarm", self.begun) if self.begun else ""
@@ -154,7 +155,7 @@ def _same_rows(old: SensorModel, new: SensorModel) -> bool:
 
 
 def _carried(scorer: RowScorer, old: SensorModel, new: SensorModel) -> dict[str, Any]:
-    """The old scorer's state in the new model's units."""
+    """Convert the old scorer's state to the new model's units."""
     state = scorer.state()
     values = scorer.rows * np.array(old.scaling.spread) + np.array(old.scaling.centre)
     if old.scaling != new.scaling:

@@ -1,4 +1,4 @@
-"""Who may ask, how much, and how long it may take: checked before anything is read."""
+"""Limits on who may send requests, how large they are and how long they take, checked before a body is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 class Refusal(Exception):
-    """A request that is not served: status, one line, headers."""
+    """A refused request: status, one line, headers."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -37,8 +37,11 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of a request, pixels of a photo, requests that wait for one model, seconds for which a body may be on its
-    way and a request may wait; the token, if one is needed, and the names of this host, if they are checked."""
+    """Limits of the server: bytes of a request, pixels of a photo, and requests that wait for one model.
+
+    `timeout` is in seconds, for a body to arrive and for a request to wait. An empty `token` means that none is needed,
+    and empty `hosts` that requests may use any name of this host.
+    """
 
     max_bytes: int = 32 << 20
     max_pixels: int = 50_000_000
@@ -49,7 +52,7 @@ class Limits:
 
 
 def read_token(path: Path) -> str:
-    """Raises `ValueError` where it is too short to be a secret."""
+    """Read a token from a file. Raises `ValueError` if it is too short to be a secret."""
     token = path.read_text("utf-8", errors="replace").strip()
     if len(token) < SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
         raise ValueError(f"{path} must hold a token of at least {SHORTEST} ASCII characters and nothing else")
@@ -57,6 +60,7 @@ def read_token(path: Path) -> str:
 
 
 def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -64,13 +68,14 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware that refuses what is beyond the limits, and puts the headers on every answer."""
+    """ASGI middleware that refuses requests beyond the limits, and adds headers to every answer."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.limits = app, limits
         self.held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -108,7 +113,7 @@ class Guard:
 
 
 class Body:
-    """Counts a request's body as it comes, and waits for it no longer than `timeout`."""
+    """Counts the bytes of a request's body as they arrive, and waits for them at most `timeout` seconds."""
 
     def __init__(self, guard: Guard, receive: Receive) -> None:
         self.guard, self.receive_next = guard, receive
@@ -116,6 +121,7 @@ class Body:
         self.taken, self.complete = 0, False
 
     async def receive(self) -> Message:
+        """Receive the next part. Raises `Refusal` if the body is too late or too large."""
         if self.complete:
             return await self.receive_next()
         limits = self.guard.limits
@@ -135,11 +141,12 @@ class Body:
 
 
 def too_large(limits: Limits) -> Refusal:
+    """Return the refusal of a request that is too large."""
     return Refusal(413, f"larger than {limits.max_bytes / (1 << 20):g} MB")
 
 
 def _name(host: str) -> str:
-    """localhost:8000 -> localhost, [::1]:8000 -> [::1]."""
+    """Remove the port: localhost:8000 -> localhost, [::1]:8000 -> [::1]."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() else host).lower()
 
@@ -150,7 +157,7 @@ def _is_bearer(given: str, token: str) -> bool:
 
 
 async def refuse(refusal: Refusal, send: Send) -> None:
-    """The answer to a request whose body has not been read."""
+    """Answer a request whose body has not been read."""
     body = json.dumps({"detail": str(refusal)}).encode()
     told = {"content-type": "application/json", "content-length": str(len(body))}
     headers: list[tuple[bytes, bytes]] = [

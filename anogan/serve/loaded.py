@@ -1,4 +1,4 @@
-"""Models as they are served: loaded, described, and asked about photos and tables."""
+"""A served model: loaded, described, and applied to photos and tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # n
 
 
 class Upload(NamedTuple):
-    """One photo of a request: its name, to be echoed, its contents or why they are not looked at, its pixels."""
+    """One photo of a request: its name, its contents or the reason why they are not used, and its number of pixels."""
 
     name: str
     content: bytes | SampleError
@@ -39,7 +39,7 @@ class Upload(NamedTuple):
 
 
 class Photos(NamedTuple):
-    """What is asked about photos, and in which form it is answered."""
+    """The photos of a request, and the function that makes their answers."""
 
     uploads: Sequence[Upload]
     tell: Tell
@@ -47,7 +47,7 @@ class Photos(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model in memory, and which one it is."""
+    """A model in memory, with its name and digest."""
 
     name: str
     kind: KindName
@@ -59,7 +59,7 @@ class Loaded:
 
     @classmethod
     def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
-        """From a run or bundle. Raises `BundleError` where it cannot be trusted, or is replaced meanwhile."""
+        """Load a run or bundle. Raises `BundleError` if it cannot be trusted, or is replaced in the meantime."""
         bundle = Bundle.open(path)
         model = KINDS[bundle.kind].load(bundle, device=device)
         trained_on = Path(str(bundle.about.get("data", ""))).name  # the folder is no client's business
@@ -67,16 +67,18 @@ class Loaded:
 
     @property
     def inspector(self) -> Inspector:
+        """The model, if it is one of digits or photos."""
         assert not isinstance(self.model, SensorModel)
         return self.model
 
     @property
     def sensors(self) -> SensorModel:
+        """The model, if it is one of sensors."""
         assert isinstance(self.model, SensorModel)
         return self.model
 
     def describe(self) -> dict[str, Any]:
-        """What a client is told of it, as JSON."""
+        """Describe the model to a client, as JSON."""
         detector = self.model.detector
         about: dict[str, Any] = {
             "name": self.name,
@@ -118,7 +120,7 @@ class Loaded:
     # Work: what is asked in several requests -> an answer or error for each.
 
     def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
-        """Answers for each request's photos, decoded one after another and forgotten."""
+        """Answer each request about its photos, which are decoded and dropped one after another."""
         uploads = [(upload, photos.tell) for photos in asked for upload in photos.uploads]
         bytes_of = 4 * self.inspector.framing.shape[0]
         parts = batches(uploads, lambda asked: bytes_of * asked[0].pixels, most=len(uploads))
@@ -131,7 +133,7 @@ class Loaded:
             yield tell(upload.name, photo, said)
 
     def score(self, asked: Sequence[Table]) -> list[Scored | Unanswered]:
-        """Rows and alarms of each table, from a fresh state."""
+        """Return rows and alarms of each table, each from a new state."""
         return [self._score(table) for table in asked]
 
     def _score(self, table: Table) -> Scored | Unanswered:
@@ -156,6 +158,6 @@ def _read(upload: Upload, channels: int) -> Pixels | SampleError:
 
 
 def thinned(scores: Floats) -> list[float]:
-    """At most MOST of sorted scores, evenly spaced, the first and the last among them."""
+    """Return at most MOST of sorted scores, evenly spaced, including the first and the last."""
     places = np.unique(np.linspace(0, len(scores) - 1, min(MOST, len(scores))).round().astype(int))
     return [float(score) for score in scores[places]]

@@ -1,4 +1,4 @@
-"""What Prometheus is told. A registry of its own, so that several servers fit into one process."""
+"""Metrics for Prometheus, in a registry of their own, so that several servers fit into one process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ JOBS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
+    """Counters and gauges of a server."""
+
     def __init__(self) -> None:
         self.registry = r = CollectorRegistry()
         self.requests = Counter("anogan_requests", "Requests by status", ["model", "status"], registry=r)
@@ -22,13 +24,15 @@ class Metrics:
         self.info = Gauge("anogan_model_info", "Which model is served", ["model", "kind", "sha256"], registry=r)
 
     def watch(self, model: str, waiting: Callable[[], int]) -> None:
+        """Report the number of waiting requests of a model."""
         self.waiting.labels(model).set_function(waiting)
 
     def serves(self, model: str, kind: str, sha256: str, before: str = "") -> None:
-        """From now on, instead of the one with the digest `before`."""
+        """Report the digest of a served model, in place of the digest `before`."""
         if before:
             self.info.remove(model, kind, before)
         self.info.labels(model, kind, sha256).set(1)
 
     def text(self) -> bytes:
+        """Return the metrics in Prometheus's text format."""
         return generate_latest(self.registry)

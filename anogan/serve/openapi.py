@@ -1,4 +1,4 @@
-"""What the page of the API says of bodies and answers."""
+"""Descriptions and examples of requests and answers, for the API's page."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ Answers = dict[int | str, dict[str, Any]]
 
 
 def takes(*bodies: dict[str, Any]) -> dict[str, Any]:
-    """A request with one of these bodies."""
+    """Describe a request with one of these bodies."""
     return {"requestBody": {"required": True, "content": {kind: how for body in bodies for kind, how in body.items()}}}
 
 
 def gives(*statuses: int, json: dict[str, Any] | None = None, **content: Any) -> Answers:
-    """An answer like one of the examples, or a refusal with one of these statuses."""
+    """Describe an answer like one of the examples, or a refusal with one of these statuses."""
     examples = {name: {"value": value} for name, value in (json or {}).items()}
     kinds = {"application/json": {"examples": examples}} if examples else {}
     good = {"description": "OK", "content": kinds | content}

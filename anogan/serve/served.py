@@ -24,7 +24,7 @@ logger = logging.getLogger("anogan.serve")
 
 
 class Served:
-    """A request is answered by the model that `loaded` was when it was accepted."""
+    """A model being served. Each request is answered by the model that was `loaded` when it was accepted."""
 
     def __init__(self, name: str, path: Path, device: str, limits: Limits, metrics: Metrics) -> None:
         self.name, self.path, self.device, self.metrics = name, path, device, metrics
@@ -36,16 +36,16 @@ class Served:
         metrics.serves(name, self.loaded.kind, self.loaded.sha256)
 
     def start(self) -> None:
-        """In the event loop that will tell listeners."""
+        """Remember the running event loop, in which listeners get their events."""
         if self.feed:
             self.feed.loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish the waiting requests."""
         self.worker.close()
 
     def look(self) -> None:
-        """Load a newer bundle, if there is one; one that cannot be used is told of once."""
+        """Load a newer bundle if there is one. A bundle that cannot be used is logged once."""
         stamp = _stamp(self.path)
         if stamp in ((), self.stamp):  # nothing there: it is being replaced
             return
@@ -68,7 +68,7 @@ class Served:
 
 
 def _stamp(path: Path) -> tuple[Any, ...]:
-    """What changes when the bundle does; empty while there is none."""
+    """Return a value that changes with the bundle, or an empty tuple while there is none."""
     with suppress(BundleError, OSError):
         stats = [(file.name, file.stat()) for file in sorted(bundle.find(path).iterdir())]
         return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
@@ -76,7 +76,7 @@ def _stamp(path: Path) -> tuple[Any, ...]:
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Runs by the names they are served under. Raises `ValueError` where two have the same."""
+    """Map the names under which runs are served to their paths. Raises `ValueError` if two runs have the same name."""
     found: dict[str, Path] = {}
     for path in paths:
         name = bundle.run_name(path)
@@ -100,5 +100,6 @@ class Reloader:
                 model.look()
 
     def close(self) -> None:
+        """Stop the thread."""
         self.stopped.set()
         self.thread.join()

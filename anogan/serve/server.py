@@ -1,4 +1,4 @@
-"""Listening, and ending without losing a request."""
+"""The listening server, which ends without losing a request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Protocol(H11Protocol):
-    """Ends a connection on which the head of a request does not come, or the rest of a refused one does not end."""
+    """HTTP that closes a connection if the head of a request, or the rest of a refused one, takes too long."""
 
     def __init__(self, patience: float, **known: Any) -> None:
         super().__init__(**known)
@@ -45,8 +45,10 @@ class Protocol(H11Protocol):
         self._stop_waiting()
 
     def shutdown(self) -> None:
-        """Say in the answer under way that the connection ends with it: the client would send its next request into it
-        and not know whether it was accepted."""
+        """Announce the end of the connection in the current answer.
+
+        Otherwise the client would send its next request into it and not know whether it was accepted.
+        """
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
         super().shutdown()
@@ -64,7 +66,10 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """On SIGTERM or Ctrl-C: no new connections, streams of events end, requests are finished, exit status 0."""
+    """A server that stops on SIGTERM or Ctrl-C.
+
+    It accepts no new connections, ends streams of events, finishes requests and exits with status 0.
+    """
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         super().__init__(config)
@@ -77,7 +82,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises `OSError` naming the address where it cannot be had."""
+    """Open the listening socket. Raises `OSError` with the address if that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -90,7 +95,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limits, say: Callable[[str], None]) -> None:
-    """Serve until told to stop."""
+    """Serve until the process is stopped."""
     metrics = Metrics()
     models = [Served(name, path, device, limits, metrics) for name, path in named(runs).items()]
     app = create_app(models, limits, metrics)
@@ -128,6 +133,9 @@ def _log_to_stderr() -> None:
 
 
 def local_names(host: str, token: str) -> frozenset[str]:
-    """The names that requests may give this host: any, unless it listens to this machine alone and needs no token. A
-    foreign page could otherwise reach it under a name of its own that leads here."""
+    """Return the names that requests may use for this host; empty means any.
+
+    They are limited if the server listens to this machine alone and needs no token. Otherwise a foreign page could
+    reach it under a name of its own that resolves to this machine.
+    """
     return LOCAL | {host.lower()} if is_loopback(host) and not token else frozenset()

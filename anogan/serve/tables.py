@@ -1,4 +1,4 @@
-"""Tables of sensor rows as they come from a client, and their scores as JSON."""
+"""Tables of sensor rows from a client, and their scores as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Unanswered = SampleError | Refusal
 
 
 class Table(NamedTuple):
-    """What a client sent: delimited text, or JSON."""
+    """The table of a request: delimited text, or JSON."""
 
     content: bytes
     is_json: bool
@@ -43,7 +43,7 @@ class SentTable(BaseModel):
 
 
 def read(model: SensorModel, table: Table) -> Recording:
-    """Raises `SampleError` where it cannot be used, `Refusal` where it is too long."""
+    """Read a table. Raises `SampleError` if it cannot be used, and `Refusal` if it is too long."""
     if not table.is_json:
         header, lines = table.content.lstrip().partition(b"\n")[0], table.content.count(b"\n")
         _refuse_long(lines - 1, max(header.count(mark.encode()) for mark in DELIMITERS) + 1, len(table.content))
@@ -72,7 +72,7 @@ def _refuse_long(rows: int, columns: int, size: int) -> None:
 
 
 class Scored(NamedTuple):
-    """How many rows a table had, how many alarms, and all that is said of it as JSON."""
+    """Numbers of rows and alarms of a table, and the answer as JSON."""
 
     rows: int
     alarms: int
@@ -80,7 +80,7 @@ class Scored(NamedTuple):
 
     @classmethod
     def of(cls, about: dict[str, Any], table: pd.DataFrame) -> Scored:
-        """A table with time, score, p_value and alarm, and what else is said."""
+        """Make the answer from a table with time, score, p_value and alarm, and other fields."""
         head = json.dumps(about, allow_nan=False)[:-1]
         text = ", ".join(json.dumps(part, allow_nan=False)[1:-1] for part in _parts(table))
         return cls(len(table), len(about["alarms"]), f'{head}, "rows": [{text}]}}'.encode())
@@ -94,7 +94,7 @@ def _parts(table: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
 
 
 def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[dict[str, Any]]:
-    """Rows as JSON, null where there is no score yet."""
+    """Return rows as JSON, with null where there is no score yet."""
     return [
         {"time": finite(time), "score": known(s), "p_value": known(p)}
         for time, s, p in zip(stamps, score.tolist(), p_value.tolist(), strict=True)
@@ -102,15 +102,15 @@ def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[dict[str, An
 
 
 def alarm_as_json(alarm: dict[str, Any]) -> dict[str, Any]:
-    """Its times may be what no number could be read from."""
+    """Return an alarm with null for times that are no numbers."""
     return alarm | {name: finite(alarm[name]) for name in ("start", "end")}
 
 
 def known(value: float) -> float | None:
-    """As in the tables, None for NaN."""
+    """Round as in the tables; None for NaN."""
     return short(value) if math.isfinite(value) else None
 
 
 def finite(value: object) -> float | str | None:
-    """None for what is no time that was given: NaN and infinity, which JSON does not have, and what is nested."""
+    """Return a time, or None if it is NaN, infinite or nested: JSON has no such numbers."""
     return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else None

@@ -1,4 +1,4 @@
-"""From a request to what is asked of a model, within the limits; client's names are only echoed."""
+"""Reading of requests within the limits. File names from clients are only echoed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ T = TypeVar("T")
 
 
 def media_type(request: Request) -> str:
+    """Return the request's media type without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_uploads(request: Request, limits: Limits, headers: asyncio.Semaphore) -> list[Upload]:
-    """The photos of a request, with their pixels counted; so many requests at once as `headers` lets pass, so that
-    threads remain for everything else that is asked."""
+    """Read the photos of a request and count their pixels.
+
+    The semaphore `headers` limits how many requests do so at once, so that threads remain for other requests.
+    """
     kind = media_type(request)
     if kind == "multipart/form-data":
         files = await _parts(request)
@@ -73,7 +76,7 @@ def _upload(name: str, content: bytes, limits: Limits) -> Upload:
 
 
 async def read_table(request: Request) -> Table:
-    """Rows of sensors as CSV or JSON. Other types are refused, so that no foreign page can send them."""
+    """Read rows of sensors as CSV or JSON. Other types are refused, so that no foreign page can send them."""
     kind = media_type(request)
     if kind not in ("text/csv", "application/json"):
         raise Refusal(415, 'expected text/csv, or application/json {"columns": [...], "rows": [[...], ...]}')
@@ -81,7 +84,7 @@ async def read_table(request: Request) -> Table:
 
 
 async def unless_gone(request: Request, answer: Awaitable[T]) -> T:
-    """The answer, or `Refusal` when the client goes before it is there: it is then not waited for."""
+    """Wait for the answer. Raises `Refusal` as soon as the client disconnects."""
     task, gone = asyncio.ensure_future(answer), asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)

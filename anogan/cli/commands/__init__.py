@@ -1,1 +1,1 @@
-"""What each command does: a module with a function `run` for each, loaded when it is called."""
+"""The commands: one module each, with a function `run`, imported when it is called."""

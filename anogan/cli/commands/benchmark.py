@@ -18,6 +18,7 @@ TIMEOUT = 10  # seconds to reach a scheduler
 
 
 def run(options: Benchmark) -> int:
+    """Compare detectors on a labelled data set. Returns the exit status."""
     methods = choose_methods(options.detectors)
     try:
         seeds = list(dict.fromkeys(int(seed) for seed in options.seeds.split(",")))
@@ -55,7 +56,7 @@ def run(options: Benchmark) -> int:
 
 @contextmanager
 def _cluster(address: str | None, workers: int) -> Iterator[int]:
-    """How many jobs run at a time: `workers` here, or one on every worker of a Dask scheduler, where one is named."""
+    """Yield how many jobs run at once: `workers` here, or one on every worker of a Dask scheduler, if one is named."""
     if address is None:
         yield workers
         return

@@ -11,6 +11,7 @@ from anogan.digits.datasets import load_dataset
 
 
 def run(options: Data) -> int:
+    """Download a data set and print its classes. Returns the exit status."""
     with clock(f"get {options.name}"):
         images = load_dataset(options.name, options.data_root)
     print(f"{images.name}: {'x'.join(map(str, images.x_train.shape[1:]))} from {images.source}")

@@ -21,6 +21,7 @@ DEMO_RUN, DEMO_REPORT = Path("runs/demo"), Path("reports/demo")
 
 
 def run(options: Demo) -> int:
+    """Train, score and report on built-in data. Returns the exit status."""
     if options.what == "digits":
         return _digits(options)
     if (options.normal, options.data_root) != (Demo.normal, Demo.data_root):

@@ -30,6 +30,7 @@ CONFIG = replace(
 
 
 def run(options: Demo) -> int:
+    """Run the demo of photos. Returns the exit status."""
     started = _start(options)
     photos = Path(started.config.data)
     if not started.finished:
@@ -40,7 +41,7 @@ def run(options: Demo) -> int:
 
 
 def _start(options: Demo) -> Run[PhotoRunConfig]:
-    """The demo's run; one of other settings is replaced, for the folder is the demo's own."""
+    """Return the demo's run. One with other settings is replaced, because the folder is the demo's own."""
     config = replace(CONFIG, seed=options.seed)
     try:
         return Run.create(FOLDER / "run", config)

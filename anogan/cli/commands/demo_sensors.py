@@ -33,6 +33,7 @@ TITLE = "Simulated pump: a bearing wears out, a valve sticks"
 
 
 def run(options: Demo) -> int:
+    """Run the demo of sensors. Returns the exit status."""
     started = _start(options)
     watched = FOLDER / "watched.csv"
     if not started.finished or not watched.exists():
@@ -49,7 +50,7 @@ def run(options: Demo) -> int:
 
 
 def _start(options: Demo) -> Run[SensorRunConfig]:
-    """The demo's run; one of other settings is replaced, for the folder is the demo's own."""
+    """Return the demo's run. One with other settings is replaced, because the folder is the demo's own."""
     config = replace(
         SENSORS,
         data=str(FOLDER / "healthy.csv"),

@@ -8,6 +8,7 @@ from anogan.runs.bundle import Bundle
 
 
 def run(options: Export) -> int:
+    """Export a model as ONNX. Returns the exit status."""
     try:
         from anogan.export.export import export, graph_of
         from anogan.export.parity import inputs_of

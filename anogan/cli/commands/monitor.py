@@ -24,10 +24,12 @@ class Said(logging.Handler):
     """Shows what the library logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print a log record."""
         _say(record.getMessage())
 
 
 def run(options: Monitor) -> int:
+    """Monitor a machine until the source ends. Returns the exit status."""
     folder = options.state or options.run / "monitor"
     monitor = LiveMonitor(options.run, folder, options.source, options.detector, options.device)
     source = _source(options, monitor)

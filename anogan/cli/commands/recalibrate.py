@@ -13,6 +13,7 @@ from anogan.sensors.training import recalibrate
 
 
 def run(options: Recalibrate) -> int:
+    """Set new thresholds from another healthy recording. Returns the exit status."""
     opened = Bundle.open(options.run)
     models = {}
     for i, name in enumerate(opened.detectors):

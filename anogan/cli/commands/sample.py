@@ -27,6 +27,7 @@ SAMPLES, GRID = 1000, 4  # where no number is given
 
 
 def run(options: Sample) -> int:
+    """Write generated samples and pictures. Returns the exit status."""
     bundle = Bundle.open(options.run)
     options = _completed(options, bundle.kind)
     sampler = SAMPLERS[bundle.kind](options, bundle)
@@ -43,7 +44,7 @@ def run(options: Sample) -> int:
 
 
 def _completed(options: Sample, kind: KindName) -> Sample:
-    """The options with the defaults of a kind; raises `ValueError` on those that do not fit it."""
+    """Add the defaults of a kind to the options. Raises `ValueError` for options that do not fit it."""
     for name in ("n", "rows", "grid", "interpolations"):
         if getattr(options, name) < 0:
             raise ValueError(f"expected --{name} of at least 0, got {getattr(options, name)}")
@@ -76,14 +77,14 @@ def _wanted(sampler: Sampler) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of all images of a folder."""
+    """Return the SHA-256 of a file, or of all images of a folder."""
     files = images_in(path) if path.is_dir() else [path]
     hashes = [sha256(file.read_bytes()) for file in files]
     return hashes[0].hexdigest() if path.is_file() else sha256(b"".join(h.digest() for h in hashes)).hexdigest()
 
 
 def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
-    """Whether the same has been written; raises `RunError` where something else has."""
+    """Tell whether the same has been written already. Raises `RunError` if something else has."""
     if not (out / "manifest.json").exists():
         return False
     try:
@@ -94,7 +95,7 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
 
 
 def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> list[Path]:
-    """Write samples, the report where one is wanted, and, last, the manifest."""
+    """Write samples, the report if it is wanted, and, last, the manifest."""
     data = str(sampler.bundle.about.get("data"))
     manifest = {"wanted": wanted, "trained on": data, "environment": environment()}
     files = sampler.write_samples(out)

@@ -34,7 +34,7 @@ COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 class ImageSampler(Sampler):
-    """Writes normal images; a subclass knows what is real."""
+    """Writes normal images. A subclass reads the real ones."""
 
     formats = ("png", "npz")
     foreign: ClassVar[tuple[str, ...]] = ("rows", "faults")
@@ -49,7 +49,7 @@ class ImageSampler(Sampler):
 
     @abstractmethod
     def real(self) -> Iterator[Samples]:
-        """Normal samples that the run was trained on, then those that it held out."""
+        """Yield normal samples that the run was trained on, then those that it held out."""
 
     def write_pictures(self, out: Path) -> list[Path]:
         options, files = self.options, []
@@ -89,7 +89,7 @@ class DigitSampler(ImageSampler):
 
 
 class PhotoSampler(ImageSampler):
-    """Writes images of a model of photos, good ones and such with a defect."""
+    """Writes images of a model of photos: good ones, and ones with a defect."""
 
     foreign = ("rows",)
     config = ImitationConfig()
@@ -102,6 +102,7 @@ class PhotoSampler(ImageSampler):
 
     @cached_property
     def model(self) -> PhotoModel:
+        """The model of photos."""
         return PhotoModel.load(self.bundle, device=self.options.device)
 
     def write_samples(self, out: Path) -> list[Path]:
@@ -115,7 +116,7 @@ class PhotoSampler(ImageSampler):
         return super().write_samples(out)
 
     def real(self) -> Iterator[Samples]:
-        """MEASURED at most of each."""
+        """Yield at most MEASURED samples that the run was trained on, then those that it held out."""
         run = Run.of(self.options.run, PhotoRunConfig)
         for paths in good_photos(run.config, run.training_data()):
             yield read_good(self.model.framing, paths, MEASURED)
@@ -129,7 +130,7 @@ def _as_arrays(out: Path, images: dict[str, SyntheticImages]) -> Path:
 
 
 def _as_files(out: Path, images: dict[str, SyntheticImages]) -> list[Path]:
-    """LABEL/000000.png, and the mask of a defect where MVTec AD has it: ground_truth/LABEL/000000_mask.png."""
+    """Write LABEL/000000.png, and masks of defects as in MVTec AD: ground_truth/LABEL/000000_mask.png."""
     rows = []
     with bar("write images", sum(len(part.x) for part in images.values())) as update:
         for label, (x, mask, severity) in images.items():

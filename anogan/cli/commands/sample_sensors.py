@@ -43,13 +43,13 @@ class SensorSampler(Sampler):
 
     @cached_property
     def healthy(self) -> Healthy:
-        """The rows that the run was trained on; raises `DataUnavailableError` or `RunError` where they are gone."""
+        """The rows that the run was trained on. Raises `DataUnavailableError` or `RunError` if they no longer exist."""
         run = Run.of(self.options.run, SensorRunConfig)
         return prepare(run.config, self.model.read(run.training_data()))
 
     @cached_property
     def synthesiser(self) -> SensorSynthesiser:
-        """Corrected by the recorded rows where it can be; says where it cannot."""
+        """The synthesiser, corrected by the recorded rows if possible; otherwise it prints why not."""
         try:
             x = self.healthy.x
         except (RunError, DataUnavailableError) as error:

@@ -18,6 +18,7 @@ SCORERS: dict[KindName, Callable[[Score, Bundle], int]] = {
 
 
 def run(options: Score) -> int:
+    """Score images, photos or recordings. Returns the exit status."""
     if not options.inputs:
         raise ValueError("nothing to score: give files, a folder, a recording or the name of a data set")
     bundle = Bundle.open(options.run)

@@ -1,4 +1,4 @@
-"""`anogan score` of images: those of a data set, of an array file, and image files."""
+"""`anogan score` of images: a data set, an array file, or image files."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ Files = Sequence[tuple[Path, Path]]  # each with its name inside the folder it w
 
 
 def score_digits(options: Score, bundle: Bundle) -> int:
+    """Score with a model of digits. Returns the exit status."""
     name = options.inputs[0]
     alone = len(options.inputs) == 1
     if alone and name in DATASETS and not Path(name).exists():
@@ -50,6 +51,7 @@ def score_digits(options: Score, bundle: Bundle) -> int:
 
 
 def score_photos(options: Score, bundle: Bundle) -> int:
+    """Score with a model of photos. Returns the exit status."""
     if len(options.inputs) == 1 and _is_array(options.inputs[0]):
         raise ValueError(
             f"{options.run} is a model of photos; it scores image files and folders, not {options.inputs[0]}"
@@ -103,7 +105,7 @@ def _score_array(options: Score, bundle: Bundle) -> int:
 
 
 def _score_files(options: Score, bundle: Bundle, model: Inspector, block: int) -> int:
-    """Score image files, move those that are rejected where that is asked for; the exit status."""
+    """Score image files, and move rejected ones if that is wanted. Returns the exit status."""
     inputs = [Path(name) for name in options.inputs]
     if options.move_rejects:
         return _score_and_move(options, bundle, model, block, options.move_rejects)
@@ -115,7 +117,7 @@ def _score_files(options: Score, bundle: Bundle, model: Inspector, block: int) -
 
 
 def _score_and_move(options: Score, bundle: Bundle, model: Inspector, block: int, folder: Path) -> int:
-    """The list of photos is kept until the end, because those that were moved are found no longer."""
+    """Score and move files. The list of photos is kept until the end, because moved photos are no longer found."""
     inputs = [Path(name) for name in options.inputs]
     check_apart("--move-rejects", folder, inputs)
     known_as = ["--move-rejects", str(folder), *map(str, inputs)]
@@ -149,25 +151,28 @@ def _out(options: Score) -> Path:
 
 
 def _identity(options: Score, bundle: Bundle) -> Any:
-    """What tells the model from another one that scores the same files."""
+    """Return what distinguishes the model from others that score the same files."""
     return bundle.manifest["files"] | {"detector": options.detector, "resize": options.resize}
 
 
 class _Scoring:
-    """Scores with a progress bar and a line per complaint."""
+    """Scores with a progress bar and a line per error."""
 
     def __init__(self, options: Score, bundle: Bundle, source: Source) -> None:
         self.options, self.source, self.unmoved = options, source, 0
         self.model = _identity(options, bundle)
 
     def tell(self, name: str, error: SampleError) -> None:
+        """Print the error of a file."""
         tqdm.write(f"anogan: {name}: {error}", file=sys.stderr)
 
     def tell_unmoved(self, name: str, error: SampleError) -> None:
+        """Print the error of a file that could not be moved, and count it."""
         self.unmoved += 1
         self.tell(name, error)
 
     def stream(self, rows: Rows, **hooks: Any) -> Counter[str]:
+        """Score the source into the CSV file. Returns the count of each verdict."""
         with bar("score", len(self.source)) as update:
 
             def on_block(done: int) -> None:
@@ -177,7 +182,7 @@ class _Scoring:
 
 
 def _tell(options: Score, counts: Counter[str]) -> int:
-    """Counts and files on standard output; the exit status."""
+    """Print counts and files. Returns the exit status."""
     if parallel.rank():
         return 0
     print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("normal", "anomaly", "error")))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def score_recordings(options: Score, bundle: Bundle) -> int:
+    """Score recordings with a model of sensors. Returns the exit status."""
     from anogan.sensors.model import SensorModel  # what it needs takes long to import
 
     if options.move_rejects:
@@ -44,7 +45,7 @@ def score_recordings(options: Score, bundle: Bundle) -> int:
 
 
 def score_recording(model: SensorModel, file: Path, out: Path, title: str, truth: Sequence[Truth] = ()) -> int:
-    """Write scores.csv, alarms.csv and the page of a recording into `out`; how many alarms there are."""
+    """Write scores.csv, alarms.csv and the page of a recording into `out`. Returns the number of alarms."""
     from anogan.report.recording import write_recording_page
     from anogan.sensors.model import alarm_table
 

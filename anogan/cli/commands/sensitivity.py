@@ -23,6 +23,7 @@ from anogan.sensors.model import SensorModel
 
 
 def run(options: Sensitivity) -> int:
+    """Measure which injected faults a model catches. Returns the exit status."""
     severities = parse_severities(options.severities)
     for name, value in (("--repeats", options.repeats), ("--duration", options.duration), ("--seed", options.seed)):
         if value < 0:

@@ -12,6 +12,7 @@ from anogan.cli.options.serving import Serve
 
 
 def run(options: Serve) -> int:
+    """Serve models over HTTP until stopped. Returns the exit status."""
     try:
         from anogan.serve.limits import Limits, is_loopback, read_token
         from anogan.serve.server import local_names, serve

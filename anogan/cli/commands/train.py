@@ -25,7 +25,8 @@ from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detectors
 
 
-def run(options: AnyTrain) -> int:
+def run(options: Train | TrainSensors | TrainPhotos) -> int:
+    """Train a model, or continue its training. Returns the exit status."""
     path = run_path(options)
     _check(options)
     if (path / "config.json").exists() and not options.resume and not Run(path).finished:
@@ -55,8 +56,8 @@ def run(options: AnyTrain) -> int:
     return 0
 
 
-def _check(options: AnyTrain) -> None:
-    """What can be told before anything is read."""
+def _check(options: Train | TrainSensors | TrainPhotos) -> None:
+    """Check what can be checked before anything is read."""
     resolve_device(options.device)
     if options.checkpoint_seconds < 0:
         raise ValueError(f"expected --checkpoint-seconds of 0 or more, got {options.checkpoint_seconds}")
@@ -72,7 +73,7 @@ def _check(options: AnyTrain) -> None:
 
 
 def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, float]]:
-    """The settings that are fractional numbers, by name, and those of the groups in them."""
+    """Yield the settings that are fractional numbers, by name, including those of groups."""
     for name, value in settings.items():
         if isinstance(value, dict):
             yield from _numbers(value, f"{name}." if name not in ("sensors", "alarm", "photos") else "")
@@ -81,7 +82,7 @@ def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, f
 
 
 def _start(path: Path, config: C) -> Run[C]:
-    """The run directory, made by the first process. Detectors that cannot be trained are refused before."""
+    """Return the run directory, made by the first process. Detectors that cannot be trained are refused first."""
     make_detectors(config, "auto")
     if not parallel.rank():
         Run.create(path, config)

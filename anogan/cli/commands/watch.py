@@ -21,6 +21,7 @@ from anogan.runs.bundle import Bundle
 
 
 def run(options: Watch) -> int:
+    """Score photos of a folder as they arrive, until stopped. Returns the exit status."""
     _check(options)
     model = PhotoModel.load(Bundle.open(options.run), options.detector, options.device)
     with closing(Results(options.state or options.run / "watch")) as results:
