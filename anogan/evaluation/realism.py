@@ -45,18 +45,10 @@ COLUMNS = (
 
 
 class SampleSets(NamedTuple):
-    """The samples of a report on generated samples.
+    """The samples of a report on generated samples, as arrays (n, channels, *size) in any unit.
 
-    Attributes
-    ----------
-    train, held_out, generated : arrays (n, channels, *size)
-        In any unit.
-    channels : tuple of str
-        Names of the channels.
-    transfer : DataFrame, optional
-        Macro-F1 of classifiers trained on recorded and on imitated faults of sensors.
-    defects : mapping, optional
-        Recorded and imitated samples of each defect of photos, by name.
+    `transfer` has the macro-F1 of classifiers trained on recorded and on imitated faults of sensors, `defects` recorded
+    and imitated samples of each defect of photos, by name.
     """
 
     train: Samples

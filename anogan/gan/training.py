@@ -68,6 +68,7 @@ class Batches:
         return self._order[offset : offset + self.size]
 
     def __call__(self, step: int) -> Tensor:
+        """Return the row numbers (size,) of batch `step`."""
         rows = self._row(step * self.size)
         while len(rows) < self.size:
             rows = torch.cat([rows, self._row(step * self.size + len(rows))])

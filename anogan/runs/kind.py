@@ -111,37 +111,10 @@ class Kind(ABC, Generic[C, P, M]):
     ) -> dict[str, M]:
         """Train from the step that the run has reached, calibrate its detectors, and write the bundle.
 
-        Of several processes all train, and the first does the rest. The others get no model.
-
-        Parameters
-        ----------
-        run : Run
-            Its directory; a checkpoint in it is continued.
-        prepared : Prepared
-            Data from `prepare`.
-        device : str
-            "cpu", "cuda" or "auto", which takes a graphics card if there is one.
-        checkpoint_seconds : float
-            Least time between two checkpoints, so that a crash costs no more than this.
-        stage : callable
-            Shows the progress of a stage; shows nothing by default.
-
-        Returns
-        -------
-        dict
-            The calibrated models by the names of their detectors.
-
-        Raises
-        ------
-        TrainingDivergedError
-            If a loss is infinite or NaN.
-
-        Warns
-        -----
-        TrainingWarning
-            If the GAN looks unhealthy.
-        CalibrationWarning
-            If there are too few held-out samples for the promised false-alarm rate.
+        Returns the models by the names of their detectors. Of several processes all train, the first does the rest, and
+        the others get no model. A checkpoint is written every `checkpoint_seconds`; `stage` shows the progress.
+        Warnings and errors are those of `train_networks`; warns `CalibrationWarning` if there are too few held-out
+        samples for the promised rate.
         """
         samples = prepared.samples(run.path, stage)
         gan, detectors = train_networks(

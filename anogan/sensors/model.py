@@ -56,22 +56,10 @@ class SensorModel:
         The scikit-learn estimator of windows inside.
     channels : tuple of str
         Columns that it reads.
-    scaling : Scaling
-        From the channels' units to the detector's.
-    step : float
-        Seconds between rows.
-    slow : int
-        Rows of a block of the slow scale; 1 = none.
-    smoothing : float
-        Rows over which scores are averaged.
-    usual : Usual
-        Score and residual of healthy operation.
     rule : AlarmRule
         When alarms begin and end.
     time_column : str
         Column of the time; empty if the row number counts.
-    day_first : bool
-        Whether 1/2/2026 is the first of February.
     """
 
     detector: Detector

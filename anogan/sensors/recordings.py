@@ -22,20 +22,9 @@ GAP = 10  # steps without a row that end a segment
 class Recording:
     """Rows of one recording, in the order of the file.
 
-    Attributes
-    ----------
-    values : array (n, channels)
-        In the channels' units, NaN where missing.
-    time : array (n,)
-        Seconds, or the row number if there is no time column.
-    stamps : array (n,)
-        The time as it is in the file.
-    channels : tuple of str
-        Names of the columns.
-    step : float
-        Usual seconds between rows.
-    notes : tuple of str
-        What is unusual, one sentence each.
+    values (n, channels) are in the channels' units, NaN where missing; time (n,) in seconds, or the row number if there
+    is no time column; stamps (n,), the time as it is in the file; step, the usual seconds between rows; notes, what is
+    unusual, one sentence each.
     """
 
     values: NDArray[np.float64]
