@@ -47,7 +47,9 @@ def group(device: str = "auto") -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl"
         here, cards = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if here >= cards:
-            raise ParallelError(f"process {here} of this machine has no graphics card of its own: {cards} are there")
+            raise ParallelError(
+                f"process {here} of this machine has no graphics card of its own, because there are only {cards}"
+            )
         torch.cuda.set_device(here)
     try:
         distributed.init_process_group(backend, timeout=TIMEOUT)

@@ -53,7 +53,7 @@ def read_faults(paths: Sequence[Path], name: Callable[[Path], str], read: Callab
     """Read recorded faults by name. Raises `ValueError` if two have the same name or one is named like a label."""
     faults = {name(path): read(path) for path in paths}
     if len(faults) < len(paths) or {NORMAL, MASKS} & set(faults):
-        raise ValueError(f"the faults must have names of their own, and none may be {NORMAL!r} or {MASKS!r}")
+        raise ValueError(f"the faults must have different names, and none may be {NORMAL!r} or {MASKS!r}")
     return faults
 
 

@@ -25,7 +25,7 @@ class ArrayFile:
         try:
             array = self._mapped()
         except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path} is no NumPy array that can be read: {error}") from None
+            raise ValueError(f"{path} is not a readable NumPy array: {error}") from None
         if array.shape[1:] != shape or not len(array):
             expected = f"(n, {', '.join(map(str, shape))})"
             raise ValueError(f"{path} has shape {array.shape}, expected {expected}")

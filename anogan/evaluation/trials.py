@@ -134,12 +134,14 @@ def separation(good: Sequence[Floats], faulty: Sequence[Floats]) -> float:
 def config_of(run: Path, config: type[C]) -> C:
     """Return the settings of a run, which define what it held out. Raises `RunError` without a config.json."""
     if not (run / "config.json").exists():
-        raise RunError(f"{run} has no config.json that tells what was held out; give good data with --data")
+        raise RunError(f"{run} has no config.json, which says what was held out; give good data with --data")
     return Run.of(run, config).config
 
 
 def still_there(data: str) -> Path:
     """Return the path of a run's data. Raises `DataUnavailableError` if it no longer exists."""
     if not Path(data).exists():
-        raise DataUnavailableError(f"{data}, of which the run held out a part, is gone; give good data with --data")
+        raise DataUnavailableError(
+            f"{data}, which the run was trained on, no longer exists; give good data with --data"
+        )
     return Path(data)

@@ -84,7 +84,7 @@ def _of_photos(bundle: Bundle, detector: str, photo_size: tuple[int, int] | None
 
 def _refuse_size(bundle: Bundle, photo_size: tuple[int, int] | None) -> None:
     if photo_size:
-        raise ValueError(f"--photo-size is for models of photos; {bundle.folder} is none")
+        raise ValueError(f"--photo-size is for models of photos; {bundle.folder} is not one")
 
 
 GRAPHS: dict[KindName, Callable[[Bundle, str, tuple[int, int] | None], Graph]] = {
@@ -100,7 +100,7 @@ def _exportable(bundle: Bundle, detector: str | None) -> str:
         return chosen
     others = [name for name in bundle.detectors if not detector_class(name).searches]
     advice = f"take --detector {' or '.join(others)}" if others else "train with --detectors fanogan"
-    raise ValueError(f"{chosen} searches z for every sample, which no graph holds; {advice}")
+    raise ValueError(f"{chosen} searches z for every sample, which an ONNX file cannot do; {advice}")
 
 
 def export(bundle: Bundle, graph: Graph, out: Path, seed: int = 0, on_inputs: OnInputs = lambda n: None) -> Exported:

@@ -97,7 +97,7 @@ def _batches(graph: Graph) -> Iterator[int]:
 def _check_judged(graph: Graph, got: Found) -> None:
     p_value = p_values(graph.detector.calibration_scores_, got.score)
     if not np.array_equal(got.p_value, p_value) or not np.array_equal(got.anomaly, got.score > graph.threshold):
-        raise ExportError("the exported p-value or verdict is not that of the score; nothing was written")
+        raise ExportError("the exported p-value or verdict does not follow from the score; nothing was written")
 
 
 def speeds(graph: Graph, session: Session, seed: int) -> list[Speed]:

@@ -144,8 +144,8 @@ def usual_size(bundle: Bundle) -> tuple[int, int]:
                 continue
     except ValueError as error:
         raise ValueError(
-            f"the photos that {bundle.folder} was trained on are not there ({error}): give --photo-size"
+            f"the photos that {bundle.folder} was trained on no longer exist ({error}): give --photo-size"
         ) from None
     if not sizes:
-        raise ValueError(f"{folder} holds no photo that can be read: give --photo-size")
+        raise ValueError(f"{folder} holds no readable photo: give --photo-size")
     return max(sizes, key=lambda size: (sizes[size], size))

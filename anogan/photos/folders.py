@@ -39,7 +39,7 @@ def find_photos(root: Path) -> PhotoFolder:
     ground_truth/KIND/NAME_mask.png. Otherwise every photo shows a good part.
     """
     if not root.is_dir():
-        raise ValueError(f"{root} is no folder")
+        raise ValueError(f"{root} is not a folder")
     training = root / "train" / GOOD
     good = images_in(training if training.is_dir() else root)
     if not good:

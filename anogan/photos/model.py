@@ -61,7 +61,7 @@ class PhotoModel:
                 raise ValueError("no peaks")
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
-                f"{bundle.folder}: what it says of its photos cannot be used ({error!r}); train it anew"
+                f"{bundle.folder}: its description of the photos cannot be used ({error!r}); train it again"
             ) from error
         return cls(fitted, framing, levels, peaks)
 

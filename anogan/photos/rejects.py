@@ -55,7 +55,7 @@ def check_apart(option: str, folder: Path, inputs: Iterable[Path]) -> None:
     for path in inputs:
         other = path.resolve()
         if mine.is_relative_to(other) or other.is_relative_to(mine):
-            raise ValueError(f"{option} {folder} and {path} lie one inside the other; choose a folder beside it")
+            raise ValueError(f"{option} {folder} and {path} overlap; choose a folder that is not inside the other")
 
 
 class Rejects:
@@ -204,7 +204,7 @@ def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
     if replaced:
         raise ValueError(
             f"{replaced[0]} has been replaced since its scoring was interrupted; move it away until that is finished, "
-            f"or remove {memory.name} and the .part files beside it to begin anew"
+            f"or remove {memory.name} and the .part files next to it to start again"
         )
     parallel.wait_for_all()  # every process has looked before the first one moves anything
     rows = known | {file: row for file, row in rows.items() if file not in known}

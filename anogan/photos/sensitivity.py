@@ -201,7 +201,7 @@ def good_parts(run: Path, model: PhotoModel, data: Path | None) -> list[Part]:
     expected = len(model.detector.calibration_scores_)
     if len(samples) != expected:
         raise SampleError(
-            f"{config.data} is not what it was in training: {expected} photos were held out then, {len(samples)} now; "
+            f"{config.data} has changed since training: {expected} photos were held out then, {len(samples)} now; "
             "give good photos with --data"
         )
     folds = [part.tolist() for part in np.array_split(np.arange(len(samples)), min(FOLDS, len(samples)))]

@@ -259,7 +259,7 @@ class Watcher:
         try:
             on_map(name, photo, said)
         except OSError as error:
-            self.complaints.append(f"{name}: no picture of it could be written: {error}")
+            self.complaints.append(f"{name}: its picture could not be written: {error}")
 
     def _move(self, name: str, said: Record) -> None:
         if self.rejects:

@@ -137,9 +137,11 @@ def opened(path: File) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise SampleError("no image that can be read") from error
+        raise SampleError("not a readable image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixelsError(f"too many pixels, more than {Image.MAX_IMAGE_PIXELS} are not opened") from error
+        raise TooManyPixelsError(
+            f"too many pixels: files with more than {Image.MAX_IMAGE_PIXELS} are not opened"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise SampleError(f"damaged: {error}") from error
 

@@ -348,7 +348,7 @@ def _fill(network: torch.nn.Module, file: Path, content: bytes) -> None:
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError) as error:
-        raise BundleError(f"{file} is no safetensors file: {error}") from error
+        raise BundleError(f"{file} is not a safetensors file: {error}") from error
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
     if {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} != expected:
         raise BundleError(f"{file} does not fit the architecture that {MANIFEST} describes")

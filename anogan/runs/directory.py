@@ -68,7 +68,7 @@ class Run(Generic[C]):
                 raise RunError(f"{path} was made by an earlier version; convert it with: anogan convert {path}")
             self.config: C = typing.cast(C, from_dict(CONFIGS[saved.pop("kind")], saved))
         except OSError as error:
-            raise RunError(f"{path} is no run directory (config.json: {error.strerror})") from error
+            raise RunError(f"{path} is not a run directory (config.json: {error.strerror})") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{path / 'config.json'} cannot be read: {error}") from error
 
@@ -88,7 +88,7 @@ class Run(Generic[C]):
             refuse_other_settings(path, as_saved(run.config), as_saved(config))
             return run
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path} is there already and is no run directory; choose another --out")
+            raise RunError(f"{path} exists and is not a run directory; choose another --out")
         write_json(path / "env.json", environment())
         write_json(path / "config.json", as_saved(config))
         return cls(path)
@@ -101,7 +101,7 @@ class Run(Generic[C]):
     def training_data(self) -> Path:
         """Return the recording or folder it was trained on. Raises `DataUnavailableError` if it no longer exists."""
         if not Path(self.config.data).exists():
-            raise DataUnavailableError(f"{self.config.data}, which the run was trained on, is gone")
+            raise DataUnavailableError(f"{self.config.data}, which the run was trained on, no longer exists")
         return Path(self.config.data)
 
     # Metrics.
@@ -146,7 +146,7 @@ class Run(Generic[C]):
                 state = load_tensors(file.read_bytes())
                 training.load_state_dict(state, int(state.pop("step")))
             except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
-                raise BundleError(f"{file} cannot be used ({error}); delete it to start this stage anew") from error
+                raise BundleError(f"{file} cannot be used ({error}); delete it to start this stage again") from error
         self.forget_after(stage, training.step)
 
     # Times.

@@ -217,7 +217,9 @@ def _locate(x: Values, severity: float, rng: Rng, onset: int, duration: int, cha
     if not 0 <= severity <= 1:
         raise ValueError(f"got severity {severity}, expected 0 to 1")
     if not 1 <= onset < len(x):
-        raise ValueError(f"got onset {onset}, expected a row from 1 to {len(x) - 1}: those before it tell the spread")
+        raise ValueError(
+            f"got onset {onset}, expected a row from 1 to {len(x) - 1}: the rows before it give the spread"
+        )
     if not 1 <= duration <= len(x) - onset:
         raise ValueError(f"got duration {duration}, expected 1 to the {len(x) - onset} rows from the onset on")
     chosen = _chosen(x[:onset], rng, channels)

@@ -94,7 +94,7 @@ class SensorModel:
                 about["day_first"],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{bundle.folder}: what it says of its sensors cannot be used ({error!r})") from error
+            raise BundleError(f"{bundle.folder}: its description of the sensors cannot be used ({error!r})") from error
 
     @property
     def promise(self) -> str:

@@ -144,7 +144,7 @@ def _numbers(
             notes.append(f"{int(missing.sum())} of {len(values)} values of {name!r} are missing{example}")
         taken[str(name)] = values
     if not taken:
-        raise SampleError(f"{path} holds no column of numbers beside the time")
+        raise SampleError(f"{path} holds no column of numbers besides the time")
     return taken
 
 

@@ -59,7 +59,7 @@ def complaints(name: str) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise SampleError(f"{name} is no table that can be read: {why}") from error
+        raise SampleError(f"{name} is not a readable table: {why}") from error
 
 
 def no_column(wanted: str, names: Iterable[str], where: str) -> SampleError:
@@ -69,7 +69,7 @@ def no_column(wanted: str, names: Iterable[str], where: str) -> SampleError:
 
 def no_time(column: str, given: object) -> SampleError:
     """Return the error for a time that cannot be read."""
-    return SampleError(f"column {column!r} holds no time that can be read: {str(given)[:SHOWN]!r}")
+    return SampleError(f"column {column!r} holds no readable time: {str(given)[:SHOWN]!r}")
 
 
 # Tables.
@@ -135,7 +135,7 @@ def cells_of(line: str, delimiter: str) -> list[str]:
         quoted = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
         cells = next(quoted) if '"' in line else line.split(delimiter)
     except csv.Error as error:
-        raise SampleError(f"no delimited text ({error}): {line[:SHOWN]}") from None
+        raise SampleError(f"not delimited text ({error}): {line[:SHOWN]}") from None
     return [cell.strip() for cell in cells]
 
 

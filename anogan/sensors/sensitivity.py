@@ -175,7 +175,7 @@ def healthy_parts(run: Path, model: SensorModel, data: Path | None) -> list[Part
     scored = sum(max(0, len(part.time) - begin) for (_, part), begin in zip(parts, first, strict=True))
     recalibrated = "recalibrated" in Bundle.open(run).about
     if scored != len(model.detector.calibration_scores_) and not recalibrated:
-        raise SampleError(f"{config.data} is not what it was in training; give healthy rows with --data")
+        raise SampleError(f"{config.data} has changed since training; give healthy rows with --data")
     models = [_without(model, healthy, fold) for fold in range(len(healthy.folds))]
     return [Part(models[fold], (part.time[part.before :], part.values[part.before :])) for fold, part in parts]
 

@@ -126,7 +126,7 @@ def recalibrate(model: SensorModel, recording: Recording, budget: str = "") -> S
     """
     for i, name in enumerate(recording.channels):
         if np.isnan(recording.values[:, i]).all():
-            raise SampleError(f"channel {name!r} holds no number; what is healthy cannot be told without it")
+            raise SampleError(f"channel {name!r} holds no number, so its healthy level is unknown")
     window, rule = model.detector.gan_.shape[1], model.rule
     config = replace(rule.config, budget=budget or rule.budget)
     parts = parts_of(replace(recording, step=model.step), slice(0, len(recording)))

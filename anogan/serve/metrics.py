@@ -16,10 +16,16 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = r = CollectorRegistry()
         self.requests = Counter("anogan_requests", "Requests by status", ["model", "status"], registry=r)
-        self.seconds = Histogram("anogan_request_seconds", "To the answer", ["model"], buckets=SECONDS, registry=r)
+        self.seconds = Histogram(
+            "anogan_request_seconds", "Seconds until the answer", ["model"], buckets=SECONDS, registry=r
+        )
         self.waiting = Gauge("anogan_queue_requests", "Requests that wait", ["model"], registry=r)
-        self.batches = Histogram("anogan_batch_requests", "Scored at once", ["model"], buckets=JOBS, registry=r)
-        self.verdicts = Counter("anogan_verdicts", "Photos judged, and alarms", ["model", "verdict"], registry=r)
+        self.batches = Histogram(
+            "anogan_batch_requests", "Requests scored at once", ["model"], buckets=JOBS, registry=r
+        )
+        self.verdicts = Counter(
+            "anogan_verdicts", "Verdicts on photos, and alarms begun or ended", ["model", "verdict"], registry=r
+        )
         self.rows = Counter("anogan_rows", "Rows of sensors scored", ["model"], registry=r)
         self.info = Gauge("anogan_model_info", "Which model is served", ["model", "kind", "sha256"], registry=r)
 

@@ -48,7 +48,7 @@ REFUSALS = {
     408: "the request did not arrive in time",
     409: "a model of another kind",
     413: "too large",
-    415: "a type that is not taken",
+    415: "an unsupported type",
     422: "cannot be used",
     503: "too many requests wait, or not scored in time; see Retry-After",
 }

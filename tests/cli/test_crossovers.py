@@ -112,7 +112,7 @@ def test_a_photo_among_recordings_costs_its_own_line_alone(
     assert main.run_command(["score", str(run), "rows.csv", "pictures/0.png"]) == 2
     told = capsys.readouterr()
     assert "rows.csv: 0 alarms in 100 rows" in told.out
-    assert "pictures/0.png is no table that can be read" in told.err
+    assert "pictures/0.png is not a readable table" in told.err
 
 
 def test_a_photo_is_no_stream_of_rows(

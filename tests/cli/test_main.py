@@ -77,9 +77,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["demo", "sensors", "--normal", "5"], "--normal and --data-root are for the demo of digits"),
         (["score"], "RUN"),
         (["score", "run"], "nothing to score: give files, a folder, a recording or the name of a data set"),
-        (["train", "--data", "missing.csv"], "missing.csv is no table that can be read: No such file or directory"),
+        (["train", "--data", "missing.csv"], "missing.csv is not a readable table: No such file or directory"),
         (["score", "nowhere", "nothing.png"], "nowhere holds no trained model"),
-        (["report", "nowhere"], "is no run directory"),
+        (["report", "nowhere"], "is not a run directory"),
         (["sample", "nowhere"], "holds no trained model"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -163,7 +163,7 @@ def test_a_bad_file_gets_its_own_row_and_line_and_the_rest_is_scored(
     out = tmp_path / "s.csv"
     done = anogan("score", trained, tmp_path / "a.png", photos, tmp_path / "b.png", "--out", out)
     assert done.returncode == 2
-    assert "a.png: no image that can be read" in done.stderr
+    assert "a.png: not a readable image" in done.stderr
     assert "b.png: size 30x28, expected 28x28" in done.stderr
     table = pd.read_csv(out)
     assert table.verdict.tolist().count("error") == 2

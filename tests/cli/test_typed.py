@@ -29,7 +29,7 @@ ANY = {
     "--holdout 0.999": "",
     "--holdout 0.001": "",
     "--out /proc/none": "",
-    "--out rows.csv": "is there already and is no run directory",
+    "--out rows.csv": "exists and is not a run directory",
 }
 OWN = {
     "sensors": {

@@ -213,7 +213,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(pump_run: Path, photos: Path, 
         parse_severities("strong")
     with pytest.raises(ValueError, match="--duration is for faults of sensors"):
         _sensitivity(photos, "--duration", "5")
-    with pytest.raises(RunError, match=r"no config.json that tells what was held out; give good data with --data"):
+    with pytest.raises(RunError, match=r"no config.json, which says what was held out; give good data with --data"):
         _sensitivity(photos)
     digits = quick("fanogan").fit(stripes(80, (1, 28, 28)))
     bundle.save(tmp_path / "bundle", digits.gan_, {"fanogan": digits}, "digits", {"data": "digits"})
@@ -226,10 +226,10 @@ def test_a_recording_that_is_gone_or_has_changed_is_told(pump_run: Path, tmp_pat
     model, before = SensorModel.load(Bundle.open(pump_run), device="cpu"), data.read_bytes()
     try:
         recording(3300).to_csv(data, index=False)
-        with pytest.raises(SampleError, match="is not what it was in training; give healthy rows with --data"):
+        with pytest.raises(SampleError, match="has changed since training; give healthy rows with --data"):
             healthy_parts(pump_run, model, None)
         data.unlink()
-        with pytest.raises(DataUnavailableError, match="is gone; give good data with --data"):
+        with pytest.raises(DataUnavailableError, match="no longer exists; give good data with --data"):
             healthy_parts(pump_run, model, None)
     finally:
         data.write_bytes(before)
@@ -343,5 +343,5 @@ def test_held_out_photos_are_measured_by_the_others_as_when_the_threshold_was_se
     photo.with_name("more.png").write_bytes(photo.read_bytes())
     for i in range(4):
         photo.with_name(f"another{i}.png").write_bytes(photo.read_bytes())
-    with pytest.raises(SampleError, match="is not what it was in training: 11 photos were held out then, 12 now"):
+    with pytest.raises(SampleError, match="has changed since training: 11 photos were held out then, 12 now"):
         good_parts(run, model, None)

@@ -301,7 +301,7 @@ def test_photos_have_the_size_of_most_training_photos(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="size 90x30 has other proportions than 16x16; crop it"):
         graph_of(Bundle.open(run), photo_size=(90, 30))
     save_photos(tmp_path / "run", detector, Framing((1, SIDE, SIDE)), str(tmp_path / "gone"))
-    with pytest.raises(ValueError, match=r"are not there .*gone is no folder\): give --photo-size"):
+    with pytest.raises(ValueError, match=r"no longer exist .*gone is not a folder\): give --photo-size"):
         graph_of(Bundle.open(run))
 
 

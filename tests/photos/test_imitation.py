@@ -175,8 +175,8 @@ def test_the_report_shows_recorded_and_imitated_defects(run: Path, tmp_path: Pat
         ("--faults {f}/few", "has 3 photos, expected at least 20 of the defect"),
         ("--faults {f}/broken", "nonsense.png"),
         ("--faults {f}/missing", "missing has 0 photos"),
-        ("--faults {f}/hole {f}/b/hole", "names of their own"),
-        ("--faults {f}/normal", "names of their own"),
+        ("--faults {f}/hole {f}/b/hole", "different names"),
+        ("--faults {f}/normal", "different names"),
         ("--rows 100", "--rows is for models of sensors"),
     ],
 )
@@ -204,7 +204,7 @@ def test_good_photos_to_compare_with_are_those_that_the_run_held_out(run: Path, 
 
 def test_good_photos_that_are_gone_are_told(run: Path, tmp_path: Path) -> None:
     (tmp_path / "good").rename(tmp_path / "elsewhere")
-    with pytest.raises(AnoganError, match="good, which the run was trained on, is gone"):
+    with pytest.raises(AnoganError, match="good, which the run was trained on, no longer exists"):
         sample(run, f"-n 2 --faults {tmp_path / 'hole'} --out {tmp_path / 'out'}")
 
 

@@ -153,6 +153,6 @@ def test_a_bundle_that_does_not_tell_the_peaks_of_good_photos_is_refused_in_one_
             "photos",
             {"data": "photos", "photos": about},
         )
-        with pytest.raises(BundleError, match="train it anew") as refused:
+        with pytest.raises(BundleError, match="train it again") as refused:
             PhotoModel.load(Bundle.open(tmp_path), device="cpu")
         assert "\n" not in str(refused.value)

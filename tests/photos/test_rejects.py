@@ -69,7 +69,7 @@ def test_tables_of_scores_and_regions_agree(run: Path, tmp_path: Path) -> None:
         record = records[file]
         assert record["verdict"] == row["verdict"]
         if row["verdict"] == "error":
-            assert record == {"file": file, "verdict": "error", "error": "no image that can be read"}
+            assert record == {"file": file, "verdict": "error", "error": "not a readable image"}
             continue
         (said,) = model.inspect([read_photo(Path(file), 1)])
         assert record["score"] == row["score"] == pytest.approx(said.score, rel=1e-4)
@@ -120,7 +120,7 @@ def test_what_a_model_of_photos_cannot_do_is_one_clear_line(run: Path, tmp_path:
     np.save(tmp_path / "x.npy", stripes(2, SHAPE))
     assert "scores image files and folders, not x.npy" in refusal("score", run, "x.npy", cwd=tmp_path)
     assert "leave out --resize" in refusal("score", run, photos, "--resize", cwd=tmp_path)
-    assert "one inside the other" in refusal("score", run, photos, "--maps", photos / "maps", cwd=tmp_path)
+    assert "overlap; choose a folder" in refusal("score", run, photos, "--maps", photos / "maps", cwd=tmp_path)
     assert "digits is neither a file, a folder" in refusal("score", run, "digits", "--move-rejects", "r", cwd=tmp_path)
 
 
@@ -407,7 +407,7 @@ def test_a_photo_that_is_in_the_folder_already_keeps_existing(tmp_path: Path) ->
 def test_a_folder_whose_photos_would_be_scored_again_is_refused(run: Path, tmp_path: Path, folder: str) -> None:
     photos = line(tmp_path / "line", 1, 1)
     said = refusal("score", run, "line", "--move-rejects", folder, "--out", "s.csv", cwd=tmp_path)
-    assert "lie one inside the other; choose a folder beside it" in said
+    assert "overlap; choose a folder that is not inside the other" in said
     assert len(names(photos)) == 2
 
 

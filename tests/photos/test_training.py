@@ -89,7 +89,7 @@ def test_grey_photos_of_several_sizes_and_a_broken_one(tmp_path: Path, capsys: p
     words = f"train --data {folder} {FEW} --augment flip brightness --seed 3 --out {run}"
     assert main.run_command(words.split()) == 0
     said = capsys.readouterr().err
-    assert "broken.png is left out: no image that can be read" in said
+    assert "broken.png is left out: not a readable image" in said
     assert PhotoModel.load(Bundle.open(run), device="cpu").framing.shape == (1, 21, 32)
     assert not (run / "results.json").exists(), "there is nothing to evaluate"
 
@@ -118,7 +118,7 @@ def test_every_photo_cut_short_is_named_whether_held_out_or_not(
     [
         ("--data EMPTY", ValueError, "holds no photo"),
         ("--data FEW", SampleError, "expected at least 17 photos of good parts, got 3"),
-        ("--data missing/folder", ValueError, "missing/folder is no folder"),
+        ("--data missing/folder", ValueError, "missing/folder is not a folder"),
         ("--data FEW --crop 1 2 3", main.UsageError, "crop must be LEFT TOP WIDTH HEIGHT"),
         ("--data BOARDS --crop 40 0 32 32", SampleError, "expected at least 16 samples to train on"),
         ("--data BOARDS --crop 0 0 40 20 --augment rotate90", ValueError, "rotate90 needs square samples"),

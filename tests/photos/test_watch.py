@@ -170,7 +170,7 @@ def test_bad_files_are_told_once_and_looked_at_again_when_they_change(
     assert said.pop("good.png") is None
     assert "too many pixels" in said["bomb.png"]
     assert "other proportions" in said["flat.png"]
-    assert said["zero.png"] == said["text.png"] == "no image that can be read"
+    assert said["zero.png"] == said["text.png"] == "not a readable image"
     assert "damaged" in said["half.png"]
     assert "damaged" in said["half.jpg"]
     assert len(list(incoming.iterdir())) == 7, "files that cannot be scored stay"
@@ -342,7 +342,7 @@ def test_trouble_with_pictures_and_moves_is_told_and_stops_nothing(
     words = ("--maps", tmp_path / "maps", "--move-rejects", tmp_path / "rejects", "--state", tmp_path / "state")
     done = anogan("watch", run, incoming, "--once", "--interval", 0.05, *words)
     assert done.returncode == 0
-    assert "bad.png: no picture of it could be written" in done.stderr
+    assert "bad.png: its picture could not be written" in done.stderr
     assert "bad.png cannot be moved: no room" in done.stderr
     assert (incoming / "bad.png").exists()
     assert verdicts(tmp_path / "state") == {"bad.png": "anomaly"}
@@ -365,10 +365,10 @@ def test_few_photos_are_in_memory_at_once(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nowhere",), "nowhere is no folder that can be watched"),
+        (("nowhere",), "nowhere is not a folder"),
         (("incoming", "--interval", "0"), "expected --interval of more than 0 seconds, got 0.0"),
-        (("incoming", "--move-rejects", "incoming/rejects"), "one inside the other; choose a folder beside it"),
-        (("incoming", "--maps", "incoming"), "one inside the other; choose a folder beside it"),
+        (("incoming", "--move-rejects", "incoming/rejects"), "overlap; choose a folder that is not inside the other"),
+        (("incoming", "--maps", "incoming"), "overlap; choose a folder that is not inside the other"),
     ],
     ids=["no folder", "no interval", "rejects inside", "maps inside"],
 )

@@ -78,10 +78,10 @@ def refused(tmp_path: Path, name: str) -> Path:
 REASONS = {
     "transparent.png": "transparent pixels",
     "nan.tif": "floating-point pixels",
-    "text.png": "no image that can be read",
-    "empty.png": "no image that can be read",
+    "text.png": "not a readable image",
+    "empty.png": "not a readable image",
     "truncated.png": "damaged",
-    "script.png": "no image that can be read",  # Pillow would run a program to draw it
+    "script.png": "not a readable image",  # Pillow would run a program to draw it
     "32bit.tif": "32-bit pixels",
 }
 
@@ -112,7 +112,7 @@ def test_the_header_says_how_large_it_is_and_whether_there_is_colour(tmp_path: P
     exif = Image.Exif()
     exif[0x0112] = 6
     assert header(save(tmp_path / "turned.png", grey.convert("RGB"), exif=exif)) == ((8, 6), False)
-    with pytest.raises(SampleError, match="no image that can be read"):
+    with pytest.raises(SampleError, match="not a readable image"):
         header(refused(tmp_path, "text.png"))
 
 

@@ -136,7 +136,7 @@ def test_a_converted_photo_model_has_todays_parameters(tmp_path: Path) -> None:
 
 def test_the_command_names_what_it_has_written(old: Path) -> None:
     assert anogan("convert", old).stdout.split() == [f"{old}/config.json", f"{old}/bundle/bundle.json"]
-    assert anogan("convert", old).stdout == f"{old} has today's format already\n"
+    assert anogan("convert", old).stdout == f"{old} already has this version's format\n"
 
 
 def test_a_run_of_another_kind_is_refused_by_what_it_is(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_other_settings_are_refused_by_name_and_the_same_ones_accepted(tmp_path:
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RunError, match="is no run directory"):
+    with pytest.raises(RunError, match="is not a run directory"):
         Run.create(tmp_path, DigitRunConfig())
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

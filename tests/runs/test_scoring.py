@@ -217,9 +217,9 @@ def test_bytes_are_images_and_maps_go_by_their_row(detector: Detector, tmp_path:
         (np.zeros((4, 1, 12, 11), np.float32), r"has shape \(4, 1, 12, 11\), expected \(n, 1, 12, 12\)"),
         (np.zeros((0, *SHAPE), np.float32), "has shape"),
         (np.zeros((4, *SHAPE), np.int64), "holds int64"),
-        (np.array([{"a": 1}], dtype=object), "no NumPy array that can be read"),
-        (b"PK\x03\x04", "no NumPy array that can be read"),
-        (b"", "no NumPy array that can be read"),
+        (np.array([{"a": 1}], dtype=object), "not a readable NumPy array"),
+        (b"PK\x03\x04", "not a readable NumPy array"),
+        (b"", "not a readable NumPy array"),
     ],
     ids=["shape", "empty", "whole numbers", "pickle", "zip", "nothing"],
 )

@@ -63,7 +63,7 @@ def test_the_contents_of_a_file_are_read_as_the_file_is(tmp_path: Path) -> None:
         assert read.values.tolist() == expected.values.tolist()
         assert read.time.tolist() == expected.time.tolist()
     with (
-        pytest.raises(SampleError, match="what came is no table that can be read: it is empty"),
+        pytest.raises(SampleError, match="what came is not a readable table: it is empty"),
         complaints("what came"),
     ):
         read_text(io.BytesIO())
@@ -162,12 +162,12 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
         (good, "t", (), "no column 't'; choose from when, a, b"),
         (good, "when", ("c",), "no column 'c'"),
         (empty, "", (), "empty"),
-        (torn, "", (), "no table that can be read"),
+        (torn, "", (), "not a readable table"),
         (flat, "when", (), "never goes forward"),
-        (words, "when", (), "holds no time"),
+        (words, "when", (), "holds no readable time"),
         (words, "", (), "no column of numbers"),
-        (pickled, "", (), "no table that can be read"),
-        (tmp_path / "missing.csv", "", (), "no table that can be read"),
+        (pickled, "", (), "not a readable table"),
+        (tmp_path / "missing.csv", "", (), "not a readable table"),
     ]:
         with pytest.raises(SampleError, match=expected) as caught:
             read_recording(path, time, channels)

@@ -220,8 +220,8 @@ def test_a_run_whose_data_are_gone_says_so(pump_run: Path, tmp_path: Path, capsy
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone.csv")}))
     assert sample(moved, f"-n 5 --out {tmp_path / 'out'}") == 0
-    assert "generated rows are not corrected by the recorded ones" in capsys.readouterr().err
-    with pytest.raises(AnoganError, match=r"gone\.csv, which the run was trained on, is gone"):
+    assert "generated rows are not corrected by recorded ones" in capsys.readouterr().err
+    with pytest.raises(AnoganError, match=r"gone\.csv, which the run was trained on, no longer exists"):
         sample(moved, f"-n 5 --report --out {tmp_path / 'other'}")
 
 
@@ -270,11 +270,11 @@ def test_who_names_a_format_wants_samples(tmp_path: Path) -> None:
     [
         ("-n -1", "expected --n of at least 0, got -1"),
         ("--format png", "a model of sensors writes csv or parquet or npz, not png"),
-        ("--faults {f}/missing.csv", "missing.csv is no table"),
+        ("--faults {f}/missing.csv", "missing.csv is not a readable table"),
         ("--faults {f}/short.csv", "has 20 rows, expected at least 50 of the fault"),
         ("--faults {f}/dumb.csv", "pressure"),
-        ("--faults {f}/a/one.csv {f}/b/one.csv", "names of their own"),
-        ("--faults {f}/normal.csv", "names of their own"),
+        ("--faults {f}/a/one.csv {f}/b/one.csv", "different names"),
+        ("--faults {f}/normal.csv", "different names"),
     ],
 )
 def test_what_cannot_be_made_is_told_in_one_line_and_nothing_is_written(

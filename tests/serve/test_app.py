@@ -103,10 +103,10 @@ def test_a_broken_photo_among_several_gets_a_row_of_its_own(client: TestClient) 
     sent = {"a.png": photo(1), "b.png": b"no", "c.png": photo(2, True)}
     results = client.post("/models/boards/score", files=[("files", part) for part in sent.items()]).json()["results"]
     assert results[0] == expected(boards(), photo(1), "a.png")
-    assert results[1] == {"file": "b.png", "verdict": "error", "error": "no image that can be read"}
+    assert results[1] == {"file": "b.png", "verdict": "error", "error": "not a readable image"}
     assert results[2] == expected(boards(), photo(2, True), "c.png")
     alone = client.post("/models/boards/score", content=b"no", headers=PNG)
-    assert (alone.status_code, alone.json()) == (422, {"detail": "no image that can be read"})
+    assert (alone.status_code, alone.json()) == (422, {"detail": "not a readable image"})
 
 
 def test_the_name_of_a_file_is_shortened_and_never_used(client: TestClient) -> None:
@@ -237,9 +237,7 @@ def test_no_foreign_page_can_send_rows(client: TestClient, kind: str) -> None:
 
 def test_an_image_that_would_run_a_program_is_refused(client: TestClient) -> None:
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"
-    assert client.post("/models/boards/score", content=script, headers=PNG).json() == {
-        "detail": "no image that can be read"
-    }
+    assert client.post("/models/boards/score", content=script, headers=PNG).json() == {"detail": "not a readable image"}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged headers

@@ -74,7 +74,7 @@ def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Pa
     page = look(address)
     rows = score(page, [good, bad, broken])
     expect(rows).to_have_count(3)
-    expect(rows.nth(0)).to_contain_text("no image that can be read")
+    expect(rows.nth(0)).to_contain_text("not a readable image")
     expect(rows.nth(1)).to_contain_text(HOSTILE)
     expect(rows.nth(1)).to_contain_text("Anomaly")
     expect(rows.nth(2)).to_contain_text("Normal")
@@ -91,7 +91,7 @@ def test_photos_get_the_verdicts_of_the_library(look, address: str, tmp_path: Pa
         assert (row["verdict"], int(row["regions"])) == (expected["verdict"], len(expected["regions"]))
     assert [row["file"] for row in table] == ["good.png", f"'{HOSTILE}", "broken.png"]
     assert [row["note"] for row in table] == ["", "'-1+1", ""]
-    assert table[2]["error"] == "no image that can be read"
+    assert table[2]["error"] == "not a readable image"
 
 
 @pytest.mark.parametrize("crop", [(), (8, 4, 24, 28)], ids=["whole", "cropped"])

@@ -118,8 +118,8 @@ async def dripping(writer: asyncio.StreamWriter | None) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ("--host 0.0.0.0", "whoever reaches 0.0.0.0 could use the models; give --token-file, or --no-token"),
-        ("--host ::", "whoever reaches :: could"),
+        ("--host 0.0.0.0", "anyone who reaches 0.0.0.0 could use the models; give --token-file, or --no-token"),
+        ("--host ::", "anyone who reaches :: could"),
         ("--queue 0", "expected --queue of more than 0"),
         ("--timeout nan", "expected --timeout of more than 0"),
         ("--max-megapixels 1000", "expected --max-megapixels of at most"),

@@ -9,5 +9,5 @@ from anogan.runs.convert import convert
 def run(options: Convert) -> int:
     """Convert a run to this version's format. Returns the exit status."""
     written = convert(options.run)
-    print("\n".join(map(str, written)) if written else f"{options.run} has today's format already")
+    print("\n".join(map(str, written)) if written else f"{options.run} already has this version's format")
     return 0

@@ -39,7 +39,7 @@ def _digits(options: Demo) -> int:
         prepared = _prepared(config, options.data_root)
     except DataUnavailableError as error:
         config = dataclasses.replace(PRESETS["digits"], normal=options.normal, seed=options.seed)
-        notice = "MNIST could not be had, so this demo ran on scikit-learn's 1,797 small digits instead."
+        notice = "MNIST could not be downloaded, so this demo ran on scikit-learn's 1,797 small digits instead."
         print(f"anogan: {error}\nanogan: {notice}", file=sys.stderr)
         prepared = _prepared(config, options.data_root)
     try:

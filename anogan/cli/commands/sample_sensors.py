@@ -55,11 +55,11 @@ class SensorSampler(Sampler):
         except (RunError, DataUnavailableError) as error:
             if self.options.report:
                 raise
-            print(f"anogan: {error}: generated rows are not corrected by the recorded ones", file=sys.stderr)
+            print(f"anogan: {error}: generated rows are not corrected by recorded ones", file=sys.stderr)
             return SensorSynthesiser.of(self.model, None, self.config)
         synthesiser = SensorSynthesiser.of(self.model, x, self.config)
         if synthesiser.correction is None:
-            print("anogan: too few rows were recorded to correct the generated ones by them", file=sys.stderr)
+            print("anogan: too few recorded rows to correct the generated ones", file=sys.stderr)
         return synthesiser
 
     @property

@@ -24,7 +24,7 @@ def run(options: Serve) -> int:
     token = read_token(options.token_file) if options.token_file else ""
     if not (token or options.no_token or is_loopback(options.host)):
         raise ValueError(
-            f"whoever reaches {options.host} could use the models; give --token-file, or --no-token if that is meant"
+            f"anyone who reaches {options.host} could use the models; give --token-file, or --no-token to allow that"
         )
     limits = Limits(
         max_bytes=round(options.max_mb * (1 << 20)),

@@ -34,7 +34,7 @@ def run(options: Watch) -> int:
             interval=options.interval,
         )
         if results.done:
-            _say(f"going on after {len(results.done):,} files")
+            _say(f"continuing after {len(results.done):,} files")
         with stopped_politely() as stopped:
             _watch(watcher, stopped.wait, options)
     _say(watcher.status())
@@ -43,7 +43,7 @@ def run(options: Watch) -> int:
 
 def _check(options: Watch) -> None:
     if not options.folder.is_dir():
-        raise ValueError(f"{options.folder} is no folder that can be watched")
+        raise ValueError(f"{options.folder} is not a folder")
     if not options.interval > 0:
         raise ValueError(f"expected --interval of more than 0 seconds, got {options.interval}")
     for option, folder in (("--move-rejects", options.move_rejects), ("--maps", options.maps)):

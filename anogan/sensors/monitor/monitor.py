@@ -174,12 +174,12 @@ class LiveMonitor:
                 self.follower.restore(state)
                 self.malformed, self.repeated = int(state["malformed"]), int(state["repeated"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SampleError(f"{file} cannot be read ({error!r}); delete it to start anew") from None
+            raise SampleError(f"{file} cannot be read ({error!r}); delete it to start again") from None
         if (self.folder / ALARMS).exists():
             os.truncate(self.folder / ALARMS, self.written)
         if state["model"] != self.digest:
-            return "the model has changed since the monitor last ran; its window fills anew"
-        return f"going on after {self.follower.scorer.seen:,} rows"
+            return "the model has changed since the monitor last ran; its window fills again"
+        return f"continuing after {self.follower.scorer.seen:,} rows"
 
     def status(self) -> str:
         """Return one line of counts."""

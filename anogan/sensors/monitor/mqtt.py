@@ -70,7 +70,7 @@ class Topic:
     def __init__(self, address: Address, publish: str, client_id: str, ca_file: str = "") -> None:
         self.address, self.publish = address, publish or f"{address.topic}/alarms"
         if any(mark in self.publish for mark in "+#"):
-            raise ValueError(f"{address.topic} has a wildcard; say where alarms are to go with --publish TOPIC")
+            raise ValueError(f"{address.topic} has a wildcard; give a topic for alarms with --publish TOPIC")
         if mqtt.topic_matches_sub(address.topic, self.publish):
             raise ValueError(f"alarms published to {self.publish} would come back as rows; choose another --publish")
         self.queue = Waiting()  # never full: whoever waits for it does not answer the broker
@@ -132,7 +132,7 @@ class Topic:
         self.client.disconnect()
         self.client.loop_stop()
         if self.dropped:
-            logger.warning("%s messages of QoS 0 were left out", f"{self.dropped:,}")
+            logger.warning("%s messages of QoS 0 were dropped", f"{self.dropped:,}")
         return found
 
     # Called by the client's thread.
@@ -162,7 +162,7 @@ class Topic:
         if not message.qos and self.queue.qsize() > WAITING:
             self.dropped += 1
             if self.dropped == 1:
-                logger.warning("messages come faster than they are scored; those of QoS 0 are left out meanwhile")
+                logger.warning("messages arrive faster than they are scored; those of QoS 0 are dropped")
             return
         text = message.payload[:KEPT].decode("utf-8-sig", "replace")
         position = message.mid, message.qos, self.connections

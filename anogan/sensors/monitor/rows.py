@@ -62,7 +62,7 @@ class RowReader:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise SampleError(f"no JSON ({error}): {text[:SHOWN]}") from None
+            raise SampleError(f"not JSON ({error}): {text[:SHOWN]}") from None
         items = content if isinstance(content, list) else [content]
         return [self._from_mapping(item, self.read + i) for i, item in enumerate(items)]
 

@@ -92,12 +92,12 @@ def test_a_row_is_read_by_the_names_of_its_header(model: SensorModel) -> None:
     ("text", "message"),
     [
         ("1,2,3,4,5,6", "expected 5 values, got 6"),
-        ("x,1,2,3,4", "no time that can be read: 'x'"),
-        ("nan,1,2,3,4", "no time"),
-        ('{"t": 1', "no JSON"),
+        ("x,1,2,3,4", "no readable time: 'x'"),
+        ("nan,1,2,3,4", "no readable time"),
+        ('{"t": 1', "not JSON"),
         ("[1, 2]", "expected an object"),
         ('{"t": 1, "speed": 2}', "none of the channels"),
-        ('{"flow": 1}', "no time that can be read: 'None'"),
+        ('{"flow": 1}', "no readable time: 'None'"),
     ],
 )
 def test_what_is_no_row_is_told_and_harms_no_other(model: SensorModel, text: str, message: str) -> None:
@@ -164,7 +164,7 @@ def test_another_source_begins_at_its_beginning_and_another_model_with_an_empty_
 ) -> None:
     monitor = LiveMonitor(pump_run, tmp_path, "one.csv")
     monitor.handle(messages(lines(recording(100), "csv")))
-    assert "going on after 100 rows" in LiveMonitor(pump_run, tmp_path, "one.csv").notice
+    assert "continuing after 100 rows" in LiveMonitor(pump_run, tmp_path, "one.csv").notice
     assert LiveMonitor(pump_run, tmp_path, "two.csv").position is None
     state = json.loads((tmp_path / STATE).read_text())
     (tmp_path / STATE).write_text(json.dumps(state | {"model": "another"}))
@@ -172,7 +172,7 @@ def test_another_source_begins_at_its_beginning_and_another_model_with_an_empty_
     assert "has changed" in changed.notice
     assert (changed.follower.scorer.seen, changed.position) == (0, 101)
     (tmp_path / STATE).write_text("{")
-    with pytest.raises(SampleError, match="delete it to start anew"):
+    with pytest.raises(SampleError, match="delete it to start again"):
         LiveMonitor(pump_run, tmp_path, "one.csv")
 
 

@@ -166,7 +166,7 @@ def test_a_table_in_a_file_live_and_over_http_gives_the_same_time_and_values_or_
         if isinstance(found, str):
             assert found in [*live, "the table holds no row", "the time never goes forward; is it the right column?"]
         else:
-            untimed = [i for i, one in enumerate(live) if isinstance(one, str) and "holds no time" in one]
+            untimed = [i for i, one in enumerate(live) if isinstance(one, str) and "holds no readable time" in one]
             kept = [i for i in range(len(found)) if i not in untimed]
             assert same([one for one in live if isinstance(one, Row)], found.rows(kept))
 
@@ -184,12 +184,12 @@ def sent(model: SensorModel, content: bytes, is_json: bool) -> Recording | str:
     try:
         return tables.read(model, tables.Table(content, is_json))
     except SampleError as error:
-        return told(error).removeprefix("the table is no table that can be read: ")
+        return told(error).removeprefix("the table is not a readable table: ")
 
 
 def told(error: SampleError) -> str:
     """A complaint without the missing time that it shows, which is one in many ways."""
-    return re.sub(r"(?<=holds no time that can be read): .*", "", " ".join(str(error).split()))
+    return re.sub(r"(?<=holds no readable time): .*", "", " ".join(str(error).split()))
 
 
 def test_the_first_of_february_is_no_second_of_january(tmp_path: Path) -> None:
