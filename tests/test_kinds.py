@@ -63,7 +63,7 @@ def test_photos_are_scored_as_files_or_folders(tmp_path: Path) -> None:
     table = model.score(tmp_path / "new").set_index("file")
     assert table["verdict"].tolist()[1:] == ["anomaly", "error"]
     assert table.loc["True.png", "regions"] >= 1
-    assert "no image" in table.loc["broken.png", "error"]
+    assert "not a readable image" in table.loc["broken.png", "error"]
     assert model.score([good, str(bad)])["score"].tolist() == table["score"].tolist()[:2]
     assert model.score(str(good))["score"].tolist() == table["score"].tolist()[:1]
     with pytest.raises(ValueError, match="holds no image file"):

@@ -43,15 +43,15 @@ def evaluate_run(
             rows = balanced_subset(split.label_test, split.y_test, subset, run.config.seed)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", starts(detector) * len(rows)) as update:
-            found = detector.explain(split.x_test[rows], row_counter(update))
+            explanation = detector.explain(split.x_test[rows], row_counter(update))
         seconds = time.monotonic() - begin
-        table = _score_table(name, detector, found, split, rows)
+        table = _score_table(name, detector, explanation, split, rows)
         tables.append(table)
         results[name] = summarise(detector, table, split.classes, run.config.seed) | {
             "seconds_per_image": seconds / len(rows),
             "search_steps": detector.search.steps if detector.search else 0,
         }
-        shown = list(zip(split.x_test[rows], found.reconstruction, found.anomaly_map, strict=True))
+        shown = list(zip(split.x_test[rows], explanation.reconstruction, explanation.anomaly_map, strict=True))
         save_gallery(run, name, shown.__getitem__, table)
     scores = pd.concat(tables, ignore_index=True)
     write_text(run.path / "scores.csv", scores.to_csv(index=False, float_format="%.6g"))
@@ -59,18 +59,18 @@ def evaluate_run(
 
 
 def _score_table(
-    name: str, detector: Detector, found: Explanation, split: Split, rows: NDArray[np.intp]
+    name: str, detector: Detector, explanation: Explanation, split: Split, rows: NDArray[np.intp]
 ) -> pd.DataFrame:
-    judged = detector.judge(found.score)
+    judged = detector.judge(explanation.score)
     return pd.DataFrame(
         {
             "detector": name,
             "row": rows,
             "class": [split.classes[label] for label in split.label_test[rows]],
             "anomalous": split.y_test[rows],
-            "score": found.score,
+            "score": explanation.score,
             "p_value": judged.p_value,
             "verdict": np.where(judged.anomaly, "anomaly", "normal"),
-            **found.terms,
+            **explanation.terms,
         }
     )

@@ -94,17 +94,17 @@ class DigitModel:
         """Inspect photos like `PhotoModel.inspect`, but without regions, because map peaks are not calibrated."""
         framed = list(map(self.framing.samples_or_error, photos))
         x = [sample for sample in framed if not isinstance(sample, SampleError)]
-        said = iter(self._said(np.concatenate(x)) if x else [])
-        return [sample if isinstance(sample, SampleError) else next(said) for sample in framed]
+        inspections = iter(self._inspections(np.concatenate(x)) if x else [])
+        return [sample if isinstance(sample, SampleError) else next(inspections) for sample in framed]
 
-    def _said(self, x: Pixels) -> Iterator[Inspection]:
-        found = self.detector.explain(x)
-        p_value, anomaly = self.detector.judge(found.score)
-        for i, score in enumerate(found.score.tolist()):
-            terms = {name: float(values[i]) for name, values in found.terms.items()}
-            places = found.anomaly_map[i].max(0), found.reconstruction[i]
+    def _inspections(self, x: Pixels) -> Iterator[Inspection]:
+        explanation = self.detector.explain(x)
+        p_value, anomaly = self.detector.judge(explanation.score)
+        for i, score in enumerate(explanation.score.tolist()):
+            terms = {name: float(values[i]) for name, values in explanation.terms.items()}
+            places = explanation.anomaly_map[i].max(0), explanation.reconstruction[i]
             yield Inspection(score, float(p_value[i]), bool(anomaly[i]), terms, *places, [])
 
-    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+    def drawn(self, photo: Pixels, inspection: Inspection) -> bytes:
         """Draw the anomaly map as PNG, ZOOM times as large."""
-        return png(heatmap(said.map[None]), ZOOM)
+        return png(heatmap(inspection.map[None]), ZOOM)

@@ -93,15 +93,15 @@ class Space:
 
     def features(self, scaled: Samples) -> Values:
         """Project on the principal components that hold a share KEPT of the training variance, (n, kept)."""
-        found = self.components.transform(scaled.reshape(len(scaled), -1))[:, : self.kept]
-        return np.asarray(found, dtype=np.float64)
+        projected = self.components.transform(scaled.reshape(len(scaled), -1))[:, : self.kept]
+        return np.asarray(projected, dtype=np.float64)
 
     def described(self, scaled: Samples) -> Values:
         """Return `features` and how much of each channel they leave out, (n, kept + channels), for a forest."""
-        found, directions = self.features(scaled), self.components.components_[: self.kept]
-        left = scaled - (found @ directions + self.components.mean_).reshape(scaled.shape)
+        features, directions = self.features(scaled), self.components.components_[: self.kept]
+        left = scaled - (features @ directions + self.components.mean_).reshape(scaled.shape)
         rest = np.sqrt(np.square(left).mean(axis=tuple(range(2, scaled.ndim))))
-        return np.concatenate([found, rest], axis=1)
+        return np.concatenate([features, rest], axis=1)
 
 
 # Distances: 0 where the two sets are the same.
@@ -124,7 +124,7 @@ def autocorrelation(x: Samples) -> list[Values]:
     Each sample is centred on its own mean, so that its level has no effect.
     """
     centred = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
-    found = []
+    curves = []
     for axis in range(2, x.ndim):
         size = x.shape[axis]
         rows = [np.moveaxis(channel, axis - 1, -1) for channel in np.moveaxis(centred, 1, 0)]
@@ -133,8 +133,8 @@ def autocorrelation(x: Samples) -> list[Values]:
         lags = np.arange(size // 2 + 1)
         product = irfft(summed, next_fast_len(2 * size), axis=-1)[:, lags] / (size - lags)
         still = product[:, :1] < CONSTANT
-        found.append(np.where(still, 0, product[:, 1:] / np.where(still, 1, product[:, :1])))
-    return found
+        curves.append(np.where(still, 0, product[:, 1:] / np.where(still, 1, product[:, :1])))
+    return curves
 
 
 def autocorrelation_distance(a: Samples, b: Samples) -> float:
@@ -224,16 +224,16 @@ def memorisation(table: pd.DataFrame) -> dict[str, str]:
     held-out samples from another time or machine are farther away than new ones, and samples of only the commonest kind
     are nearer. Look at the coverage and at the samples.
     """
-    found = {}
+    warnings = {}
     for row in table.to_dict("records"):
         ratio, share = row["nearest training"], row["near copies"]
         if ratio < COPIED or share > SHARE:
-            found[str(row["samples"])] = (
+            warnings[str(row["samples"])] = (
                 f"Memorised, it seems: {row['samples']}. Their distance to the nearest training sample is {ratio:.2f} "
                 f"of what it is for held-out real samples, and {share:.0%} of them are nearer than {1 - NEAR:.0%} of "
                 f"those are (by chance {NEAR:.0%})."
             )
-    return found
+    return warnings
 
 
 # What a classifier makes of them.
@@ -267,8 +267,8 @@ def tstr(train: Mapping[str, Samples], test: Mapping[str, Samples], seed: int) -
     y, y_test = (np.repeat(range(len(labels)), [len(part) for part in parts]) for parts in (x, x_test))
     forest = _forest(seed).set_params(class_weight="balanced")
     forest.fit(space.described(space.scale(np.concatenate(x))), y)
-    found = forest.predict(space.described(space.scale(np.concatenate(x_test))))
-    return float(f1_score(y_test, found, average="macro"))
+    predicted = forest.predict(space.described(space.scale(np.concatenate(x_test))))
+    return float(f1_score(y_test, predicted, average="macro"))
 
 
 # All of it.
@@ -312,12 +312,12 @@ def compare(train: Samples, held_out: Samples, candidates: Mapping[str, Samples]
     real, floor = (space.scale(evenly(x, n)) for x in (others, held_out))
     real_features, memory = space.features(real), space.features(space.scale(train))
     (usual,) = nearest(memory, space.features(floor))
-    found = []
+    measured = []
     for name, samples in {**candidates, **rows}.items():
         x = space.scale(evenly(samples, n))
         features = space.features(x)
         other = real if name == FLOOR else floor
-        found.append(
+        measured.append(
             (
                 name,
                 *(marginal_distance(real, x), autocorrelation_distance(real, x), correlation_distance(real, x)),
@@ -326,7 +326,7 @@ def compare(train: Samples, held_out: Samples, candidates: Mapping[str, Samples]
                 discriminative_score(space.described(other), space.described(x), seed),
             )
         )
-    return pd.DataFrame(found, columns=["samples", *COLUMNS])
+    return pd.DataFrame(measured, columns=["samples", *COLUMNS])
 
 
 def _check(train: Samples, others: Mapping[str, Samples]) -> None:

@@ -112,10 +112,10 @@ def export(bundle: Bundle, graph: Graph, out: Path, seed: int = 0, on_inputs: On
     content = model.SerializeToString()
     session = _session(content)
     parity = compare(graph, session, seed, on_inputs)
-    found = Exported(parity, speeds(graph, session, seed))
+    exported = Exported(parity, speeds(graph, session, seed))
     onnx.helper.set_model_props(model, {key: str(value) for key, value in _about(bundle, graph, parity).items()})
     write_bytes(out, model.SerializeToString())
-    return found
+    return exported
 
 
 @contextlib.contextmanager

@@ -38,8 +38,8 @@ class Graph(nn.Module):
 
     kind: str
     inputs: tuple[str, ...]  # names
-    batches: tuple[int, ...] = (1, 7, 64)  # to compare, the last one again and again
-    parts = 1  # samples that the detector looks at, of each input
+    batches: tuple[int, ...] = (1, 7, 64)  # sizes to compare; the last one is repeated
+    parts = 1  # samples of the detector per input
 
     def __init__(self, detector: Detector, threshold: float) -> None:
         super().__init__()
@@ -112,8 +112,8 @@ class SampleGraph(Graph):
 
     def python(self, *inputs: Input) -> Found:
         (x,) = inputs
-        said = self.detector.explain(to_unit_range(x) if self.bytes else x)
-        return self.told(said.score, said.reconstruction, said.anomaly_map)
+        explanation = self.detector.explain(to_unit_range(x) if self.bytes else x)
+        return self.told(explanation.score, explanation.reconstruction, explanation.anomaly_map)
 
 
 def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:

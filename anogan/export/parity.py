@@ -15,7 +15,7 @@ from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Found, Graph, Input
 from anogan.gan.inversion import rows_at_once
 
-SAMPLES = 1000  # compared at every export, of what the detector looks at
+SAMPLES = 1000  # samples of the detector that every export compares
 TOLERANCE = (
     1e-3  # largest difference: of scores in `Graph.unit`, of maps in that of a normal sample, of values in [-1, 1]
 )
@@ -48,8 +48,8 @@ class Speed(NamedTuple):
 def run(graph: Graph, session: Session, inputs: Sequence[Input]) -> Found:
     """Run the exported model."""
     given = dict(zip(graph.inputs, inputs, strict=True))
-    found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), given), strict=True))
-    return Found(*(found[name] for name in Found._fields))
+    outputs = dict(zip(OUTPUTS, session.run(list(OUTPUTS), given), strict=True))
+    return Found(*(outputs[name] for name in Found._fields))
 
 
 def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int], None]) -> Parity:
@@ -102,7 +102,7 @@ def _check_judged(graph: Graph, got: Found) -> None:
 
 def speeds(graph: Graph, session: Session, seed: int) -> list[Speed]:
     """Time both paths in turn, with one input, and with as many as Python's networks take at once."""
-    found = []
+    timed = []
     at_once = min(rows_at_once(graph.gan.shape) // graph.parts, 2 * graph.batches[-1])
     for n in (1, max(2, at_once)):
         inputs = graph.draw(n, np.random.default_rng(seed))
@@ -112,8 +112,8 @@ def speeds(graph: Graph, session: Session, seed: int) -> list[Speed]:
         ]
         python, exported = zip(*pairs[1:], strict=True)
         ratio = statistics.median(p / e for p, e in pairs[1:])
-        found.append(Speed(n, statistics.median(python) / n, statistics.median(exported) / n, ratio))
-    return found
+        timed.append(Speed(n, statistics.median(python) / n, statistics.median(exported) / n, ratio))
+    return timed
 
 
 def _milliseconds(work: Callable[..., object], *args: Any) -> float:

@@ -118,8 +118,9 @@ class PhotoGraph(Graph):
 
     def python(self, *inputs: Input) -> Found:
         (photos,) = inputs
-        said = self.model.inspect([pixels_of(Image.fromarray(photo), self.gan.shape[0]) for photo in photos])
-        good = [one for one in said if not isinstance(one, SampleError)]  # all of them: the size was tried at the start
+        inspections = self.model.inspect([pixels_of(Image.fromarray(photo), self.gan.shape[0]) for photo in photos])
+        # None is an error: the constructor has tried the size.
+        good = [one for one in inspections if not isinstance(one, SampleError)]
         score = np.array([one.score for one in good])
         return self.told(score, np.stack([one.reconstruction for one in good]), np.stack([one.map for one in good]))
 

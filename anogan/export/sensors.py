@@ -85,6 +85,6 @@ class SensorGraph(Graph):
         model, mean = self.model, np.zeros(len(self.model.channels))
         units = [fill(model.scaling.apply(one), mean) for one in rows]
         samples = [cut_scales(model.scaling.to_unit(one).T, self.window, model.slow) for one in units]
-        said = model.detector.explain(np.concatenate(samples))
-        smoothed = average + (said.score - average) / model.smoothing
-        return self.told(smoothed, said.reconstruction, said.anomaly_map)
+        explanation = model.detector.explain(np.concatenate(samples))
+        smoothed = average + (explanation.score - average) / model.smoothing
+        return self.told(smoothed, explanation.reconstruction, explanation.anomaly_map)

@@ -14,7 +14,7 @@ from anogan.gan.scores import anogan_score
 from anogan.threads import adapt
 
 CHUNK = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
-CHUNK_VALUES = CHUNK * 28 * 28  # of larger samples fewer at once: a single photo must not cost as much as 128
+CHUNK_VALUES = CHUNK * 28 * 28  # larger samples have smaller chunks: a single photo must not cost as much as 128
 FEWEST_ROWS = 8
 OnRows = Callable[[int], None]
 

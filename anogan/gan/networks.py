@@ -62,7 +62,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Generate x (n, *shape) in [-1, 1] from z (n, latent_dim)."""
-        x: Tensor = self.net(z).float()  # whatever arithmetic the layers were told to use
+        x: Tensor = self.net(z).float()  # in any precision of the layers
         for axis, side in enumerate(self.shape[1:], start=2):
             x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
         return x

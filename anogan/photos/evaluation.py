@@ -40,9 +40,9 @@ def evaluate_photos(
         model = PhotoModel.load(bundle, name, device)
         begin = time.monotonic()
         with run.timed(f"score {name}"), stage(f"score {name}", len(photos)) as update:
-            said = list(model.inspect_files([photo.path for photo in photos], lambda n: update(n, "")))
+            inspections = list(model.inspect_files([photo.path for photo in photos], lambda n: update(n, "")))
         seconds = (time.monotonic() - begin) / len(photos)
-        pairs = [(p, i) for p, i in zip(photos, said, strict=True) if not isinstance(i, SampleError)]
+        pairs = [(p, i) for p, i in zip(photos, inspections, strict=True) if not isinstance(i, SampleError)]
         if {photo.kind == GOOD for photo, _ in pairs} != {True, False}:
             raise SampleError(f"good and defective test photos are needed to evaluate, in test/{GOOD} and test/KIND")
         table = _photo_table(name, pairs)
@@ -64,11 +64,11 @@ def pixel_figures(pairs: Pairs) -> dict[str, float]:
     if not any(photo.mask for photo, _ in pairs):
         return {}
     masks, maps = [], []
-    for photo, said in pairs:
+    for photo, inspection in pairs:
         if photo.mask or photo.kind == GOOD:
-            size = said.map.shape[0], said.map.shape[1]
+            size = inspection.map.shape[0], inspection.map.shape[1]
             masks.append(read_mask(photo.mask, size) if photo.mask else np.zeros(size, bool))
-            maps.append(said.map)
+            maps.append(inspection.map)
     return {"pixel_auroc": pixel_auroc(masks, maps), "aupro": aupro(masks, maps)}
 
 
@@ -80,26 +80,30 @@ def _photo_table(name: str, pairs: Pairs) -> pd.DataFrame:
             "file": str(photo.path),
             "class": photo.kind,
             "anomalous": int(photo.kind != GOOD),
-            "score": said.score,
-            "p_value": said.p_value,
-            "verdict": "anomaly" if said.anomaly else "normal",
-            "regions": len(said.regions),
+            "score": inspection.score,
+            "p_value": inspection.p_value,
+            "verdict": "anomaly" if inspection.anomaly else "normal",
+            "regions": len(inspection.regions),
         }
-        | said.terms
-        for i, (photo, said) in enumerate(pairs)
+        | inspection.terms
+        for i, (photo, inspection) in enumerate(pairs)
     ]
     return pd.DataFrame(rows)
 
 
 def _photo_gallery(run: Run[PhotoRunConfig], name: str, model: PhotoModel, pairs: Pairs, table: pd.DataFrame) -> None:
     """Save thumbnails of one size, because photos may differ in size."""
-    height, width = common_shape([(said.map.shape[0], said.map.shape[1]) for _, said in pairs], THUMBNAIL)
+    height, width = common_shape(
+        [(inspection.map.shape[0], inspection.map.shape[1]) for _, inspection in pairs], THUMBNAIL
+    )
     channels = model.framing.shape[0]
 
     def pictures(row: int) -> Shown:
-        photo, said = pairs[row]
+        photo, inspection = pairs[row]
         part = model.framing.cropped(read_photo(photo.path, channels))
-        x, x_hat, anomaly_map = (resized(one, height, width) for one in (part, said.reconstruction, said.map[None]))
+        x, x_hat, anomaly_map = (
+            resized(one, height, width) for one in (part, inspection.reconstruction, inspection.map[None])
+        )
         return x, x_hat, anomaly_map
 
     save_gallery(run, name, pictures, table)

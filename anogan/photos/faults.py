@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]  # (height, width)
 Values = NDArray[np.float64]
 Defect = Callable[[Photo, float, np.random.Generator], tuple[Photo, Mask]]
 
-SMALLEST = 16  # pixels of the shorter side, below which these forms are no longer what their names say
+SMALLEST = 16  # least pixels of the shorter side; below it the forms are not recognisable
 FINE = 4  # pixels drawn per pixel, each way
 TRIES = 4  # candidates for what is moved or pasted; the one that changes most is taken
 

@@ -49,12 +49,12 @@ def find_photos(root: Path) -> PhotoFolder:
 
 def labelled_photos(root: Path) -> list[LabelledPhoto]:
     """List the test photos of the layout of MVTec AD; none if there is no folder test/."""
-    found = []
+    photos = []
     for folder in sorted(path for path in (root / "test").glob("*") if path.is_dir()):
         for path in images_in(folder):
             mask = root / "ground_truth" / folder.name / f"{path.stem}_mask.png"
-            found.append(LabelledPhoto(path, folder.name, mask if mask.is_file() else None))
-    return found
+            photos.append(LabelledPhoto(path, folder.name, mask if mask.is_file() else None))
+    return photos
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:

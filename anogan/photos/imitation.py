@@ -61,14 +61,14 @@ def read_defect(model: PhotoModel, folder: Path) -> Samples:
     SampleError
         If a photo cannot be used, or there are too few.
     """
-    found = []
+    samples = []
     for path, x in framed(model.framing, images_in(folder)):
         if isinstance(x, SampleError):
             raise SampleError(f"{path}: {x}")
-        found.append(x[model.detector.anomaly_score(x).argmax() if len(x) > 1 else 0])
-    if len(found) < FEWEST_PHOTOS:
-        raise SampleError(f"{folder} has {len(found)} photos, expected at least {FEWEST_PHOTOS} of the defect")
-    return np.stack(found)
+        samples.append(x[model.detector.anomaly_score(x).argmax() if len(x) > 1 else 0])
+    if len(samples) < FEWEST_PHOTOS:
+        raise SampleError(f"{folder} has {len(samples)} photos, expected at least {FEWEST_PHOTOS} of the defect")
+    return np.stack(samples)
 
 
 def read_good(framing: Framing, paths: Sequence[Path], most: int) -> Samples:
@@ -144,12 +144,12 @@ def imitate_defect(
 
 def _defects(model: PhotoModel, x: Samples, config: ImitationConfig) -> tuple[Samples, Samples]:
     """Return the opacity (m, 1, height, width) of what looks defective, and the difference of x from x_hat."""
-    found = model.detector.explain(x)
-    maps = found.anomaly_map.max(1)
+    explanation = model.detector.explain(x)
+    maps = explanation.anomaly_map.max(1)
     core = maps >= config.core * maps.max((1, 2), keepdims=True)
     defective = core | (model.pixel_shares(maps) <= config.pixel_share)
     soft = config.edge * min(x.shape[2:])
-    return gaussian_filter(defective.astype(np.float32), (0, soft, soft))[:, None], x - found.reconstruction
+    return gaussian_filter(defective.astype(np.float32), (0, soft, soft))[:, None], x - explanation.reconstruction
 
 
 def _shifted(x: Samples, shift: list[int]) -> Samples:

@@ -96,10 +96,10 @@ class PhotoModel:
         given = [source] if isinstance(source, (str, Path)) else source
         files = find_images([Path(one) for one in given])
         rows = []
-        for (_, name), said in zip(files, self.inspect_files([path for path, _ in files]), strict=True):
-            row = record(str(name), said)
-            if not isinstance(said, SampleError):
-                row |= {"regions": len(said.regions)} | said.terms
+        for (_, name), inspection in zip(files, self.inspect_files([path for path, _ in files]), strict=True):
+            row = record(str(name), inspection)
+            if not isinstance(inspection, SampleError):
+                row |= {"regions": len(inspection.regions)} | inspection.terms
             rows.append(row)
         columns = ["file", "score", "p_value", "verdict", "regions", *self.detector.terms, "error"]
         return pd.DataFrame(rows).reindex(columns=columns)
@@ -132,19 +132,19 @@ class PhotoModel:
         if not sum(counts):
             return [frames for frames in framed if isinstance(frames, SampleError)]
         x = np.concatenate([frames for frames in framed if not isinstance(frames, SampleError)])
-        found = self.detector.explain(x)
+        explanation = self.detector.explain(x)
         parts = np.split(np.arange(len(x)), np.cumsum(counts)[:-1])
-        said: list[Inspection | SampleError] = []
+        inspections: list[Inspection | SampleError] = []
         for photo, frames, rows in zip(photos, framed, parts, strict=True):
             if isinstance(frames, SampleError) or isinstance(photo, SampleError):
                 assert isinstance(frames, SampleError)
-                said.append(frames)
+                inspections.append(frames)
                 continue
-            worst = rows[np.argmax(found.score[rows])]
-            terms = {name: float(values[worst]) for name, values in found.terms.items()}
-            maps = found.anomaly_map[rows].max(1), found.reconstruction[rows]
-            said.append(self._judged(float(found.score[worst]), terms, *maps, photo.shape[1:]))
-        return said
+            worst = rows[np.argmax(explanation.score[rows])]
+            terms = {name: float(values[worst]) for name, values in explanation.terms.items()}
+            maps = explanation.anomaly_map[rows].max(1), explanation.reconstruction[rows]
+            inspections.append(self._judged(float(explanation.score[worst]), terms, *maps, photo.shape[1:]))
+        return inspections
 
     def _judged(
         self, score: float, terms: dict[str, float], maps: Map, x_hat: Pixels, size: tuple[int, ...]
@@ -156,11 +156,11 @@ class PhotoModel:
         regions = self._regions(stitched, size) if anomaly else []
         return Inspection(score, p_value, anomaly, terms, stitched, drawn, regions)
 
-    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+    def drawn(self, photo: Pixels, inspection: Inspection) -> bytes:
         """Draw the inspected part as PNG, with heat where the map is above good parts, and a box per region."""
         left, top = self.framing.crop[:2] if self.framing.crop else (0, 0)
-        boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
-        return png(overlay(self.framing.cropped(photo), said.map, boxes), level=3)
+        boxes = [(r.left - left, r.top - top, r.width, r.height) for r in inspection.regions]
+        return png(overlay(self.framing.cropped(photo), inspection.map, boxes), level=3)
 
     def pixel_shares(self, anomaly_map: Map) -> Floats:
         """Return the share of held-out good pixels that exceed each value of a map.
@@ -183,12 +183,12 @@ class PhotoModel:
         labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
         peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
         left, top, across, down = self.framing.place(stitched.shape, size)
-        found = []
+        regions = []
         for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
             if number in peaks:
                 inside = labels[rows, columns] == number
                 peak = float(stitched[rows, columns][inside].max())
-                found.append(
+                regions.append(
                     Region(
                         left + int(columns.start * across),
                         top + int(rows.start * down),
@@ -199,7 +199,7 @@ class PhotoModel:
                         float(p_values(self.peaks, np.array([peak]))[0]),
                     )
                 )
-        return sorted(found, key=lambda region: -region.peak)
+        return sorted(regions, key=lambda region: -region.peak)
 
 
 def tail_levels(maps: Map) -> Floats:

@@ -68,23 +68,23 @@ class PhotoTrials:
         self.seed, self.photos = seed, list[tuple[PhotoModel, Path]]()
         self.kept: dict[Path, Pixels] = {}
         self.score, self.flagged = list[float](), list[bool]()  # of the untouched photos
-        every = [(part.model, path) for part in parts for path in part.paths]
-        rows = np.unique(np.linspace(0, len(every) - 1, min(MOST, len(every))).round().astype(int))
-        chosen = [every[row] for row in rows]
+        photos = [(part.model, path) for part in parts for path in part.paths]
+        rows = np.unique(np.linspace(0, len(photos) - 1, min(MOST, len(photos))).round().astype(int))
+        chosen = [photos[row] for row in rows]
         for batch in _batches(chosen):
             model = chosen[batch[0]][0]
             read = list(read_photos([chosen[i][1] for i in batch], model.framing.shape[0]))
-            for one, photo, said in zip([chosen[i] for i in batch], read, model.inspect(read), strict=True):
-                if not isinstance(photo, SampleError) and not isinstance(said, SampleError):
+            for one, photo, inspection in zip([chosen[i] for i in batch], read, model.inspect(read), strict=True):
+                if not isinstance(photo, SampleError) and not isinstance(inspection, SampleError):
                     self.photos.append(one)
-                    self._keep(one[1], photo, said)
+                    self._keep(one[1], photo, inspection)
         if not self.photos:
             raise SampleError("none of the photos of good parts can be used")
         self.count = repeats * len(self.photos)
 
-    def _keep(self, path: Path, photo: Pixels, said: Inspection) -> None:
-        self.score.append(said.score)
-        self.flagged.append(said.anomaly)
+    def _keep(self, path: Path, photo: Pixels, inspection: Inspection) -> None:
+        self.score.append(inspection.score)
+        self.flagged.append(inspection.anomaly)
         if sum(one.size for one in self.kept.values()) + photo.size <= KEPT:
             self.kept[path] = photo
 
@@ -106,9 +106,9 @@ class PhotoTrials:
             trials = [{"photo": self._name(i), "caught": flagged} for i, flagged in enumerate(self.flagged)]
             on_trials(self.count)
         else:
-            for made, said in self._said(kind, severity):
-                score.append(said.score)
-                trials.append({"photo": self._name(made.trial), "caught": said.anomaly} | seen(made, said))
+            for made, inspection in self._inspections(kind, severity):
+                score.append(inspection.score)
+                trials.append({"photo": self._name(made.trial), "caught": inspection.anomaly} | seen(made, inspection))
                 on_trials(1)
         area = separation([np.array(self.score)], [np.array(score)])
         return {"kind": kind, "severity": severity, "auroc": area, "trials": trials}
@@ -116,20 +116,20 @@ class PhotoTrials:
     def _name(self, trial: int) -> str:
         return self.photos[trial % len(self.photos)][1].name
 
-    def _said(self, kind: str, severity: float) -> Iterator[tuple[Made, Inspection]]:
+    def _inspections(self, kind: str, severity: float) -> Iterator[tuple[Made, Inspection]]:
         for batch in _batches([self.photos[trial % len(self.photos)] for trial in range(self.count)]):
             made = [self.made(trial, kind, severity) for trial in batch]
-            for one, said in zip(made, made[0].model.inspect([one.photo for one in made]), strict=True):
-                if isinstance(said, SampleError):
-                    raise said  # the same photo could be judged without the defect
-                yield one, said
+            for one, inspection in zip(made, made[0].model.inspect([one.photo for one in made]), strict=True):
+                if isinstance(inspection, SampleError):
+                    raise inspection  # the same photo could be judged without the defect
+                yield one, inspection
 
     def example(self, kind: str, severity: float, trial: int) -> Example:
         """Inspect the photo of one trial."""
         made = self.made(trial, kind, severity)
-        (said,) = made.model.inspect([made.photo])
-        assert not isinstance(said, SampleError)
-        return Example(kind, severity, made, said)
+        (inspection,) = made.model.inspect([made.photo])
+        assert not isinstance(inspection, SampleError)
+        return Example(kind, severity, made, inspection)
 
     def figures(self, trials: pd.DataFrame) -> dict[str, float]:
         """Return the share of caught defects that were found, and the median size and contrast of the defects."""
@@ -145,7 +145,7 @@ class Example(NamedTuple):
     kind: str
     severity: float
     made: Made
-    said: Inspection
+    inspection: Inspection
 
 
 def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
@@ -166,13 +166,13 @@ def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
     return found
 
 
-def seen(made: Made, said: Inspection) -> dict[str, Any]:
+def seen(made: Made, inspection: Inspection) -> dict[str, Any]:
     """Return whether a defect was found, and its size.
 
     `area` is its share of the inspected part, `extent` its longest side in pixels, and `contrast` its mean difference
     in grey levels of 255.
     """
-    boxes = [made.mask[r.top : r.top + r.height, r.left : r.left + r.width] for r in said.regions]
+    boxes = [made.mask[r.top : r.top + r.height, r.left : r.left + r.width] for r in inspection.regions]
     looked_at = made.model.framing.cropped(made.mask[None].astype(np.float32))
     sizes = {"area": float(looked_at.mean()), "extent": 0, "contrast": 0.0}
     if made.mask.any():

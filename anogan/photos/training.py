@@ -183,11 +183,11 @@ def calibrated(
     model = PhotoModel(detector, photos.framing, np.linspace(0, 1, len(TAIL)), np.ones(1))  # until they are known
     stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(photos.held_out))
     scores, peaks, pixels = [], [], []
-    for said in model.inspect_files(photos.held_out, on_photos):
-        if not isinstance(said, SampleError):
-            scores.append(said.score)
-            peaks.append(float(said.map.max()))
-            flat = said.map.ravel()
+    for inspection in model.inspect_files(photos.held_out, on_photos):
+        if not isinstance(inspection, SampleError):
+            scores.append(inspection.score)
+            peaks.append(float(inspection.map.max()))
+            flat = inspection.map.ravel()
             pixels.append(flat if len(flat) <= each else stream.choice(flat, each))
     scale = 1.0
     if tiled:

@@ -30,7 +30,7 @@ PATIENCE = 10.0  # seconds for which a file that cannot be decoded may stay as i
 UNFINISHED = {".part", ".tmp"}  # endings of files that are still being written, wherever they stand in the name
 SHARE = 4  # how many times longer scoring takes than looking, when many files wait in a folder that holds many more
 
-OnMap = Callable[[str, Pixels, Inspection], None]  # name, the photo, what is said of it
+OnMap = Callable[[str, Pixels, Inspection], None]  # name, photo, verdict on it
 
 
 @dataclass
@@ -47,7 +47,7 @@ def photos_in(folder: Path) -> dict[str, Stamp]:
 
     Raises `OSError` if the folder itself cannot be read. Files that disappear in the meantime are left out.
     """
-    found, inside = {}, [PurePosixPath()]
+    stamps, inside = {}, [PurePosixPath()]
     while inside:
         part = inside.pop()
         try:
@@ -63,8 +63,8 @@ def photos_in(folder: Path) -> dict[str, Stamp]:
                 if entry.is_dir(follow_symlinks=False):
                     inside.append(part / entry.name)
                 elif _may_be_photo(entry.name) and entry.is_file():
-                    found[str(part / entry.name)] = stamp_of(Path(entry.path))
-    return found
+                    stamps[str(part / entry.name)] = stamp_of(Path(entry.path))
+    return stamps
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -85,7 +85,7 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / RESULTS
         self.done: dict[str, Stamp] = {}
-        self.anomalies: dict[str, Record] = {}  # that may not have been moved when the process ended
+        self.anomalies: dict[str, Record] = {}  # by name, perhaps not yet moved when the process ended
         self.stream = self.path.open("a+b")
         self.lock = self.path.with_suffix(".lock").open("ab")  # on Windows nobody else can read a file that is locked
         try:
@@ -106,21 +106,21 @@ class Results:
                 break  # the power went
             whole += len(line)
             try:
-                said = json.loads(line)
-                self.done[said["file"]] = Stamp(int(said["size"]), int(said["modified"]))
-                self.anomalies.pop(said["file"], None)
-                if said["verdict"] == "anomaly":
-                    self.anomalies[said["file"]] = {key: said[key] for key in ("score", "p_value")}
+                entry = json.loads(line)
+                self.done[entry["file"]] = Stamp(int(entry["size"]), int(entry["modified"]))
+                self.anomalies.pop(entry["file"], None)
+                if entry["verdict"] == "anomaly":
+                    self.anomalies[entry["file"]] = {key: entry[key] for key in ("score", "p_value")}
             except (ValueError, KeyError, TypeError) as error:
                 raise SampleError(f"{self.path} cannot be read, line {number} ({error!r}); move it away") from None
         self.stream.truncate(whole)
 
     def append(self, records: list[Record]) -> None:
         """Append records. They are on disk when this returns."""
-        self.stream.write(b"".join(json.dumps(said, allow_nan=False).encode() + b"\n" for said in records))
+        self.stream.write(b"".join(json.dumps(entry, allow_nan=False).encode() + b"\n" for entry in records))
         self.stream.flush()
         os.fsync(self.stream.fileno())
-        self.done |= {said["file"]: Stamp(said["size"], said["modified"]) for said in records}
+        self.done |= {entry["file"]: Stamp(entry["size"], entry["modified"]) for entry in records}
 
     def close(self) -> None:
         """Close the file and release its lock."""
@@ -163,9 +163,9 @@ class Watcher:
         first: set[str] | None = None
         while True:
             begun = time.monotonic()
-            found = self.look()
+            readable = self.look()
             took = time.monotonic() - begun
-            if found and first is None:
+            if readable and first is None:
                 first = set(self.waiting)
             ready = self.ready()
             while ready and time.monotonic() - begun < max(self.interval, SHARE * took):
@@ -200,9 +200,9 @@ class Watcher:
     def _move_left_behind(self, there: dict[str, Stamp]) -> None:
         """Move the anomalies that an earlier process recorded but did not move."""
         left, self.results.anomalies = self.results.anomalies, {}
-        for name, said in left.items():
+        for name, entry in left.items():
             if there.get(name) == self.results.done[name]:
-                self._move(name, said)
+                self._move(name, entry)
 
     def ready(self) -> list[str]:
         """Return the files that have not changed for long enough, oldest first, as many as are scored at once."""
@@ -220,15 +220,15 @@ class Watcher:
         """
         begun = time.monotonic()
         photos = self._read(names)
-        said = dict(zip(photos, self.model.inspect(list(photos.values())), strict=True))
+        inspections = dict(zip(photos, self.model.inspect(list(photos.values())), strict=True))
         now, seconds = datetime.now(UTC), (time.monotonic() - begun) / max(1, len(photos))
         records = []
-        for name, found in said.items():
+        for name, inspection in inspections.items():
             photo, stamp = photos[name], self.waiting.pop(name).stamp
-            if self.on_map and not isinstance(found, SampleError) and not isinstance(photo, SampleError):
-                self._draw(self.on_map, name, photo, found)
+            if self.on_map and not isinstance(inspection, SampleError) and not isinstance(photo, SampleError):
+                self._draw(self.on_map, name, photo, inspection)
             known = {"time": now.isoformat(timespec="milliseconds"), "seconds": round(seconds, 4), **stamp._asdict()}
-            records.append(record(name, found) | known)
+            records.append(record(name, inspection) | known)
         if records:
             self.results.append(records)
         for one in records:
@@ -248,24 +248,24 @@ class Watcher:
             except OSError:
                 changed = True
             if changed:
-                waiting.stamp, waiting.since = Stamp(-1, -1), math.inf  # the next look sees it anew
+                waiting.stamp, waiting.since = Stamp(-1, -1), math.inf  # so that the next look treats it as new
             elif isinstance(photo, SampleError) and self.looked - waiting.since < self.patience:
                 waiting.unreadable = True  # perhaps not complete
             else:
                 photos[name] = photo
         return photos
 
-    def _draw(self, on_map: OnMap, name: str, photo: Pixels, said: Inspection) -> None:
+    def _draw(self, on_map: OnMap, name: str, photo: Pixels, inspection: Inspection) -> None:
         try:
-            on_map(name, photo, said)
+            on_map(name, photo, inspection)
         except OSError as error:
             self.complaints.append(f"{name}: its picture could not be written: {error}")
 
-    def _move(self, name: str, said: Record) -> None:
+    def _move(self, name: str, entry: Record) -> None:
         if self.rejects:
             photo = Photo(self.folder / name, Path(name), self.results.done[name])
             try:
-                self.rejects.move(photo, said["score"], said["p_value"])
+                self.rejects.move(photo, entry["score"], entry["p_value"])
             except (OSError, SampleError) as error:
                 self.complaints.append(f"{name} cannot be moved: {error}")
 

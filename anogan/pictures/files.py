@@ -39,18 +39,18 @@ def find_images(inputs: Iterable[Path]) -> list[tuple[Path, Path]]:
     Folders are searched with their subfolders, by file ending, and sorted. Raises `ValueError` if a path does not exist
     or a folder holds no image.
     """
-    found: list[tuple[Path, Path]] = []
+    files: list[tuple[Path, Path]] = []
     for path in inputs:
         if path.is_dir():
             inside = images_in(path)
             if not inside:
                 raise ValueError(f"{path} holds no image file ({', '.join(sorted(EXTENSIONS))})")
-            found += [(p, p.relative_to(path)) for p in inside]
+            files += [(p, p.relative_to(path)) for p in inside]
         elif path.exists():
-            found.append((path, Path(path.name)))
+            files.append((path, Path(path.name)))
         else:
             raise ValueError(f"{path} is neither a file, a folder nor a data set")
-    return found
+    return files
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -98,23 +98,25 @@ class Inspector(Protocol):
     def inspect(self, photos: Sequence[Pixels | SampleError]) -> list[Inspection | SampleError]:
         """Inspect photos (channels, height, width). Returns a verdict on each, or the reason why there is none."""
 
-    def drawn(self, photo: Pixels, said: Inspection) -> bytes:
+    def drawn(self, photo: Pixels, inspection: Inspection) -> bytes:
         """Draw the verdict on a photo as PNG."""
 
 
-OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, the photo, what is said of it
+OnPhoto = Callable[[int, Pixels, Inspection], None]  # row, photo, verdict on it
 
 
-def record(file: str, said: Inspection | SampleError) -> Record:
+def record(file: str, inspection: Inspection | SampleError) -> Record:
     """Return the verdict on a photo as JSON: file, score, p_value, verdict and regions; or file, verdict and error."""
-    if isinstance(said, SampleError):
-        return {"file": file, "verdict": "error", "error": str(said)}
+    if isinstance(inspection, SampleError):
+        return {"file": file, "verdict": "error", "error": str(inspection)}
     return {
         "file": file,
-        "score": short(said.score),
-        "p_value": short(said.p_value),
-        "verdict": "anomaly" if said.anomaly else "normal",
-        "regions": [region._asdict() | {key: short(getattr(region, key)) for key in FLOATS} for region in said.regions],
+        "score": short(inspection.score),
+        "p_value": short(inspection.p_value),
+        "verdict": "anomaly" if inspection.anomaly else "normal",
+        "regions": [
+            region._asdict() | {key: short(getattr(region, key)) for key in FLOATS} for region in inspection.regions
+        ],
     }
 
 
@@ -136,15 +138,15 @@ def inspector(model: Inspector, on_photo: OnPhoto | None = None) -> Rows:
     columns = ["file", "score", "p_value", "verdict", *model.detector.terms, *regions, "error"]
 
     def rows(begin: int, names: list[str], samples: Samples) -> pd.DataFrame:
-        found = []
-        for i, (name, photo, said) in enumerate(zip(names, samples, model.inspect(samples), strict=True)):
-            row = record(name, said)
-            if not isinstance(said, SampleError):
-                row |= said.terms | {"regions": json.dumps(row["regions"])}
+        records = []
+        for i, (name, photo, inspection) in enumerate(zip(names, samples, model.inspect(samples), strict=True)):
+            row = record(name, inspection)
+            if not isinstance(inspection, SampleError):
+                row |= inspection.terms | {"regions": json.dumps(row["regions"])}
                 if on_photo and not isinstance(photo, SampleError):
-                    on_photo(begin + i, photo, said)
-            found.append(row)
-        return pd.DataFrame(found).reindex(columns=columns)
+                    on_photo(begin + i, photo, inspection)
+            records.append(row)
+        return pd.DataFrame(records).reindex(columns=columns)
 
     return rows
 

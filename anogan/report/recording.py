@@ -149,7 +149,7 @@ def timeline(
     return draw
 
 
-def _mark(figure: Figure, every: Sequence[Axes], times: Times, found: Sequence[Found], rows: slice) -> None:
+def _mark(figure: Figure, panels: Sequence[Axes], times: Times, found: Sequence[Found], rows: slice) -> None:
     """Draw a bar above the top axes for every known fault in these rows, a line at its begin, and a legend."""
     handles: list[Artist] = [Patch(color=ANOMALOUS, alpha=0.18, label="alarm")]
     for fault, colour in zip(found, itertools.cycle(COLOURS[3:])):
@@ -157,8 +157,8 @@ def _mark(figure: Figure, every: Sequence[Axes], times: Times, found: Sequence[F
         if begin == end:
             continue
         handles.append(Patch(color=colour, label=fault.name))
-        every[0].axvspan(times[begin], times[end], 1.04, 1.12, color=colour, linewidth=0, clip_on=False)
-        for axes in every if begin else ():
+        panels[0].axvspan(times[begin], times[end], 1.04, 1.12, color=colour, linewidth=0, clip_on=False)
+        for axes in panels if begin else ():
             axes.axvline(times[begin], color=colour, linewidth=1, linestyle="--")
     if found:
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), fontsize=8)

@@ -63,11 +63,11 @@ def training_figures(run: Run[Any]) -> list[Captioned]:
     gan = [line for line in run.metrics if line["stage"] == "gan"]
     encoder = [line for line in run.metrics if line["stage"] == "encoder"]
     locator = [line for line in run.metrics if line["stage"] == "locator"]
-    found = []
+    drawings = []
     if gan:
         losses = {"loss_d": "discriminator", "loss_g": "generator"}
         beliefs = {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}
-        found += [
+        drawings += [
             ("losses", "Adversarial losses.", figures.curves(gan, losses, "loss")),
             (
                 "discriminator",
@@ -87,25 +87,25 @@ def training_figures(run: Run[Any]) -> list[Captioned]:
         ]
     if encoder:
         names = {"loss_e": "training loss", "reconstruction": "held-out mean squared error"}
-        found.append(("encoder", "Encoder training.", figures.curves(encoder, names, "loss", ylim=(0, None))))
+        drawings.append(("encoder", "Encoder training.", figures.curves(encoder, names, "loss", ylim=(0, None))))
     if locator:
         names = {"loss_l": "finding (cross-entropy)", "loss_r": "repairing (mean squared error)"}
         caption = "Locator training: finding pseudo-defects in good photos, and repairing them."
-        found.append(("locator", caption, figures.curves(locator, names, "loss", ylim=(0, None))))
-    return found
+        drawings.append(("locator", caption, figures.curves(locator, names, "loss", ylim=(0, None))))
+    return drawings
 
 
 def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Captioned]:
     """Return the figures of a run's scores, with captions."""
-    found = [
+    drawings = [
         ("roc", "ROC curves: further to the upper left is better.", figures.roc(scores, results)),
         ("precision_recall", "Precision-recall curves.", figures.precision_recall(scores, results)),
         ("per_class", "AUROC per anomalous class: which anomalies are hard.", figures.per_class(results)),
     ]
     for name, table in scores.groupby("detector", sort=False):
-        caption = f"Scores of {title_of(str(name))}: normal in blue, every held-out class in orange."
-        found.append((f"scores_{name}", caption, figures.histograms(table, results[name]["threshold"])))
-    return found
+        caption = f"Scores of {TITLES.get(str(name), name)}: normal in blue, every held-out class in orange."
+        drawings.append((f"scores_{name}", caption, figures.histograms(table, results[name]["threshold"])))
+    return drawings
 
 
 def gallery(file: Path) -> dict[str, list[Shown]]:

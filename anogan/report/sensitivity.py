@@ -45,10 +45,10 @@ CURVES = (
 def smallest(summary: pd.DataFrame) -> pd.Series:
     """Return the smallest severity caught of each kind, in increasing order, NaN if none is."""
     faults = summary[summary["kind"] != NOTHING]
-    found = {kind: smallest_caught(part.set_index("severity")["rate"]) for kind, part in faults.groupby("kind")}
+    severities = {kind: smallest_caught(part.set_index("severity")["rate"]) for kind, part in faults.groupby("kind")}
     means = faults.groupby("kind")["rate"].mean()
-    order = sorted(found, key=lambda kind: (math.isnan(found[kind]), found[kind], -means[kind]))
-    return pd.Series({kind: found[kind] for kind in order}, dtype=float)
+    order = sorted(severities, key=lambda kind: (math.isnan(severities[kind]), severities[kind], -means[kind]))
+    return pd.Series({kind: severities[kind] for kind in order}, dtype=float)
 
 
 # Figures.
@@ -308,18 +308,18 @@ def _as_text(severities: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pictured(example: Example) -> Pictured:
-    kind, severity, made, said = example
+    kind, severity, made, inspection = example
     framing = made.model.framing
     left, top = framing.crop[:2] if framing.crop else (0, 0)
-    boxes = [(r.left - left, r.top - top, r.width, r.height) for r in said.regions]
+    boxes = [(r.left - left, r.top - top, r.width, r.height) for r in inspection.regions]
     part, mask = framing.cropped(made.photo), framing.cropped(made.mask[None].astype(np.float32) * 2 - 1)
-    heat = np.moveaxis(overlay(part, said.map, boxes), 2, 0).astype(np.float32) / 127.5 - 1
+    heat = np.moveaxis(overlay(part, inspection.map, boxes), 2, 0).astype(np.float32) / 127.5 - 1
     scale = min(1.0, LONGER / max(part.shape[1:]))
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[2] * scale))
     shown = {"photo": part, "the defect": mask, "what is said": heat}
     pictures = tuple((what, data_uri(png(picture(resized(x, *size))))) for what, x in shown.items())
-    verdict = "caught" if said.anomaly else "missed"
-    return Pictured(pictures, (f"{_words(kind)}, severity {severity:g}", f"{verdict}, p = {said.p_value:.2g}"))
+    verdict = "caught" if inspection.anomaly else "missed"
+    return Pictured(pictures, (f"{_words(kind)}, severity {severity:g}", f"{verdict}, p = {inspection.p_value:.2g}"))
 
 
 # In the report of a run.

@@ -13,9 +13,9 @@ from anogan.files import write_json
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 
-BEFORE = 1  # the format of bundles whose kind was told by a key in `about`
+BEFORE = 1  # the format of bundles that gave their kind by a key in `about`
 ALARM = {"confidence": 0.9, "usual_quantile": 0.95, "slow_rise": 0.5}
-# What could not be told to format 1, as it was then.
+# Values of settings that format 1 did not store.
 SETTINGS: dict[str, dict[str, Any]] = {
     "neighbour": {"directions": 8, "cell": 3 / 14},
     "subspace": {"quantile": 0.99, "shrinkage": 0.01},

@@ -18,7 +18,7 @@ from anogan.runs.bundle import Bundle, save
 from anogan.runs.directory import Run
 from anogan.runs.training import OnSamples, Stage, row_counter, silent, starts, train_networks, unseen
 
-Tell = Callable[[str], None]  # a sentence for the user
+Tell = Callable[[str], None]  # takes a sentence for the user
 
 
 class Samples(NamedTuple):

@@ -25,18 +25,18 @@ from anogan.files import replacing, without_formulas
 BLOCK = 1024  # samples in memory at once
 CHUNK = 16_384  # rows of a table in memory at once
 Samples = Sequence[NDArray[np.float32] | SampleError]
-Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # the first one's number, names, samples -> a row per sample
+Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # number of the first row, names, samples -> a row per sample
 OnBlock = Callable[[int], None]  # rows finished
 OnError = Callable[[str, SampleError], None]  # name
 OnMap = Callable[[int, NDArray[np.float32]], None]  # row, anomaly map (channels, *size)
-OnSaved = Callable[[pd.DataFrame], None]  # rows that no interruption can lose any more
+OnSaved = Callable[[pd.DataFrame], None]  # rows that are on disk
 Finish = Callable[[Path, Path], None]  # file of all rows -> `out`
 
 
 class Source(Protocol):
     """Samples in a fixed order, read in blocks."""
 
-    column: str  # what a row is named by
+    column: str  # of the names of rows
 
     @property
     def block(self) -> int:
@@ -86,7 +86,7 @@ def score_stream(
     partial = partials[parallel.rank()]
     done = _whole_rows(partial)
     on_block(done)
-    if on_saved and done:  # the interruption may have come before it was told
+    if on_saved and done:  # the interruption may have come before this call
         on_saved(pd.read_csv(partial, skiprows=range(1, max(1, done - source.block + 1)), dtype={source.column: str}))
     with partial.open("a", newline="") as stream:
         for begin, (names, samples) in _read_ahead(source, _spans(source, done)):

@@ -24,7 +24,7 @@ from anogan.gan.stages import train_stages
 from anogan.gan.training import GANTraining, Training, train
 from anogan.runs.directory import Run
 
-Update = Callable[[int, str], None]  # units done since the last call, what to show beside the bar
+Update = Callable[[int, str], None]  # units done since the last call, note to show next to the bar
 Stage = Callable[[str, int], AbstractContextManager[Update]]  # name, units in all
 OnSamples = Callable[[int, NDArray[np.float32]], None]  # step, samples (n, channels, height, width) in [-1, 1]
 
@@ -148,6 +148,6 @@ def make_detector(name: str, config: RunConfig, device: str) -> Detector:
     detector = defaults.set_params(**{key: settings[own] for key, own in taken.items() if own in settings})
     detector.check_parameters()
     if "locator" in detector.parts and config.kind != "photos":
-        others = ", ".join(other for other in detector_names() if "locator" not in detector_class(other)().parts)
+        others = ", ".join(other for other, make in DETECTORS.items() if "locator" not in make().parts)
         raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector

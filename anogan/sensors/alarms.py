@@ -19,7 +19,7 @@ from anogan.config.runs import AlarmConfig
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import CalibrationWarning
 
-DRAWN = 1_000_000  # values that a factor of Gumbel's law is made from
+DRAWN = 1_000_000  # simulated values for a factor of Gumbel's law
 FARTHEST = 1e4  # standard deviations above the mean of few peaks
 
 

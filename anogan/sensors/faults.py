@@ -43,9 +43,9 @@ Channels = Sequence[int] | None
 Changed = tuple[Values, NDArray[np.bool_]]  # both (n, channels)
 SensorFaultFunction = Callable[[Values, float, Rng, int, int, Channels], Changed]
 
-# At severity 1, in spreads unless said otherwise.
+# At severity 1, in spreads unless noted otherwise.
 SPIKE, DRIFT, BIAS, NOISE, STEP, AMPLITUDE = 12.0, 10.0, 6.0, 4.0, 3.0, 4.0
-GAIN = 4.0  # what is added to the factor 1
+GAIN = 4.0  # added to the factor 1
 LAG = 30  # rows
 ROWS_PER_SPIKE = 50
 PERIODS = (6.0, 40.0)  # rows
@@ -241,7 +241,7 @@ def _chosen(past: Values, rng: Rng, channels: Channels) -> list[int]:
 def _median_and_spread(past: Values) -> tuple[float, float]:
     seen = past[~np.isnan(past)]
     median = float(np.median(seen))
-    if np.ptp(seen) == 0:  # a mean's rounding must not pass for a spread
+    if np.ptp(seen) == 0:  # rounding of the mean must not count as a spread
         return median, 0.01 * abs(median) or 1.0
     return median, 1.4826 * float(np.median(np.abs(seen - median))) or float(seen.std())
 

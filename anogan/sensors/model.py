@@ -144,12 +144,12 @@ class SensorModel:
         for begin in range(0, len(recording), BATCH):
             rows = slice(begin, begin + BATCH)
             current = follower.tracker.current
-            found = follower.push(recording.time[rows], stamps[rows], recording.values[rows])
-            active.append(_active(len(found.score), current.number if current else 0, found.changes))
-            alarms += [alarm for _, alarm in found.changes if alarm.end is not None]
-            scores.append(found.score)
-            shares.append(found.shares)
-            on_rows(len(found.score))
+            followed = follower.push(recording.time[rows], stamps[rows], recording.values[rows])
+            active.append(_active(len(followed.score), current.number if current else 0, followed.changes))
+            alarms += [alarm for _, alarm in followed.changes if alarm.end is not None]
+            scores.append(followed.score)
+            shares.append(followed.shares)
+            on_rows(len(followed.score))
         if ongoing := follower.tracker.ongoing():
             alarms.append(ongoing)
         score = np.concatenate(scores)

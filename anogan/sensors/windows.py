@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anogan.detectors.calibration import Floats
 from anogan.windows import cut_windows
 
-ENOUGH = 8  # slow windows, one after another, that tell what is usual
+ENOUGH = 8  # least number of separate slow windows to learn from
 
 
 def slow_scale(n_rows: int, window: int, slow: int) -> int:

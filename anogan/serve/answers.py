@@ -17,29 +17,29 @@ def _url(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-def told(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> Record:
+def told(name: str, photo: Pixels | SampleError, inspection: Inspection | SampleError) -> Record:
     """Return the record of a photo with the terms of its score."""
-    found = record(name, said)
-    if not isinstance(said, SampleError):
-        found["terms"] = {term: short(value) for term, value in said.terms.items()}
-    return found
+    answer = record(name, inspection)
+    if not isinstance(inspection, SampleError):
+        answer["terms"] = {term: short(value) for term, value in inspection.terms.items()}
+    return answer
 
 
 def shown(loaded: Loaded) -> Tell:
     """Return a function that adds the inspected part, its map as a transparent layer, and its reconstruction."""
 
-    def tell(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> Record:
-        found = told(name, photo, said)
-        if isinstance(photo, SampleError) or isinstance(said, SampleError):
-            return found
+    def tell(name: str, photo: Pixels | SampleError, inspection: Inspection | SampleError) -> Record:
+        answer = told(name, photo, inspection)
+        if isinstance(photo, SampleError) or isinstance(inspection, SampleError):
+            return answer
         framing = loaded.inspector.framing
         part = framing.cropped(photo)
-        return found | {
+        return answer | {
             "origin": list(framing.crop[:2]) if framing.crop else [0, 0],
             "size": list(part.shape[1:]),
             "photo": _url(png(shrunk(part, LONGEST), level=3)),
-            "map": _url(png(heat_layer(said.map), level=3)),
-            "reconstruction": _url(png(picture(said.reconstruction), level=3)),
+            "map": _url(png(heat_layer(inspection.map), level=3)),
+            "reconstruction": _url(png(picture(inspection.reconstruction), level=3)),
         }
 
     return tell
@@ -48,11 +48,11 @@ def shown(loaded: Loaded) -> Tell:
 def mapped(loaded: Loaded) -> Tell:
     """Return a function that draws the PNG of `anogan score --maps`."""
 
-    def tell(name: str, photo: Pixels | SampleError, said: Inspection | SampleError) -> bytes | SampleError:
+    def tell(name: str, photo: Pixels | SampleError, inspection: Inspection | SampleError) -> bytes | SampleError:
         if isinstance(photo, SampleError):
             return photo
-        if isinstance(said, SampleError):
-            return said
-        return loaded.inspector.drawn(photo, said)
+        if isinstance(inspection, SampleError):
+            return inspection
+        return loaded.inspector.drawn(photo, inspection)
 
     return tell

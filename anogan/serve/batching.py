@@ -15,8 +15,8 @@ from typing import Any
 from anogan.serve.limits import Refusal
 
 BATCH = 64  # requests scored at once
-SLOWEST = 60  # seconds, the longest that a client is told to stay away
-Work = Callable[[Sequence[Any]], Sequence[Any]]  # what is asked in several requests -> an answer or error for each
+SLOWEST = 60  # seconds, the longest wait that a client is asked for
+Work = Callable[[Sequence[Any]], Sequence[Any]]  # several requests -> an answer or error for each
 
 
 @dataclass(eq=False)
@@ -37,7 +37,7 @@ class Worker:
         self.waiting: deque[Job] = deque()
         self.changed = threading.Condition()
         self.closed = False
-        self.seconds = 0.0  # that a request has taken lately
+        self.seconds = 0.0  # that a request took on average of late
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -66,7 +66,7 @@ class Worker:
             self.waiting.append(job)
             self.changed.notify()
         done = asyncio.wrap_future(job.answer)
-        done.add_done_callback(lambda future: future.cancelled() or future.exception())  # whoever asked may be gone
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())  # the client may have left
         try:
             await asyncio.wait([done], timeout=timeout)
             if not done.done() and job.answer.cancel():
@@ -118,7 +118,7 @@ class Worker:
 def _answer(jobs: list[Job]) -> None:
     try:
         answers = jobs[0].work([job.asked for job in jobs])
-    except Exception as error:  # of whatever kind: those who wait must be told, and the thread must live
+    except Exception as error:  # of any kind: the clients must get an answer, and the thread must go on
         answers = [error] * len(jobs)
     for job, answer in zip(jobs, answers, strict=True):
         if isinstance(answer, Exception):

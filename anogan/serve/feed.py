@@ -18,8 +18,8 @@ from anogan.serve.limits import Refusal
 from anogan.serve.loaded import Loaded
 from anogan.serve.tables import Table, Unanswered, alarm_as_json, known, read, rows
 
-HISTORY = 1000  # rows told to a new listener
-BEHIND = 256  # events that a listener may be behind before it is let go
+HISTORY = 1000  # rows that a new listener gets
+BEHIND = 256  # events that a listener may be behind before its stream ends
 HEARTBEAT = 15.0  # seconds
 ENDED = ""
 NOTHING: dict[str, Any] = {"rows": [], "shares": {}, "alarm": None}
@@ -37,8 +37,8 @@ class Feed:
         self.loaded, self.lock = loaded, threading.Lock()
         self.follower = loaded.sensors.follower()
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
-        self.last = NOTHING  # that was told of rows: them, the shares of the last one, and the alarm after it
-        self.begun: dict[str, Any] | None = None  # the alarm that goes on, as it was told when it began
+        self.last = NOTHING  # the last event: rows, shares of the last row, and the alarm after it
+        self.begun: dict[str, Any] | None = None  # the message that the current alarm has begun
         self.listeners: set[asyncio.Queue[str]] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
@@ -107,7 +107,7 @@ class Feed:
 
     def _send(self, text: str) -> None:
         for listener in list(self.listeners):
-            if listener.full():  # it does not read; what it missed would be missing in its chart
+            if listener.full():  # it does not read, and its chart would miss the rows
                 self.listeners.discard(listener)
                 _end(listener)
             else:

@@ -159,9 +159,9 @@ def _is_bearer(given: str, token: str) -> bool:
 async def refuse(refusal: Refusal, send: Send) -> None:
     """Answer a request whose body has not been read."""
     body = json.dumps({"detail": str(refusal)}).encode()
-    told = {"content-type": "application/json", "content-length": str(len(body))}
+    own = {"content-type": "application/json", "content-length": str(len(body))}
     headers: list[tuple[bytes, bytes]] = [
-        (name.lower().encode(), value.encode()) for name, value in (told | refusal.headers).items()
+        (name.lower().encode(), value.encode()) for name, value in (own | refusal.headers).items()
     ]
     start: dict[str, Any] = {"type": "http.response.start", "status": refusal.status, "headers": headers}
     await send(start)

@@ -26,8 +26,8 @@ from anogan.sensors.model import SensorModel
 from anogan.serve.limits import Refusal
 from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
 
-MOST = 1000  # calibration scores told
-Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, what is said -> the answer
+MOST = 1000  # calibration scores in a description
+Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, verdict on it -> answer
 
 
 class Upload(NamedTuple):
@@ -62,7 +62,7 @@ class Loaded:
         """Load a run or bundle. Raises `BundleError` if it cannot be trusted, or is replaced in the meantime."""
         bundle = Bundle.open(path)
         model = KINDS[bundle.kind].load(bundle, device=device)
-        trained_on = Path(str(bundle.about.get("data", ""))).name  # the folder is no client's business
+        trained_on = Path(str(bundle.about.get("data", ""))).name  # clients need not know the folder
         return cls(name, bundle.kind, bundle.digest, trained_on, datetime.now(UTC), model, bundle.detectors[0])
 
     @property
@@ -113,11 +113,11 @@ class Loaded:
             "channels": list(model.channels),
             "step": model.step,
             "window": model.detector.gan_.shape[1],
-            "threshold": model.rule.threshold,  # what a row's score is compared with
+            "threshold": model.rule.threshold,  # for the score of a row
             "alarm": rule,
         }
 
-    # Work: what is asked in several requests -> an answer or error for each.
+    # Work: several requests -> an answer or error for each.
 
     def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
         """Answer each request about its photos, which are decoded and dropped one after another."""
@@ -129,8 +129,8 @@ class Loaded:
 
     def _look(self, uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[Any]:
         photos = [_read(upload, self.inspector.detector.gan_.shape[0]) for upload, _ in uploads]
-        for (upload, tell), photo, said in zip(uploads, photos, self.inspector.inspect(photos), strict=True):
-            yield tell(upload.name, photo, said)
+        for (upload, tell), photo, inspection in zip(uploads, photos, self.inspector.inspect(photos), strict=True):
+            yield tell(upload.name, photo, inspection)
 
     def score(self, asked: Sequence[Table]) -> list[Scored | Unanswered]:
         """Return rows and alarms of each table, each from a new state."""

@@ -47,7 +47,7 @@ class Served:
     def look(self) -> None:
         """Load a newer bundle if there is one. A bundle that cannot be used is logged once."""
         stamp = _stamp(self.path)
-        if stamp in ((), self.stamp):  # nothing there: it is being replaced
+        if stamp in ((), self.stamp):  # no bundle: it is being replaced
             return
         self.stamp = stamp
         before = self.loaded
@@ -57,7 +57,7 @@ class Served:
             newer = Loaded.load(self.name, self.path, self.device)
             if newer.kind != before.kind:
                 raise BundleError(f"{self.path} is a model of {newer.kind} now, not of {before.kind}")
-        except Exception as error:  # whatever is wrong with it, the old one stays
+        except Exception as error:  # of any kind: the old model stays
             logger.warning("%s: the newer bundle is refused, the old one stays: %s", self.name, error)
             return
         self.loaded = newer

@@ -20,7 +20,7 @@ from anogan.serve.limits import Limits, is_loopback
 from anogan.serve.metrics import Metrics
 from anogan.serve.served import Served, named
 
-PATIENCE = 60  # seconds for what is being scored when the server is told to stop, and for clients that do not read
+PATIENCE = 60  # seconds for current requests when the server stops, and for clients that do not read
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
         self.on_exit = on_exit
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit  # the second time nothing is waited for
+        self.force_exit = self.should_exit  # the second signal waits for nothing
         self.should_exit = True
         asyncio.get_running_loop().call_soon_threadsafe(self.on_exit)
 

@@ -21,7 +21,7 @@ from anogan.serve.tables import Table
 FILES = 1000  # photos in a request
 HEADERS = 2  # requests whose photos' headers are read at once
 REQUEST = 10  # times the pixels of a photo: those of a request
-GONE = 499  # told to nobody, but counted
+GONE = 499  # sent to nobody, but counted
 NAME = 200  # characters of a file's name
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-6  # of a distance, before its logarithm
-SPARE = 4  # neighbours beyond those asked for, among which the last one is chosen
+SPARE = 4  # neighbours that are compared beyond the k asked for
 CHUNK = 500  # rows compared with the memory at once
 
 

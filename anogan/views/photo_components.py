@@ -15,7 +15,7 @@ from anogan.gan.scores import blur, passes_of_blur
 from anogan.views.base import Memory, View
 
 SMALLEST = 1e-3  # variance of held-out photos; samples lie in [-1, 1]
-MOST = 2000  # photos that the principal components are made of
+MOST = 2000  # photos that the principal components are computed from
 
 
 @dataclass(frozen=True)

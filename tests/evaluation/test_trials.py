@@ -290,7 +290,7 @@ def test_a_defect_is_found_where_a_box_touches_it(drawn: PhotoTrials) -> None:
     example = drawn.example("stain", 1.0, 0)
     row, column = (int(where[0]) for where in np.nonzero(example.made.mask))
     touching, beside = (Region(column, row - shift, 1, 1, 1, 2.0, 0.01) for shift in (0, 1))  # it is the topmost row
-    said = [example.said._replace(regions=regions) for regions in ([], [beside], [beside, touching])]
+    said = [example.inspection._replace(regions=regions) for regions in ([], [beside], [beside, touching])]
     assert [seen(example.made, one)["found"] for one in said] == [False, False, True]
 
 
@@ -312,7 +312,7 @@ def test_examples_are_of_the_smallest_severity_caught_and_the_largest_that_is_no
     cells = fill(tmp_path, {}, drawn, cells_of(["stain"], [0.02, 1.0]))
     rates = summarise(drawn, cells).set_index("severity")["rate"]
     for one in examples(drawn, cells):
-        assert one.said.anomaly == (one.severity == 1.0) or rates[1.0] < 0.9
+        assert one.inspection.anomaly == (one.severity == 1.0) or rates[1.0] < 0.9
         assert one.kind == "stain"
 
 

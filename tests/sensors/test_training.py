@@ -329,7 +329,7 @@ def test_score_and_recalibrate_as_commands(trained: Path, tmp_path: Path, capsys
     [
         (lambda table: table.drop(columns="pressure"), "no column 'pressure'"),
         (lambda table: table.iloc[:0], "holds no row"),
-        (lambda table: table.assign(t="yesterday"), "holds no time"),
+        (lambda table: table.assign(t="yesterday"), "holds no readable time"),
     ],
 )
 def test_a_recording_that_cannot_be_scored_is_told_in_one_line(

@@ -43,14 +43,14 @@ def _digits(options: Demo) -> int:
         print(f"anogan: {error}\nanogan: {notice}", file=sys.stderr)
         prepared = _prepared(config, options.data_root)
     try:
-        found = Run.create(DEMO_RUN, config)
+        started = Run.create(DEMO_RUN, config)
     except RunError:  # of other settings; the folder is the demo's own
         shutil.rmtree(DEMO_RUN)
-        found = Run.create(DEMO_RUN, config)
-    if not found.finished:
-        Digits().train(found, prepared, device=options.device, stage=bar)
+        started = Run.create(DEMO_RUN, config)
+    if not started.finished:
+        Digits().train(started, prepared, device=options.device, stage=bar)
     if not (DEMO_RUN / "results.json").exists():
-        evaluate(found, prepared.split, subset=306, device=options.device, notice=notice)
+        evaluate(started, prepared.split, subset=306, device=options.device, notice=notice)
     return report.run(Report(DEMO_RUN, DEMO_REPORT))
 
 

@@ -17,7 +17,7 @@ def run(options: Export) -> int:
     bundle = Bundle.open(options.run)
     graph = graph_of(bundle, options.detector, options.photo_size)
     with bar("compare", inputs_of(graph)) as update:
-        found = export(bundle, graph, options.onnx, options.seed, lambda n: update(n, ""))
-    print(found.table().to_string(index=False, header=False))
+        exported = export(bundle, graph, options.onnx, options.seed, lambda n: update(n, ""))
+    print(exported.table().to_string(index=False, header=False))
     print(options.onnx)
     return 0

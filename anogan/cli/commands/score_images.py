@@ -139,9 +139,9 @@ def _finish(model: Inspector) -> Finish | None:
 
 
 def _rows(maps: Path | None, model: Inspector, names: Sequence[Path]) -> Rows:
-    def draw(row: int, photo: Pixels, said: Inspection) -> None:
+    def draw(row: int, photo: Pixels, inspection: Inspection) -> None:
         assert maps is not None
-        write_map(maps, str(names[row]), model.drawn(photo, said))
+        write_map(maps, str(names[row]), model.drawn(photo, inspection))
 
     return inspector(model, draw if maps else None)
 

@@ -52,8 +52,8 @@ def _check(options: Watch) -> None:
 
 
 def _drawing(folder: Path, model: PhotoModel) -> OnMap:
-    def draw(name: str, photo: Pixels, said: Inspection) -> None:
-        write_map(folder, name, model.drawn(photo, said))
+    def draw(name: str, photo: Pixels, inspection: Inspection) -> None:
+        write_map(folder, name, model.drawn(photo, inspection))
 
     return draw
 

@@ -78,7 +78,7 @@ class LiveMonitor:
         self.position: Any = None
         self.outbox: list[dict[str, Any]] = []
         self.latencies, self.score = Latencies(), math.nan
-        self.saved, self.unsaved = -math.inf, False  # when (s, monotonic); whether rows have come since
+        self.saved, self.unsaved = -math.inf, False  # time (s, monotonic); whether rows have arrived since
         self.complaints: list[str] = []  # of the last messages
         folder.mkdir(parents=True, exist_ok=True)
         self.notice = self._restore()
@@ -119,10 +119,10 @@ class LiveMonitor:
         if not rows:
             return []
         times, values = np.array([row.time for row in rows]), np.array([row.values for row in rows])
-        found = self.follower.push(times, [row.stamp for row in rows], values)
-        known = found.score[np.isfinite(found.score)]
+        followed = self.follower.push(times, [row.stamp for row in rows], values)
+        known = followed.score[np.isfinite(followed.score)]
         self.score = float(known[-1]) if len(known) else self.score
-        return [alarm.change(self.name) for _, alarm in found.changes]
+        return [alarm.change(self.name) for _, alarm in followed.changes]
 
     # What is on disk.
 

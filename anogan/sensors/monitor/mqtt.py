@@ -73,13 +73,13 @@ class Topic:
             raise ValueError(f"{address.topic} has a wildcard; give a topic for alarms with --publish TOPIC")
         if mqtt.topic_matches_sub(address.topic, self.publish):
             raise ValueError(f"alarms published to {self.publish} would come back as rows; choose another --publish")
-        self.queue = Waiting()  # never full: whoever waits for it does not answer the broker
+        self.queue = Waiting()  # never full: a thread that waits for it would not answer the broker
         self.dropped = 0  # messages left out
         self.waiting: deque[dict[str, Any]] = deque()  # changes to be sent
         self.sending: dict[str, int] = {}  # id of a change under way -> its message's number
         self.taken: set[int] = set()  # numbers of the messages that the broker has taken over
         self.connections = 0
-        self.refused, self.trouble = "", ""  # why the broker would not, why it could not be reached
+        self.refused, self.trouble = "", ""  # why the broker refused, why it could not be reached
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False, manual_ack=True)
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_message, client.on_connect_fail = self._received, self._unreachable
@@ -112,28 +112,28 @@ class Topic:
 
     def confirmed(self) -> list[str]:
         """Return the ids of the changes that the broker has accepted since the last call, and send more."""
-        found = [identity for identity, number in self.sending.items() if number in self.taken]
-        for identity in found:
+        identities = [identity for identity, number in self.sending.items() if number in self.taken]
+        for identity in identities:
             self.taken.discard(self.sending.pop(identity))
         while self.waiting and len(self.sending) < UNDER_WAY and self.client.is_connected():
             change = self.waiting.popleft()
             self.sending[change["id"]] = self.client.publish(self.publish, json.dumps(change), qos=QOS).mid
-        return found
+        return identities
 
     def close(self) -> list[str]:
         """Wait up to LAST_WORDS seconds for pending messages, then disconnect. The broker keeps the session.
 
         Returns the ids confirmed in the meantime.
         """
-        found, end = self.confirmed(), time.monotonic() + LAST_WORDS
+        identities, end = self.confirmed(), time.monotonic() + LAST_WORDS
         while (self.waiting or self.sending) and self.client.is_connected() and time.monotonic() < end:
             time.sleep(0.01)
-            found += self.confirmed()
+            identities += self.confirmed()
         self.client.disconnect()
         self.client.loop_stop()
         if self.dropped:
             logger.warning("%s messages of QoS 0 were dropped", f"{self.dropped:,}")
-        return found
+        return identities
 
     # Called by the client's thread.
 

@@ -53,7 +53,7 @@ class RowReader:
             rows = self._from_json(text) if is_json else self._from_line(text.rstrip("\r\n"))
         except SampleError:
             raise
-        except Exception as error:  # whoever may send a message must not be able to stop the monitor
+        except Exception as error:  # no message may stop the monitor
             raise SampleError(f"cannot be read ({str(error)[:SHOWN]}): {text[:SHOWN]}") from None
         self.read += len(rows)
         return rows

@@ -126,7 +126,7 @@ class Lines:
     def _run(self) -> None:
         try:
             self._read()
-        except BaseException as error:  # told by the thread that waits for lines
+        except BaseException as error:  # raised in the thread that waits for lines
             self.failure = error
         self.queue.put(None)
 
@@ -164,7 +164,7 @@ class GrowingFile(Lines):
     def __init__(self, path: Path, position: int = 0, follow: bool = True) -> None:
         super().__init__()
         self.path, self.follow = path, follow
-        with path.open("rb") as stream:  # raises before anything starts where there is no file
+        with path.open("rb") as stream:  # raises at once if there is no file
             size = stream.seek(0, os.SEEK_END)
         self.position = position if position <= size else 0
 
