@@ -138,10 +138,7 @@ def autocorrelation(x: Samples) -> list[Values]:
 
 
 def autocorrelation_distance(a: Samples, b: Samples) -> float:
-    """Compute the mean absolute difference of autocorrelations up to half the sample (Liao et al. 2020).
-
-    Images are compared along columns and along rows.
-    """
+    """Compute the mean absolute difference of autocorrelations up to half a sample (Liao et al. 2020)."""
     pairs = zip(autocorrelation(a), autocorrelation(b), strict=True)
     return float(np.mean([np.abs(x - y).mean() for x, y in pairs]))
 

@@ -117,10 +117,7 @@ class SampleGraph(Graph):
 
 
 def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:
-    """Disturb samples (n, channels, *size) in [-1, 1]: in turn not at all, by noise, and by a box.
-
-    The box has one random value.
-    """
+    """Disturb samples (n, channels, *size) in [-1, 1]: in turn not at all, by noise, and by a box of one value."""
     y = x.copy()
     y[1::3] += NOISE * stream.standard_normal(y[1::3].shape, np.float32)
     for sample in y[2::3]:

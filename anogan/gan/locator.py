@@ -85,9 +85,6 @@ class LocatorTraining:
 
 
 def rise_and_fall(progress: float, warm_up: float) -> float:
-    """Return the learning rate at `progress` (0 to 1) as a share of its maximum.
-
-    It rises linearly until `warm_up`, then falls like half a cosine.
-    """
+    """Return the share of the learning rate at `progress` (0 to 1): up until `warm_up`, then down half a cosine."""
     fall = (progress - warm_up) / (1 - warm_up)
     return progress / warm_up if fall < 0 else (1 + math.cos(math.pi * fall)) / 2

@@ -52,10 +52,7 @@ LOSSES: dict[LossName, AdversarialLoss] = {
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """Compute (|grad D(x)| - 1)^2 per row (n,) at x = mix real + (1 - mix) fake (Gulrajani et al. 2017).
-
-    `mix` (n,) lies in [0, 1].
-    """
+    """Compute (|grad D(x)| - 1)^2 at x = mix real + (1 - mix) fake, mix (n,) in [0, 1] (Gulrajani et al. 2017)."""
     mix = mix.view(-1, *[1] * (real.dim() - 1))
     x = (mix * real + (1 - mix) * fake).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)

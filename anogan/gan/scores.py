@@ -76,10 +76,7 @@ RESIDUALS: dict[ResidualName, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def anogan_score(config: SearchConfig, x: Tensor, x_hat: Tensor, f: Tensor, f_hat: Tensor) -> Tensor:
-    """Compute A(x) = (1 - lambda) R + lambda D with D = sum |f(x) - f(x_hat)| (AnoGAN, eq. 7-8).
-
-    Features f and f_hat are (n, feature_dim).
-    """
+    """Compute A(x) = (1 - lambda) R + lambda D, D = sum |f - f_hat| of features (n, feature_dim) (AnoGAN, eq. 7-8)."""
     weight = config.discrimination_weight
     return (1 - weight) * RESIDUALS[config.residual](x, x_hat) + weight * l1(f, f_hat)
 

@@ -317,10 +317,7 @@ class EncoderTraining:
 
 
 def erase(x: Tensor, amount: float, stream: torch.Generator) -> Tensor:
-    """Set about a share `amount` of the blocks of x (n, channels, *size) to -1 or to 1, one of the two per row.
-
-    A block is a seventh of each side.
-    """
+    """Set about a share `amount` of the blocks of x (n, channels, *size) to -1 or to 1, one of the two per row."""
     size, blocks = x.shape[2:], [BLOCKS] * (x.dim() - 2)
     rows = len(x) * parallel.size()
     erased = share(torch.rand(rows, 1, *blocks, generator=stream) < amount).to(x)

@@ -214,10 +214,7 @@ def listed(inputs: Sequence[Path], memory: Path, going_on: bool) -> list[Photo]:
 
 
 def mover(rejects: Rejects, photos: Iterable[Photo], on_error: OnError) -> OnSaved:
-    """Return a function that moves the anomalies among rows of `score_stream`, which are on disk by then.
-
-    `on_error` gets those that cannot be moved.
-    """
+    """Return a function that moves the anomalies of `score_stream`; `on_error` gets those that cannot be moved."""
     by_file = {str(photo.path): photo for photo in photos}
 
     def move(rows: pd.DataFrame) -> None:

@@ -214,10 +214,7 @@ class Watcher:
         return [name for _, name in heapq.nsmallest(PHOTOS, rested)]
 
     def score(self, names: list[str]) -> list[Record]:
-        """Score the first of these files, as many as fit in memory and can be read. Records are on disk on return.
-
-        Anomalies have been moved by then.
-        """
+        """Score the first of these files, as many as memory allows. Writes the records and moves the anomalies."""
         begun = time.monotonic()
         photos = self._read(names)
         inspections = dict(zip(photos, self.model.inspect(list(photos.values())), strict=True))

@@ -37,10 +37,7 @@ class Framing:
         return photo[:, top : top + height, left : left + width]
 
     def samples(self, photo: Pixels) -> NDArray[np.float32]:
-        """Cut samples (n, channels, height, width) from a photo (channels, *any size); n = 1 without tiles.
-
-        Raises `SampleError` if the photo does not fit.
-        """
+        """Cut a photo (channels, *any size) into samples (n, *shape), n = 1 without tiles. Raises `SampleError`."""
         part = self.cropped(photo)
         _, height, width = self.shape
         rows, columns = part.shape[1:]

@@ -39,10 +39,7 @@ def write_recording_page(
     alarms: list[Alarm],
     truth: Sequence[Truth] = (),
 ) -> Path:
-    """Write index.html, figures and tables of a scored recording into `out`.
-
-    If faults in it are known, the alarms are compared with them.
-    """
+    """Write the page, figures and tables of a scored recording, compared with known faults if there are any."""
     rule, rows = model.rule, len(recording)
     span = rows * model.step
     score = table["score"].to_numpy()

@@ -117,10 +117,7 @@ def home(path: Path) -> Path:
 
 
 def find(path: Path) -> Path:
-    """Return the folder to read the bundle from: after an interrupted save that of the bundle before.
-
-    Raises `BundleError` if there is none.
-    """
+    """Return the folder to read, after an interrupted save the old one. Raises `BundleError` if there is none."""
     folder = home(path)
     return folder if (folder / MANIFEST).is_file() else _old(folder)
 

@@ -16,10 +16,7 @@ FAR = 1e100  # spreads from the centre, where values end: beyond any measurement
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and spread of each channel (channels,), in its own unit.
-
-    Beyond `reach` spreads from the centre the curve bends.
-    """
+    """Centre and spread of each channel (channels,); the curve bends at `reach` spreads from the centre."""
 
     centre: tuple[float, ...]
     spread: tuple[float, ...]

@@ -67,10 +67,7 @@ class MomentCorrection(NamedTuple):
 
 
 class SyntheticWindows(NamedTuple):
-    """Windows x (n, channels, window) in the recording's units, and the severity (n,) of the fault in each.
-
-    Severity 0 is normal, 1 is as recorded.
-    """
+    """Windows x (n, channels, window) in the recording's units, and severities (n,): 0 is normal, 1 as recorded."""
 
     x: Floats
     severity: Floats

@@ -66,10 +66,7 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that stops on SIGTERM or Ctrl-C.
-
-    It accepts no new connections, ends streams of events, finishes requests and exits with status 0.
-    """
+    """A server that on SIGTERM or Ctrl-C ends streams of events, finishes requests and exits with status 0."""
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         super().__init__(config)

@@ -121,10 +121,7 @@ class Topic:
         return identities
 
     def close(self) -> list[str]:
-        """Wait up to LAST_WORDS seconds for pending messages, then disconnect. The broker keeps the session.
-
-        Returns the ids confirmed in the meantime.
-        """
+        """Wait up to LAST_WORDS seconds for pending messages, then disconnect. Returns the ids confirmed meanwhile."""
         identities, end = self.confirmed(), time.monotonic() + LAST_WORDS
         while (self.waiting or self.sending) and self.client.is_connected() and time.monotonic() < end:
             time.sleep(0.01)
