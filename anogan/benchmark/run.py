@@ -66,7 +66,7 @@ class Method:
     @property
     def searches(self) -> bool:
         """Whether it searches z for each sample."""
-        return DETECTORS[self.detector].searches
+        return detector_class(self.detector).searches
 
 
 def _papers(mode: EncoderMode, gan: GANConfig = PAPERS.gan) -> Method:

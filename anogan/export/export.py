@@ -168,7 +168,7 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
 
 def _about(bundle: Bundle, graph: Graph, parity: Parity) -> dict[str, Any]:
     """Return the file's metadata: what made it, its inputs, and how close to Python it is."""
-    name = next(key for key, cls in DETECTORS.items() if type(graph.detector) is cls)
+    name = next(name for name in bundle.detectors if type(graph.detector) is detector_class(name))
     differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}
     return {
         "anogan": anogan.__version__,

@@ -51,7 +51,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def title_of(detector: str) -> str:
-    """What a report calls a detector; its name where the package that offered it is there no longer."""
+    """Return what a report calls a detector: its title, or its name if the package that offered it is gone."""
     if detector not in detector_names():
         return detector
     cls = detector_class(detector)
@@ -103,7 +103,7 @@ def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Caption
         ("per_class", "AUROC per anomalous class: which anomalies are hard.", figures.per_class(results)),
     ]
     for name, table in scores.groupby("detector", sort=False):
-        caption = f"Scores of {TITLES.get(str(name), name)}: normal in blue, every held-out class in orange."
+        caption = f"Scores of {title_of(str(name))}: normal in blue, every held-out class in orange."
         drawings.append((f"scores_{name}", caption, figures.histograms(table, results[name]["threshold"])))
     return drawings
 

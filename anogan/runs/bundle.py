@@ -51,9 +51,7 @@ def _params(detector: Detector) -> dict[str, Any]:
     }
 
 
-def save(
-    folder: Path, gan: GAN, detectors: Mapping[str, Detector], kind: KindName, about: Mapping[str, Any]
-) -> None:
+def save(folder: Path, gan: GAN, detectors: Mapping[str, Detector], kind: KindName, about: Mapping[str, Any]) -> None:
     """Write the bundle into `folder`, which appears whole or not at all.
 
     `about` holds what the model was trained on, and what a model of its kind needs besides the detectors.

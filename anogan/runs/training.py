@@ -137,9 +137,9 @@ def make_detector(name: str, config: RunConfig, device: str) -> Detector:
 
     Raises `ValueError` if it cannot be trained on such data, or a setting cannot be used.
     """
-    cls: Any = DETECTORS[name]
-    own = DETECTORS[name]().terms
-    views = tuple(view for view in own if view in config.views)
+    cls = detector_class(name)
+    defaults = cls()
+    views = tuple(view for view in defaults.terms if view in config.views)
     if config.views and not views:
         own = ", ".join(defaults.terms)
         raise ValueError(f"{name} has none of the views {', '.join(config.views)}; its views are {own}")
@@ -148,6 +148,6 @@ def make_detector(name: str, config: RunConfig, device: str) -> Detector:
     detector = defaults.set_params(**{key: settings[own] for key, own in taken.items() if own in settings})
     detector.check_parameters()
     if "locator" in detector.parts and config.kind != "photos":
-        others = ", ".join(other for other, make in DETECTORS.items() if "locator" not in make().parts)
+        others = ", ".join(other for other in detector_names() if "locator" not in detector_class(other)().parts)
         raise ValueError(f"{name} learns from photos alone; choose detectors from {others}")
     return detector

@@ -25,7 +25,7 @@ from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detectors
 
 
-def run(options: Train | TrainSensors | TrainPhotos) -> int:
+def run(options: AnyTrain) -> int:
     """Train a model, or continue its training. Returns the exit status."""
     path = run_path(options)
     _check(options)
@@ -56,7 +56,7 @@ def run(options: Train | TrainSensors | TrainPhotos) -> int:
     return 0
 
 
-def _check(options: Train | TrainSensors | TrainPhotos) -> None:
+def _check(options: AnyTrain) -> None:
     """Check what can be checked before anything is read."""
     resolve_device(options.device)
     if options.checkpoint_seconds < 0:
