@@ -17,7 +17,7 @@ import psutil
 from anogan import parallel
 
 INTERVAL = 0.25  # seconds between two looks at the machine, some slices of a scheduler
-ENOUGH = 0.75  # of a processor left idle, for a thread of its own
+IDLE_SHARE = 0.75  # of a processor left idle, for a thread of its own
 
 
 class Used(NamedTuple):
@@ -52,7 +52,7 @@ class Threads:
             before, self._last = self._last, self._look()
             clock, total, own = (now - then for now, then in zip(self._last, before, strict=True))
             idle = self.most - max(total - own, 0) / clock
-            self.now = min(max(int(idle + 1 - ENOUGH), 1), self.most)
+            self.now = min(max(int(idle + 1 - IDLE_SHARE), 1), self.most)
         return self.now
 
 

@@ -36,14 +36,14 @@ from anogan.digits.datasets import load_dataset
 from anogan.digits.model import DigitModel
 from anogan.evaluation.metrics import auroc
 from anogan.files import write_json, write_text
-from anogan.gan.inversion import CHUNK
+from anogan.gan.inversion import ROWS_AT_ONCE
 from anogan.gan.networks import GAN
 from anogan.gan.training import EncoderTraining, GANTraining, train
 from anogan.pictures.sources import PhotoFiles
 from anogan.pictures.verdicts import inspector
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
-from anogan.runs.scoring import BLOCK, score_stream
+from anogan.runs.scoring import SAMPLES_AT_ONCE, score_stream
 from experiments.development import development_split
 from experiments.reference import HEAD, PAPERS, SHAPE, Ours, images, loops, plain_networks, search_one, unit_range
 from experiments.speed_page import OUT, write_speed_page
@@ -200,7 +200,7 @@ def raw_passes(detector: FAnoGAN, x: Tensor) -> None:
     """The forward passes that scoring cannot do without."""
     gan = detector.gan_
     assert gan.encoder is not None
-    for part in x.split(CHUNK):
+    for part in x.split(ROWS_AT_ONCE):
         x_hat = gan.generator(gan.encoder(part))
         gan.discriminator.features(part)
         gan.discriminator.features(x_hat)
@@ -215,7 +215,7 @@ def scoring(data_root: str | None, n: int = 4096) -> Iterator[Row]:
         files = [folder / f"{i:05d}.png" for i in range(n)]
         for file, image in zip(files, pixels, strict=True):
             Image.fromarray(image[0]).save(file)
-        source = PhotoFiles(files, SHAPE[0], BLOCK)
+        source = PhotoFiles(files, SHAPE[0], SAMPLES_AT_ONCE)
 
         def from_files() -> None:
             rows_of = inspector(DigitModel.of(detector))

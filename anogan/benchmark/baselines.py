@@ -23,7 +23,7 @@ from anogan.gan.scores import blur
 from anogan.views.gradients import oriented_gradients
 from anogan.views.nearest import nearest, neighbour_distance
 
-CHUNK = 500  # queries compared with the memory at once
+QUERIES_AT_ONCE = 500  # queries compared with the memory at once
 SVM_ROWS = 6000  # a support-vector machine on more takes hours
 
 
@@ -40,7 +40,7 @@ class CosineNeighbours(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.k = k
 
     def _see(self, X: ArrayLike) -> list[Tensor]:
-        return [self.view(part) for part in torch.from_numpy(np.asarray(X, np.float32)).split(CHUNK)]
+        return [self.view(part) for part in torch.from_numpy(np.asarray(X, np.float32)).split(QUERIES_AT_ONCE)]
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         self.memory_ = torch.cat(self._see(X))
@@ -71,7 +71,7 @@ class PixelNeighbour(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        parts = torch.from_numpy(flat(X)).split(CHUNK)
+        parts = torch.from_numpy(flat(X)).split(QUERIES_AT_ONCE)
         return -torch.cat([torch.cdist(part, self.memory_).amin(1) for part in parts]).double().numpy()
 
 

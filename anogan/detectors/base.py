@@ -24,7 +24,7 @@ from anogan.views.base import Memory, View
 from anogan.views.fusion import Rule, Score
 
 FEWEST = 16  # training samples
-COLOURS = (1, 3, 4)  # channels that images usually have
+IMAGE_CHANNELS = (1, 3, 4)  # channels that images usually have
 MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
 
 
@@ -66,7 +66,7 @@ def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
         raise ValueError(f"expected numbers in [-1, 1], got dtype {x.dtype}")
     if x.ndim < 3 or len(x) == 0 or (shape and x.shape[1:] != shape):
         raise ValueError(f"expected samples of shape {expected}, got {x.shape}")
-    if x.ndim == 4 and x.shape[3] in COLOURS and x.shape[1] not in COLOURS:
+    if x.ndim == 4 and x.shape[3] in IMAGE_CHANNELS and x.shape[1] not in IMAGE_CHANNELS:
         raise ValueError(f"expected the channels before rows and columns, {expected}, got {x.shape}")
     check_shape(x.shape[1:])
     low, high = x.min(), x.max()  # NaN where there is one

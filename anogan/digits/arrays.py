@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anogan.detectors import Detector
 from anogan.errors import SampleError
 from anogan.pictures.files import to_unit_range
-from anogan.runs.scoring import BLOCK, OnMap, Rows, Samples
+from anogan.runs.scoring import SAMPLES_AT_ONCE, OnMap, Rows, Samples
 
 
 class ArrayFile:
@@ -35,7 +35,7 @@ class ArrayFile:
 
     @property
     def block(self) -> int:
-        return BLOCK
+        return SAMPLES_AT_ONCE
 
     def __len__(self) -> int:
         return self.rows

@@ -29,12 +29,12 @@ Values = NDArray[np.float64]
 
 FEWEST_MEASURED, MEASURED = 20, 1000  # samples of each kind, evenly spaced where there are more
 VALUES = 200_000  # of a channel, whose distribution is compared
-KEPT, COMPONENTS = 0.95, 50  # share of the variance that the features keep, and at most this many of them
+VARIANCE_KEPT, COMPONENTS = 0.95, 50  # share of the variance that the features keep, and at most this many of them
 DENSITY_NEIGHBOURS = 5  # a ball around a sample reaches so many (Naeem et al. 2020)
 MANIFOLD_NEIGHBOURS = 3  # and so many here (Kynkäänniemi et al. 2019)
 JITTER = 0.1  # spreads of noise on a jittered copy
 TREES, FOLDS = 100, 5
-NEAR = 0.01  # quantile of held-out distances below which a sample is as good as a copy
+COPY_QUANTILE = 0.01  # quantile of held-out distances below which a sample is as good as a copy
 COPIED, SHARE = 0.5, 0.1  # distance ratio below which, and share of near samples above which, they count as memorised
 CONSTANT = 1e-9  # variance, in spreads, of a channel that stands still
 FLOOR, JITTERED, GAUSSIAN = "held-out real", "jittered copies", "Gaussian samples"
@@ -85,14 +85,14 @@ class Space:
         if not x.var(axis=0).max() > CONSTANT:
             raise ValueError("the training samples are all the same")
         share = np.cumsum(components.fit(x).explained_variance_ratio_)
-        return cls(mean, spread, components, min(int((share < KEPT).sum()) + 1, len(share)))
+        return cls(mean, spread, components, min(int((share < VARIANCE_KEPT).sum()) + 1, len(share)))
 
     def scale(self, x: Samples) -> Samples:
         """Express samples in spreads from the training mean."""
         return np.asarray((x - self.mean) / self.spread, dtype=np.float32)
 
     def features(self, scaled: Samples) -> Values:
-        """Project on the principal components that hold a share KEPT of the training variance, (n, kept)."""
+        """Project on the principal components that hold a share VARIANCE_KEPT of the training variance, (n, kept)."""
         projected = self.components.transform(scaled.reshape(len(scaled), -1))[:, : self.kept]
         return np.asarray(projected, dtype=np.float64)
 
@@ -206,18 +206,18 @@ def copying(held_out: Values, generated: Values) -> tuple[float, float]:
     """Compare distances to the nearest training sample of generated samples with those of held-out samples.
 
     Returns the ratio of their medians (Meehan et al. 2020 compare the same two), and the share of generated samples
-    below the NEAR quantile of the held-out ones.
+    below the COPY_QUANTILE quantile of the held-out ones.
     """
     floor = float(np.median(held_out))
     ratio = float(np.median(generated)) / floor if floor > 0 else float("nan")
-    return ratio, float((generated < np.quantile(held_out, NEAR)).mean())
+    return ratio, float((generated < np.quantile(held_out, COPY_QUANTILE)).mean())
 
 
 def memorisation(table: pd.DataFrame) -> dict[str, str]:
     """Return a warning for each row of `compare` whose samples look like copies of training samples.
 
     They do if their median distance is below COPIED of that of held-out samples, or if more than a share SHARE of them
-    is nearer than the NEAR quantile of held-out samples; by chance this share is NEAR. The warning may be false:
+    is nearer than the COPY_QUANTILE quantile of held-out samples; by chance this share is as large. It may be false:
     held-out samples from another time or machine are farther away than new ones, and samples of only the commonest kind
     are nearer. Look at the coverage and at the samples.
     """
@@ -227,8 +227,8 @@ def memorisation(table: pd.DataFrame) -> dict[str, str]:
         if ratio < COPIED or share > SHARE:
             warnings[str(row["samples"])] = (
                 f"Memorised, it seems: {row['samples']}. Their distance to the nearest training sample is {ratio:.2f} "
-                f"of what it is for held-out real samples, and {share:.0%} of them are nearer than {1 - NEAR:.0%} of "
-                f"those are (by chance {NEAR:.0%})."
+                f"of what it is for held-out real samples, and {share:.0%} of them are nearer than "
+                f"{1 - COPY_QUANTILE:.0%} of those are (by chance {COPY_QUANTILE:.0%})."
             )
     return warnings
 

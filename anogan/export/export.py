@@ -33,7 +33,7 @@ from anogan.sensors.model import SensorModel
 __all__ = ["TOLERANCE", "Exported", "Graph", "export", "graph_of", "inputs_of"]
 
 OPSET = 18
-QUIET = 3  # onnxruntime tells errors alone
+ERRORS_ALONE = 3  # onnxruntime tells errors alone
 OnInputs = Callable[[int], None]  # how many more have been compared
 
 
@@ -162,7 +162,7 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     """Open a session on the CPU with as many threads as torch uses."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
-    options.log_severity_level = QUIET
+    options.log_severity_level = ERRORS_ALONE
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

@@ -15,7 +15,7 @@ from anogan.detectors.calibration import Floats
 from anogan.pictures.files import to_unit_range
 
 OUTPUTS = ("score", "p_value", "threshold", "anomaly", "anomaly_map", "reconstruction")
-NOISE = 0.1  # spread of the noise in some inputs; samples lie in [-1, 1]
+INPUT_NOISE = 0.1  # spread of the noise in some inputs; samples lie in [-1, 1]
 Input = NDArray[Any]
 
 
@@ -119,7 +119,7 @@ class SampleGraph(Graph):
 def disturbed(x: NDArray[np.float32], stream: np.random.Generator) -> NDArray[np.float32]:
     """Disturb samples (n, channels, *size) in [-1, 1]: in turn not at all, by noise, and by a box of one value."""
     y = x.copy()
-    y[1::3] += NOISE * stream.standard_normal(y[1::3].shape, np.float32)
+    y[1::3] += INPUT_NOISE * stream.standard_normal(y[1::3].shape, np.float32)
     for sample in y[2::3]:
         sides = [int(stream.integers(1, max(2, length // 2))) for length in sample.shape[1:]]
         begins = [

@@ -15,7 +15,7 @@ from anogan.errors import ExportError
 from anogan.export.graph import OUTPUTS, Found, Graph, Input
 from anogan.gan.inversion import rows_at_once
 
-SAMPLES = 1000  # samples of the detector that every export compares
+COMPARED_SAMPLES = 1000  # samples of the detector that every export compares
 TOLERANCE = (
     1e-3  # largest difference: of scores in `Graph.unit`, of maps in that of a normal sample, of values in [-1, 1]
 )
@@ -82,7 +82,7 @@ def compare(graph: Graph, session: Session, seed: int, on_samples: Callable[[int
 
 def inputs_of(graph: Graph) -> int:
     """Return how many inputs are compared."""
-    return max(sum(graph.batches[:-1]), math.ceil(SAMPLES / graph.parts))
+    return max(sum(graph.batches[:-1]), math.ceil(COMPARED_SAMPLES / graph.parts))
 
 
 def _batches(graph: Graph) -> Iterator[int]:

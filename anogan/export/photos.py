@@ -23,7 +23,7 @@ from anogan.pictures.framing import fade
 from anogan.runs.bundle import Bundle
 
 LUMINANCE = (19595, 38470, 7471)  # of red, green, blue, in parts of 65536: Pillow's; float32 holds the sums exactly
-MOST_PIXELS = 2**25  # of a batch to compare
+COMPARED_PIXELS = 2**25  # of a batch to compare
 TINT = 20  # most that a colour of some drawn photos differs from grey
 
 
@@ -41,7 +41,7 @@ class PhotoGraph(Graph):
         self.parts, (_, rows, columns) = len(framing.samples(blank)), framing.cropped(blank).shape
         self.rows, self.columns = rows, columns
         self.left, self.top = framing.crop[:2] if framing.crop else (0, 0)
-        most = max(2, MOST_PIXELS // max(math.prod(size), self.parts * height * width))
+        most = max(2, COMPARED_PIXELS // max(math.prod(size), self.parts * height * width))
         self.batches = tuple(min(n, most) for n in Graph.batches)
         self.luminance = torch.tensor(LUMINANCE, dtype=torch.float32)
         if framing.overlap is None:

@@ -13,8 +13,8 @@ from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales
 
-FARTHEST = 0.999  # drawn values are not nearer to the ends of (-1, 1), which no measurement reaches
-MISSING = 0.05  # share of the values that are missing in some drawn rows
+FARTHEST_VALUE = 0.999  # drawn values are not nearer to the ends of (-1, 1), which no measurement reaches
+MISSING_SHARE = 0.05  # share of the values that are missing in some drawn rows
 
 
 class SensorGraph(Graph):
@@ -72,11 +72,11 @@ class SensorGraph(Graph):
 
     def draw(self, n: int, stream: np.random.Generator) -> tuple[Input, ...]:
         x = disturbed(self.generated(n, stream), stream).astype(np.float64)
-        units = self.model.scaling.from_unit(np.clip(x, -FARTHEST, FARTHEST)).transpose(0, 2, 1)
+        units = self.model.scaling.from_unit(np.clip(x, -FARTHEST_VALUE, FARTHEST_VALUE)).transpose(0, 2, 1)
         count, slow = len(self.model.channels), self.model.slow
         rows = np.repeat(units[:, :, -count:], slow, axis=1)
         rows[:, -self.window :] = units[:, :, :count]
-        rows[1::3][stream.random(rows[1::3].shape) < MISSING] = np.nan
+        rows[1::3][stream.random(rows[1::3].shape) < MISSING_SHARE] = np.nan
         average = self.model.usual.score + self.unit * stream.standard_normal(n)
         return rows * np.array(self.model.scaling.spread) + np.array(self.model.scaling.centre), average
 

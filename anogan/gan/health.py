@@ -14,7 +14,7 @@ from anogan.gan.networks import GAN
 from anogan.gan.scores import mse
 from anogan.gan.training import latents, random_stream
 
-SAMPLES = 64  # fixed latents, watched throughout the training
+WATCHED_SAMPLES = 64  # fixed latents, watched throughout the training
 PROBES = 32  # held-out normal samples that a short search must reproduce
 PROBE_SEARCH = SearchConfig(steps=30, learning_rate=0.1, patience=0, residual="mse", discrimination_weight=0.0)
 COLLAPSED = 0.5  # share of the data's own diversity
@@ -34,9 +34,9 @@ class HealthMonitor:
 
     def __init__(self, x_train: Tensor, x_held_out: Tensor, latent_dim: int, seed: int) -> None:
         stream = random_stream(seed, "health", 0)
-        self.z = latents(SAMPLES, latent_dim, stream)
+        self.z = latents(WATCHED_SAMPLES, latent_dim, stream)
         self.probes = x_held_out[:PROBES]
-        self.reference = spread(x_train[torch.randperm(len(x_train), generator=stream)[:SAMPLES]])
+        self.reference = spread(x_train[torch.randperm(len(x_train), generator=stream)[:WATCHED_SAMPLES]])
 
     @torch.no_grad()
     def samples(self, gan: GAN) -> Tensor:

@@ -13,8 +13,10 @@ from anogan.gan.networks import GAN, Shape
 from anogan.gan.scores import anogan_score
 from anogan.threads import adapt
 
-CHUNK = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
-CHUNK_VALUES = CHUNK * 28 * 28  # larger samples have smaller chunks: a single photo must not cost as much as 128
+ROWS_AT_ONCE = 128  # rows per forward pass at most; fixed and padded, because float kernels differ with the batch size
+VALUES_AT_ONCE = (
+    ROWS_AT_ONCE * 28 * 28
+)  # larger samples have smaller chunks: a single photo must not cost as much as 128
 FEWEST_ROWS = 8
 OnRows = Callable[[int], None]
 
@@ -23,7 +25,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma & Ba 2015), its usual
 
 def rows_at_once(shape: Shape) -> int:
     """Return how many samples of this shape go through the networks in one forward pass."""
-    return max(FEWEST_ROWS, min(CHUNK, CHUNK_VALUES // math.prod(shape)))
+    return max(FEWEST_ROWS, min(ROWS_AT_ONCE, VALUES_AT_ONCE // math.prod(shape)))
 
 
 def chunks(x: Tensor, device: torch.device, shape: Shape | None = None) -> Iterator[tuple[Tensor, int]]:

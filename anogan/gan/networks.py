@@ -17,7 +17,7 @@ from anogan.config.gan import GANConfig, NormName
 from anogan.gan.layers import BatchNorm, FromVector, Linear, ToVector, doubling, halving
 
 Shape = tuple[int, ...]
-SMALLEST = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
+SMALLEST_SIDE = 4  # side at which halving stops: 28 -> 14 -> 7, 64 -> ... -> 4
 SMALLEST_MAP = 8  # side at which the locator stops halving
 WIDEST = 512  # channels, however often the size is halved
 
@@ -31,7 +31,7 @@ def check_shape(shape: Shape) -> Shape:
 
 def _channels(shape: Shape, width: int) -> list[int]:
     """Return the channels after each halving: width, 2 width, 4 width, ..."""
-    halvings = max(1, int(math.log2(min(shape[1:]) / SMALLEST)))
+    halvings = max(1, int(math.log2(min(shape[1:]) / SMALLEST_SIDE)))
     return [min(width * 2**i, max(width, WIDEST)) for i in range(halvings)]
 
 

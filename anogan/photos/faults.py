@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]  # (height, width)
 Values = NDArray[np.float64]
 Defect = Callable[[Photo, float, np.random.Generator], tuple[Photo, Mask]]
 
-SMALLEST = 16  # least pixels of the shorter side; below it the forms are not recognisable
+SMALLEST_PHOTO = 16  # least pixels of the shorter side; below it the forms are not recognisable
 FINE = 4  # pixels drawn per pixel, each way
 TRIES = 4  # candidates for what is moved or pasted; the one that changes most is taken
 
@@ -149,8 +149,8 @@ def _blend(x: Photo, full: NDArray[np.floating], opacity: Values, severity: floa
 
 def _side(x: Photo) -> int:
     """Return the shorter side in pixels. Raises `ValueError` if x is no photo."""
-    if x.ndim != 3 or x.dtype != np.float32 or min(x.shape[1:]) < SMALLEST:
-        expected = f"(channels, height, width) of float32, at least {SMALLEST} pixels each way"
+    if x.ndim != 3 or x.dtype != np.float32 or min(x.shape[1:]) < SMALLEST_PHOTO:
+        expected = f"(channels, height, width) of float32, at least {SMALLEST_PHOTO} pixels each way"
         raise ValueError(f"got {x.shape} of {x.dtype}, expected {expected}")
     return int(min(x.shape[1:]))
 

@@ -21,7 +21,7 @@ from anogan.pictures.verdicts import Inspection, Map, Region, record
 from anogan.runs.bundle import Bundle
 
 TAIL = np.logspace(0, -6, 121)  # tail probabilities at which the quantiles of held-out good pixels are stored
-EDGE = 1e-3  # share of good pixels that exceed those at the edge of a region
+EDGE_SHARE = 1e-3  # share of good pixels that exceed those at the edge of a region
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ class PhotoModel:
         return np.asarray(np.exp(np.interp(anomaly_map, self.levels, np.log(TAIL))), dtype=np.float64)
 
     def _regions(self, stitched: Map, size: tuple[int, ...]) -> list[Region]:
-        """Find connected pixels above all but a share EDGE of good ones, around a value of 1 or around the peak."""
-        wide = stitched > np.interp(np.log(1 / EDGE), np.log(1 / TAIL), self.levels)
+        """Find connected pixels above all but EDGE_SHARE of good ones, around a value of 1 or around the peak."""
+        wide = stitched > np.interp(np.log(1 / EDGE_SHARE), np.log(1 / TAIL), self.levels)
         labels, _ = ndimage.label(wide | (stitched >= stitched.max()), np.ones((3, 3)))
         peaks = np.unique(labels[(stitched >= min(1.0, float(stitched.max()))) & (labels > 0)])
         left, top, across, down = self.framing.place(stitched.shape, size)

@@ -25,7 +25,7 @@ from anogan.runs.scoring import OnError, OnSaved
 
 LOG = "rejects.csv"
 COLUMNS = ("file", "moved_to", "score", "p_value", "time")
-TAIL = 1 << 16  # bytes of rejects.csv in which the row of an interrupted move is looked for
+TAIL_BYTES = 1 << 16  # bytes of rejects.csv in which the row of an interrupted move is looked for
 
 
 class Stamp(NamedTuple):
@@ -118,7 +118,7 @@ def _names(log: BinaryIO, moved: Path) -> bool:
 
 
 def _tail(log: BinaryIO) -> bytes:
-    log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+    log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
     return log.read()
 
 

@@ -35,8 +35,8 @@ from anogan.pictures.verdicts import Inspection
 
 KINDS: tuple[str, ...] = tuple(faults.DEFECTS)
 REPEATS = 2  # trials of each kind and severity on every photo
-MOST = 60  # photos, evenly spread
-KEPT = 2**26  # values of photos in memory; further photos are read again and again
+MOST_PHOTOS = 60  # photos, evenly spread
+VALUES_KEPT = 2**26  # values of photos in memory; further photos are read again and again
 FOLDS = 5  # of the photos held out
 GREY_LEVELS = 127.5  # per unit of a photo's values
 
@@ -69,7 +69,7 @@ class PhotoTrials:
         self.kept: dict[Path, Pixels] = {}
         self.score, self.flagged = list[float](), list[bool]()  # of the untouched photos
         photos = [(part.model, path) for part in parts for path in part.paths]
-        rows = np.unique(np.linspace(0, len(photos) - 1, min(MOST, len(photos))).round().astype(int))
+        rows = np.unique(np.linspace(0, len(photos) - 1, min(MOST_PHOTOS, len(photos))).round().astype(int))
         chosen = [photos[row] for row in rows]
         for batch in _batches(chosen):
             model = chosen[batch[0]][0]
@@ -85,7 +85,7 @@ class PhotoTrials:
     def _keep(self, path: Path, photo: Pixels, inspection: Inspection) -> None:
         self.score.append(inspection.score)
         self.flagged.append(inspection.anomaly)
-        if sum(one.size for one in self.kept.values()) + photo.size <= KEPT:
+        if sum(one.size for one in self.kept.values()) + photo.size <= VALUES_KEPT:
             self.kept[path] = photo
 
     def made(self, trial: int, kind: str, severity: float) -> Made:

@@ -30,7 +30,7 @@ from anogan.runs.kind import Kind, Samples, Tell
 from anogan.runs.training import OnSamples, Stage, silent
 
 MOST_SAMPLES = 2000  # held-out ones that the detector's scales are taken from
-MOST_PIXELS = 8_000_000  # of held-out maps, that p-values of pixels are taken from
+CALIBRATION_PIXELS = 8_000_000  # of held-out maps, that p-values of pixels are taken from
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def calibrated(
             warnings.simplefilter("ignore", CalibrationWarning)  # of samples; photos are what counts
         detector.calibrate(gan, samples.x.numpy(), samples.x_held_out.numpy())
     model = PhotoModel(detector, photos.framing, np.linspace(0, 1, len(TAIL)), np.ones(1))  # until they are known
-    stream, each = np.random.default_rng(0), max(1, MOST_PIXELS // len(photos.held_out))
+    stream, each = np.random.default_rng(0), max(1, CALIBRATION_PIXELS // len(photos.held_out))
     scores, peaks, pixels = [], [], []
     for inspection in model.inspect_files(photos.held_out, on_photos):
         if not isinstance(inspection, SampleError):

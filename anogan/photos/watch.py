@@ -26,9 +26,11 @@ from anogan.pictures.files import EXTENSIONS, PHOTOS, Pixels, batches, decoded_b
 from anogan.pictures.verdicts import Inspection, Record, record
 
 RESULTS = "results.jsonl"
-PATIENCE = 10.0  # seconds for which a file that cannot be decoded may stay as it is before it counts as damaged
+DAMAGED_SECONDS = 10.0  # seconds for which a file that cannot be decoded may stay as it is before it counts as damaged
 UNFINISHED = {".part", ".tmp"}  # endings of files that are still being written, wherever they stand in the name
-SHARE = 4  # how many times longer scoring takes than looking, when many files wait in a folder that holds many more
+SCORING_SHARE = (
+    4  # how many times longer scoring takes than looking, when many files wait in a folder that holds many more
+)
 
 OnMap = Callable[[str, Pixels, Inspection], None]  # name, photo, verdict on it
 
@@ -144,7 +146,7 @@ class Watcher:
         rejects: Rejects | None = None,
         on_map: OnMap | None = None,
         interval: float = 0.5,
-        patience: float = PATIENCE,
+        patience: float = DAMAGED_SECONDS,
     ) -> None:
         self.model, self.folder, self.results = model, folder, results
         self.rejects, self.on_map, self.interval, self.patience = rejects, on_map, interval, patience
@@ -168,7 +170,7 @@ class Watcher:
             if readable and first is None:
                 first = set(self.waiting)
             ready = self.ready()
-            while ready and time.monotonic() - begun < max(self.interval, SHARE * took):
+            while ready and time.monotonic() - begun < max(self.interval, SCORING_SHARE * took):
                 yield self.score(ready)
                 ready = self.ready()
                 if wait(0):

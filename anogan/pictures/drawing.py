@@ -18,7 +18,7 @@ Box = tuple[int, int, int, int]  # left, top, width, height
 BRIGHTEST = 2.0  # map value shown in the brightest colour; 1 = the worst place of a normal sample
 FAINTEST = 0.5  # map value up to which nothing is drawn over a photo
 OPAQUE = 0.7  # how much of the photo the brightest colour hides
-LONGEST = 1600  # pixels of the longer side of an overlay
+LONGEST_SIDE = 1600  # pixels of the longer side of an overlay
 OUTLINE, RIM = (0, 255, 255), (0, 0, 0)  # no colours of the heat
 
 
@@ -67,10 +67,10 @@ def overlay(photo: NDArray[np.float32], anomaly_map: NDArray[np.float32], boxes:
     """Draw an anomaly map as translucent heat over a photo (1 or 3, height, width) in [-1, 1], and outline boxes.
 
     The map may have any height and width. Its scale is fixed, and nothing is drawn up to FAINTEST. Boxes are in pixels
-    of the photo. The longer side of the result is at most LONGEST.
+    of the photo. The longer side of the result is at most LONGEST_SIDE.
     """
-    base = shrunk(photo, LONGEST)
-    size, scale = (base.shape[1], base.shape[0]), min(1.0, LONGEST / max(photo.shape[1:]))
+    base = shrunk(photo, LONGEST_SIDE)
+    size, scale = (base.shape[1], base.shape[0]), min(1.0, LONGEST_SIDE / max(photo.shape[1:]))
     values = Image.fromarray(anomaly_map.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
     colours, heat = _heat(np.asarray(values))
     alpha = OPAQUE * heat[..., None]

@@ -23,7 +23,7 @@ from anogan.runs.scoring import Rows, Samples
 
 Record = dict[str, Any]
 Map = NDArray[np.float32]
-CHUNK = 4096  # rows in memory at once
+TABLE_ROWS = 4096  # rows in memory at once
 
 
 class Region(NamedTuple):
@@ -184,7 +184,7 @@ def beside(out: Path) -> tuple[Path, Path]:
 
 
 def _chunks(partial: Path) -> Iterator[pd.DataFrame]:
-    with pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=CHUNK) as chunks:
+    with pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=TABLE_ROWS) as chunks:
         yield from chunks
 
 

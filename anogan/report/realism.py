@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from anogan.evaluation.realism import (
     COLUMNS,
     COPIED,
+    COPY_QUANTILE,
     FLOOR,
     MEASURED,
-    NEAR,
     SHARE,
     Samples,
     SampleSets,
@@ -34,7 +34,7 @@ from anogan.report.page import Captioned, Section, write_tables
 
 GENERATED = "generated"
 SIDES = (("real", NORMAL), (GENERATED, ANOMALOUS))
-SHOWN = 12  # channels
+CHANNELS_SHOWN = 12  # channels
 ACROSS = 4  # small figures in a line
 WINDOWS, IMAGES = 3, 36  # of each kind that are shown
 FEW_IMAGES, LARGE = 16, 64  # so many images of so many pixels
@@ -49,8 +49,8 @@ MEANING = {
     "coverage": ("1", "Share of the real samples with one of these next to them: variety; low where kinds lack."),
     "nearest training": ("near 1", "Median distance to the nearest training sample, as a share of what it is for "
                          f"held-out real samples. Below {COPIED}: copies. Far above 1: unlike anything real."),
-    "near copies": (f"{NEAR}", f"Share that is nearer to a training sample than {1 - NEAR:.0%} of held-out real ones "
-                    f"are. Above {SHARE}: copies."),
+    "near copies": (f"{COPY_QUANTILE}", f"Share that is nearer to a training sample than {1 - COPY_QUANTILE:.0%} of "
+                    f"held-out real ones are. Above {SHARE}: copies."),
     "discriminative": ("0", "How well a random forest tells these from held-out real ones: its accuracy minus a half. "
                        "0: it cannot. 0.5: it always can."),
 }  # fmt: skip
@@ -128,8 +128,8 @@ def _drawings(space: Space, real: Samples, made: Samples, channels: Sequence[str
 
 
 def _panels(figure: Figure, channels: Sequence[str]) -> list[Axes]:
-    """Make one axes for each of the first SHOWN channels, under its name."""
-    names = channels[:SHOWN]
+    """Make one axes for each of the first CHANNELS_SHOWN channels, under its name."""
+    names = channels[:CHANNELS_SHOWN]
     across = min(ACROSS, len(names))
     rows = -(-len(names) // across)
     if across > 1:
@@ -190,7 +190,7 @@ def autocorrelations(real: Samples, made: Samples, channels: Sequence[str]) -> D
 
 def correlations(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
     """Draw the correlations between channels as matrices."""
-    names = channels[:SHOWN]
+    names = channels[:CHANNELS_SHOWN]
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(9, 1.6 + 0.33 * len(names))
@@ -275,7 +275,7 @@ def sheet(groups: Mapping[str, Samples], scale: tuple[float, float]) -> Drawing:
 
 
 def _first(channels: Sequence[str]) -> str:
-    return f", the first {SHOWN} of {len(channels)}" if len(channels) > SHOWN else ""
+    return f", the first {CHANNELS_SHOWN} of {len(channels)}" if len(channels) > CHANNELS_SHOWN else ""
 
 
 def _unit(x: Samples, low: float, high: float) -> Samples:
@@ -286,7 +286,7 @@ def _unit(x: Samples, low: float, high: float) -> Samples:
 
 def windows(real: Samples, made: Samples, channels: Sequence[str]) -> Drawing:
     """Draw real and generated windows. The figures in a line share their scale, so that they can be compared."""
-    names = channels[:SHOWN]
+    names = channels[:CHANNELS_SHOWN]
     columns = [(x, *side) for group, side in zip((real, made), SIDES, strict=True) for x in group]
 
     def draw(figure: Figure) -> None:

@@ -26,7 +26,7 @@ from anogan.sensors.recordings import Recording
 
 Times = NDArray[np.float64] | NDArray[np.datetime64]
 POINTS = 1200  # of a drawn line; each stands for the lowest and highest of its rows
-SHOWN = 12  # channels, those with the largest shares in the alarms
+CHANNELS_SHOWN = 12  # channels, those with the largest shares in the alarms
 NEAR = 3  # lengths of the first alarm drawn around it
 
 
@@ -162,9 +162,9 @@ def _mark(figure: Figure, panels: Sequence[Axes], times: Times, found: Sequence[
 
 
 def _by_share(channels: Sequence[str], alarms: Sequence[Alarm]) -> list[int]:
-    """Return the numbers of the channels in order, at most SHOWN of them, those with the largest shares."""
+    """Return the numbers of the channels in order, at most CHANNELS_SHOWN of them, those with the largest shares."""
     weight = {name: sum(alarm.shares.get(name, 0.0) for alarm in alarms) for name in channels}
-    kept = sorted(range(len(channels)), key=lambda c: -weight[channels[c]])[:SHOWN]
+    kept = sorted(range(len(channels)), key=lambda c: -weight[channels[c]])[:CHANNELS_SHOWN]
     return sorted(kept)
 
 

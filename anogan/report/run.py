@@ -22,7 +22,7 @@ from anogan.report.page import Captioned, data_uri, draw, write_page
 from anogan.report.sensitivity import in_brief
 from anogan.runs.directory import Run
 
-KINDS = {
+GALLERY = {
     "most anomalous": "The anomalies with the highest scores.",
     "false alarms": "Normal images that were flagged.",
     "misses": "Anomalies that were not flagged, the lowest scores first.",
@@ -109,10 +109,10 @@ def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Caption
 
 
 def gallery(file: Path) -> dict[str, list[Shown]]:
-    """Return samples by kind, in the order of KINDS."""
+    """Return samples by kind, in the order of GALLERY."""
     with np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
+    shown: dict[str, list[Shown]] = {kind: [] for kind in GALLERY}
     for i, kind in enumerate(arrays["kind"]):
         pictures = {
             "input": picture(arrays["x"][i]),
@@ -189,7 +189,7 @@ def write_report(run: Run[Any], out: Path) -> Path:
         sensors=run.config.kind == "sensors",
         summary=summary,
         titles={name: title_of(name) for name in (summary or {}).get("detectors", {})},
-        kinds=KINDS,
+        kinds=GALLERY,
         table=table.to_dict("records"),
         classes=classes,
         figures=[figure for figure in drawn if figure.name not in training_names],

@@ -27,7 +27,7 @@ from anogan.report.page import Drawn, Pictured, Section, data_uri, draw, write_t
 from anogan.sensors.sensitivity import SensorTrials, amount, in_spreads
 
 SHADES = colormaps["cividis"]
-COLUMNS = 4  # of curves
+CURVE_COLUMNS = 4  # of curves
 LONGER = 320  # pixels of the longer side of a picture
 BEST = "Smallest severity caught"
 MISSED = "not caught"
@@ -100,11 +100,11 @@ def curves(summary: pd.DataFrame) -> Drawing:
     """Draw the share caught with its interval, and AUROC, against severity, for each kind."""
     kinds = list(smallest(summary).index)
     chance = float(summary.loc[summary["kind"] == NOTHING, "rate"].iloc[0])
-    rows = -(-len(kinds) // COLUMNS)
+    rows = -(-len(kinds) // CURVE_COLUMNS)
 
     def draw(figure: Figure) -> None:
         figure.set_size_inches(9, 0.5 + 1.75 * rows)
-        panels = figure.subplots(rows, min(COLUMNS, len(kinds)), sharex=True, sharey=True, squeeze=False)
+        panels = figure.subplots(rows, min(CURVE_COLUMNS, len(kinds)), sharex=True, sharey=True, squeeze=False)
         for axes, kind in zip(panels.flat, kinds, strict=False):
             part = summary[summary["kind"] == kind].sort_values("severity")
             at = np.arange(len(part))

@@ -22,8 +22,8 @@ from anogan import parallel
 from anogan.errors import SampleError
 from anogan.files import replacing, without_formulas
 
-BLOCK = 1024  # samples in memory at once
-CHUNK = 16_384  # rows of a table in memory at once
+SAMPLES_AT_ONCE = 1024  # samples in memory at once
+TABLE_ROWS = 16_384  # rows of a table in memory at once
 Samples = Sequence[NDArray[np.float32] | SampleError]
 Rows = Callable[[int, list[str], Samples], pd.DataFrame]  # number of the first row, names, samples -> a row per sample
 OnBlock = Callable[[int], None]  # rows finished
@@ -109,7 +109,10 @@ def score_stream(
 
 
 def _finish(partial: Path, out: Path) -> None:
-    with replacing(out) as stream, pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=CHUNK) as chunks:
+    with (
+        replacing(out) as stream,
+        pd.read_csv(partial, dtype=str, keep_default_na=False, chunksize=TABLE_ROWS) as chunks,
+    ):
         for i, rows in enumerate(chunks):
             stream.write(without_formulas(rows).to_csv(index=False, header=i == 0, lineterminator="\n").encode())
 
@@ -186,7 +189,7 @@ def _whole_rows(partial: Path) -> int:
         stream.truncate(whole)
     if not whole:
         return 0
-    with pd.read_csv(partial, usecols=[0], dtype=str, chunksize=CHUNK) as chunks:
+    with pd.read_csv(partial, usecols=[0], dtype=str, chunksize=TABLE_ROWS) as chunks:
         return sum(map(len, chunks))
 
 

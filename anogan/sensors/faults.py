@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -50,27 +49,6 @@ LAG = 30  # rows
 ROWS_PER_SPIKE = 50
 PERIODS = (6.0, 40.0)  # rows
 TRIES, SMOOTH = 16, 8  # stretches drawn for decoupling, and how many that join best are compared
-
-
-@dataclass(frozen=True)
-class SensorFault:
-    """One fault of a recording as data, in rows onset to onset + duration.
-
-    Severity is between 0 (none) and 1 (grave). Without `channels` one is drawn. The same record applied to the same
-    recording gives the same fault.
-    """
-
-    kind: SensorFaultName
-    onset: int
-    duration: int
-    severity: float = 1.0
-    seed: int = 0
-    channels: tuple[int, ...] | None = None
-
-    def inject(self, x: Values) -> Changed:
-        """Apply the fault to x (n, channels). Returns the changed values and the mask."""
-        rng = np.random.default_rng(self.seed)
-        return apply(self.kind, x, self.severity, rng, self.onset, self.duration, self.channels)
 
 
 def apply(

@@ -23,9 +23,9 @@ from anogan.sensors.scaling import Scaling
 from anogan.sensors.scoring import Clock, fill
 from anogan.sensors.windows import cut_scales, lead_in, slow_scale
 
-WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
+MOST_WINDOWS = 20_000  # to train on at most, evenly spread: more of them are nearly the same
 PARTS = 5  # stretches of the recording whose ends are held out
-FOLDS = 3  # held-out stretches of a short recording
+HELD_OUT_STRETCHES = 3  # held-out stretches of a short recording
 BLOCK_WINDOWS = 10
 BLOCK_SPANS = 2  # of the rows that a score looks at, so that what two blocks say is nearly independent
 
@@ -107,11 +107,11 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
             raise SampleError(f"channel {name!r} holds no number in the training rows; leave it out with --channels")
     scaling = _scaling(recording.channels, values, config.sensors.reach)
 
-    def samples(stretches: Sequence[slice], most: int = WINDOWS) -> torch.Tensor:
+    def samples(stretches: Sequence[slice], most: int = MOST_WINDOWS) -> torch.Tensor:
         parts = [part for rows in stretches for part in parts_of(recording, rows)]
         return _windows(parts, [0] * len(parts), scaling, window, slow, most)
 
-    x, own = samples(training), [samples([rows], WINDOWS // len(held_out)) for rows in held_out]
+    x, own = samples(training), [samples([rows], MOST_WINDOWS // len(held_out)) for rows in held_out]
     if min(len(x), sum(map(len, own))) < FEWEST:
         raise SampleError(
             f"{config.data} has {n} rows, which leave {len(x)} windows of {window} rows to "
@@ -122,7 +122,9 @@ def prepare(config: SensorRunConfig, recording: Recording) -> Healthy:
     block = block_of(config.alarm, [part for found in parts for part in found], window, slow, where)
     warm_up = window * slow if slow > 1 else 0
     looking_back = [
-        _windows(found, [part.first(warm_up, block) for part in found], scaling, window, slow, WINDOWS // len(held_out))
+        _windows(
+            found, [part.first(warm_up, block) for part in found], scaling, window, slow, MOST_WINDOWS // len(held_out)
+        )
         for found in parts
     ]
     folds = [Fold(*fold) for fold in zip(parts, looking_back, own, strict=True)]
@@ -141,14 +143,14 @@ def _scaling(channels: tuple[str, ...], values: Floats, reach: float) -> Scaling
 def hold_out_stretches(n: int, share: float, window: int) -> tuple[list[slice], list[slice]]:
     """Return the rows to train on and the rows to hold out: the last `share` of each of up to PARTS parts of n rows.
 
-    A short recording is one part; its held-out rows are cut into FOLDS stretches.
+    A short recording is one part; its held-out rows are cut into HELD_OUT_STRETCHES stretches.
     """
     parts = int(np.clip(n * share / (2 * BLOCK_WINDOWS * window), 1, PARTS))
     training, held_out = [], []
     for begin, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
         cut = end - round(share * (end - begin))
         training.append(slice(begin, cut))
-        edges = np.linspace(cut, end, (FOLDS if parts == 1 else 1) + 1).astype(int).tolist()
+        edges = np.linspace(cut, end, (HELD_OUT_STRETCHES if parts == 1 else 1) + 1).astype(int).tolist()
         held_out += [slice(*edge) for edge in pairwise(edges)]
     return training, held_out
 

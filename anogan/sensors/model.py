@@ -23,7 +23,7 @@ from anogan.sensors.scaling import Scaling
 from anogan.sensors.scoring import RowScorer, Usual
 
 OTHER_STEP = 1.5  # times the training's step
-BATCH = 8192  # rows between two looks at the progress bar
+ROWS_AT_ONCE = 8192  # rows between two looks at the progress bar
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class SensorModel:
         follower = self.follower()
         stamps = recording.stamps.tolist()
         scores, shares, active, alarms = [], [], [], []
-        for begin in range(0, len(recording), BATCH):
-            rows = slice(begin, begin + BATCH)
+        for begin in range(0, len(recording), ROWS_AT_ONCE):
+            rows = slice(begin, begin + ROWS_AT_ONCE)
             current = follower.tracker.current
             followed = follower.push(recording.time[rows], stamps[rows], recording.values[rows])
             active.append(_active(len(followed.score), current.number if current else 0, followed.changes))

@@ -13,7 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anogan.errors import SampleError
-from anogan.sensors.rows import SHOWN, all_seconds, complaints, no_column, no_time, numbers, place_of, read_text
+from anogan.sensors.rows import (
+    CHARACTERS_SHOWN,
+    all_seconds,
+    complaints,
+    no_column,
+    no_time,
+    numbers,
+    place_of,
+    read_text,
+)
 
 GAP = 10  # steps without a row that end a segment
 
@@ -116,7 +125,7 @@ def _times(column: pd.Series, name: str, day_first: bool, notes: list[str]) -> t
         row = int(np.flatnonzero(bad)[0])
         notes.append(
             f"{int(bad.sum())} rows without a readable time (the first is row {row}, "
-            f"{str(column.iloc[row])[:SHOWN]!r}) took that of the row before"
+            f"{str(column.iloc[row])[:CHARACTERS_SHOWN]!r}) took that of the row before"
         )
         seconds = pd.Series(seconds).ffill().bfill().to_numpy()
     return seconds, column.to_numpy()
@@ -140,7 +149,7 @@ def _numbers(
                 continue
         elif missing.any():
             odd = column[missing & column.notna().to_numpy()]
-            example = f", for example {odd.iloc[0]!r}"[:SHOWN] if len(odd) else ""
+            example = f", for example {odd.iloc[0]!r}"[:CHARACTERS_SHOWN] if len(odd) else ""
             notes.append(f"{int(missing.sum())} of {len(values)} values of {name!r} are missing{example}")
         taken[str(name)] = values
     if not taken:

@@ -20,12 +20,25 @@ from anogan.errors import SampleError
 
 DELIMITERS = ";\t,|"
 SNIFFED = 64  # lines looked at
-SHOWN = 80  # characters of what is wrong in a complaint
+CHARACTERS_SHOWN = 80  # characters of what is wrong in a complaint
 MOST_COLUMNS = 4096  # pandas takes seconds for tens of thousands, and nobody has so many channels
 LONGEST_TIME = 100  # characters; beyond it guessing a date takes long
 EPOCH = pd.Timestamp(0, tz="UTC").as_unit("s")  # in nanoseconds no year before 1677 could be told from it
-NOTHING = ["", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "NULL", "null", "None", "<NA>"]  # as pandas has them
-NOTHING += ["#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
+MISSING_WORDS = [
+    "",
+    "nan",
+    "NaN",
+    "-nan",
+    "-NaN",
+    "NA",
+    "N/A",
+    "n/a",
+    "NULL",
+    "null",
+    "None",
+    "<NA>",
+]  # as pandas has them
+MISSING_WORDS += ["#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
 SWITCH = {"true": 1.0, "false": 0.0}
 MISSING = float("nan")
 UNREADABLE = (OSError, ValueError, EOFError, ImportError, csv.Error, SampleError)
@@ -69,7 +82,7 @@ def no_column(wanted: str, names: Iterable[str], where: str) -> SampleError:
 
 def no_time(column: str, given: object) -> SampleError:
     """Return the error for a time that cannot be read."""
-    return SampleError(f"column {column!r} holds no readable time: {str(given)[:SHOWN]!r}")
+    return SampleError(f"column {column!r} holds no readable time: {str(given)[:CHARACTERS_SHOWN]!r}")
 
 
 # Tables.
@@ -87,7 +100,7 @@ def read_text(stream: IO[bytes]) -> pd.DataFrame:
     commas = delimiter != ","
     decimal = "," if commas and any(with_point(cell) is not cell for cells in rows[1:] for cell in cells) else "."
     form = {"sep": delimiter, "decimal": decimal, "names": names, "index_col": False, "skipinitialspace": True}
-    form |= {"encoding": "utf-8-sig", "low_memory": False, "keep_default_na": False, "na_values": NOTHING}
+    form |= {"encoding": "utf-8-sig", "low_memory": False, "keep_default_na": False, "na_values": MISSING_WORDS}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # that cells would be left out
         try:
@@ -135,7 +148,7 @@ def cells_of(line: str, delimiter: str) -> list[str]:
         quoted = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
         cells = next(quoted) if '"' in line else line.split(delimiter)
     except csv.Error as error:
-        raise SampleError(f"not delimited text ({error}): {line[:SHOWN]}") from None
+        raise SampleError(f"not delimited text ({error}): {line[:CHARACTERS_SHOWN]}") from None
     return [cell.strip() for cell in cells]
 
 
@@ -144,8 +157,8 @@ def fitted(cells: Sequence[Any], n: int) -> Sequence[Any]:
 
     Raises `SampleError` if superfluous cells hold something.
     """
-    if any(cell is not None and cell not in NOTHING for cell in cells[n:]):
-        raise SampleError(f"expected {n} values, got {len(cells)}: {', '.join(map(str, cells))[:SHOWN]}")
+    if any(cell is not None and cell not in MISSING_WORDS for cell in cells[n:]):
+        raise SampleError(f"expected {n} values, got {len(cells)}: {', '.join(map(str, cells))[:CHARACTERS_SHOWN]}")
     return [*cells[:n], *[None] * (n - len(cells))]
 
 

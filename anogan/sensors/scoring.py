@@ -14,7 +14,7 @@ from anogan.sensors.recordings import GAP
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.windows import cut_scales, lead_in
 
-BLOCK = 1024  # windows in memory at once
+WINDOWS_AT_ONCE = 1024  # windows in memory at once
 
 
 class Usual(NamedTuple):
@@ -114,13 +114,13 @@ class RowScorer:
         for part in np.split(kept, np.flatnonzero(starts[kept])):
             if len(part) and starts[part[0]]:
                 self._forget()
-            for begin in range(0, len(part), BLOCK):
-                block = part[begin : begin + BLOCK]
+            for begin in range(0, len(part), WINDOWS_AT_ONCE):
+                block = part[begin : begin + WINDOWS_AT_ONCE]
                 score[block], shares[block] = self._score(values[block])
         return ScoredRows(score, shares)
 
     def _score(self, values: NDArray[np.float64]) -> ScoredRows:
-        """Score up to BLOCK rows that follow the stored ones without a gap."""
+        """Score up to WINDOWS_AT_ONCE rows that follow the stored ones without a gap."""
         mean = np.zeros(len(self.scaling.centre))  # of the training rows, in units of spread
         new = fill(self.scaling.apply(values), self.rows[-1] if len(self.rows) else mean)
         rows = np.concatenate([self.rows, new])

@@ -25,7 +25,7 @@ from anogan.sensors.recordings import Recording
 Stretch = tuple[Floats, Floats]  # time (n,) in seconds, values (n, channels)
 KINDS: tuple[str, ...] = tuple(faults.SENSOR_FAULTS)
 REPEATS = 20  # trials of each kind and severity on every channel
-HISTORY = 100_000  # healthy rows that tell a channel's spread
+SPREAD_ROWS = 100_000  # healthy rows that tell a channel's spread
 
 
 class Part(NamedTuple):
@@ -82,7 +82,7 @@ class SensorTrials:
         self.left_out = len(begun) - len(self.usable)
         if not self.usable:
             raise SampleError(f"an alarm is on in all {len(pieces)} healthy stretches; is the machine healthy there?")
-        self.history = np.concatenate([values for _, _, values in segments])[-HISTORY:]
+        self.history = np.concatenate([values for _, _, values in segments])[-SPREAD_ROWS:]
         self.channels = np.flatnonzero(~np.isnan(self.history).all(axis=0)).tolist()
         self.count = repeats * len(self.channels)
         rng, rounds = np.random.default_rng([seed, len(self.usable)]), -(-self.count // len(self.usable))

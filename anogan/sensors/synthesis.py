@@ -29,10 +29,10 @@ from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales, lead_in
 from anogan.windows import cut_windows
 
-FEWEST_ROWS = 50  # of a fault
-FAINTEST = 1e-6  # of the strongest direction of generated windows: fainter ones are rounding
+FEWEST_FAULT_ROWS = 50  # of a fault
+FAINTEST_DIRECTION = 1e-6  # of the strongest direction of generated windows: fainter ones are rounding
 STILL = 1e-12  # squared spreads from row to row of a channel that does not move
-EDGE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
+FURTHEST_VALUE = 1 - 1e-4  # values nearer to the scale's end than this say no more than it
 
 
 class MomentCorrection(NamedTuple):
@@ -54,7 +54,7 @@ class MomentCorrection(NamedTuple):
             return None
         drawn = _in_spreads(draw(gan, max(config.moment_samples, fewest), 0), scaling).reshape(-1, real.shape[1])
         values, vectors = np.linalg.eigh(np.cov(drawn.T))
-        values = values.clip(FAINTEST * values.max())
+        values = values.clip(FAINTEST_DIRECTION * values.max())
         root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
         values, vectors = np.linalg.eigh(root @ np.cov(real.T) @ root)
         between = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -252,8 +252,8 @@ def read_fault(model: SensorModel, file: Path) -> Floats:
         If there are fewer than 50 rows, or the file cannot be read.
     """
     recording = model.read(file)
-    if len(recording) < FEWEST_ROWS:
-        raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_ROWS} of the fault")
+    if len(recording) < FEWEST_FAULT_ROWS:
+        raise SampleError(f"{file} has {len(recording)} rows, expected at least {FEWEST_FAULT_ROWS} of the fault")
     return fill(recording.values, np.array(model.scaling.centre))
 
 
@@ -264,7 +264,7 @@ def real_windows(x: torch.Tensor, scaling: Scaling) -> Floats:
 
 def _in_spreads(x: torch.Tensor, scaling: Scaling) -> Floats:
     """Convert samples in (-1, 1) to units of spread."""
-    values = np.clip(x.numpy().astype(np.float64), -EDGE, EDGE)
+    values = np.clip(x.numpy().astype(np.float64), -FURTHEST_VALUE, FURTHEST_VALUE)
     return scaling.from_unit(values)
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from anogan.detectors.calibration import Floats
 from anogan.windows import cut_windows
 
-ENOUGH = 8  # least number of separate slow windows to learn from
+SLOW_WINDOWS = 8  # least number of separate slow windows to learn from
 
 
 def slow_scale(n_rows: int, window: int, slow: int) -> int:
-    """Return `slow`, the rows of a block of the slow scale, or 1 if `n_rows` hold fewer than ENOUGH slow windows."""
-    return slow if n_rows >= ENOUGH * window * slow else 1
+    """Return `slow`, the rows of a slow block, or 1 if `n_rows` hold fewer than SLOW_WINDOWS slow windows."""
+    return slow if n_rows >= SLOW_WINDOWS * window * slow else 1
 
 
 def lead_in(rows: Floats, window: int, slow: int) -> Floats:

@@ -10,7 +10,7 @@ from anogan.pictures.files import Pixels
 from anogan.pictures.verdicts import Inspection, Record, record, short
 from anogan.serve.loaded import Loaded, Tell
 
-LONGEST = 1024  # pixels of the longer side of a photo sent back
+LONGEST_SIDE = 1024  # pixels of the longer side of a photo sent back
 
 
 def _url(content: bytes) -> str:
@@ -37,7 +37,7 @@ def shown(loaded: Loaded) -> Tell:
         return answer | {
             "origin": list(framing.crop[:2]) if framing.crop else [0, 0],
             "size": list(part.shape[1:]),
-            "photo": _url(png(shrunk(part, LONGEST), level=3)),
+            "photo": _url(png(shrunk(part, LONGEST_SIDE), level=3)),
             "map": _url(png(heat_layer(inspection.map), level=3)),
             "reconstruction": _url(png(picture(inspection.reconstruction), level=3)),
         }

@@ -29,7 +29,7 @@ from anogan.serve.metrics import Metrics
 from anogan.serve.openapi import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SENSORS, PHOTOS, ROWS, gives, takes
 from anogan.serve.served import Reloader, Served
 from anogan.serve.tables import Scored, Table
-from anogan.serve.uploads import GONE, HEADERS, read_table, read_uploads, unless_gone
+from anogan.serve.uploads import GONE, HEADERS_AT_ONCE, read_table, read_uploads, unless_gone
 
 mimetypes.add_type("text/javascript", ".js")  # systems differ in what they call it
 PAGE = Path(__file__).parent / "page"
@@ -85,7 +85,7 @@ class Desk:
 
     def __init__(self, models: dict[str, Served], limits: Limits, metrics: Metrics) -> None:
         self.models, self.limits, self.metrics = models, limits, metrics
-        self.headers = asyncio.Semaphore(HEADERS)
+        self.headers = asyncio.Semaphore(HEADERS_AT_ONCE)
 
     def find(self, name: str) -> Served:
         """Return the model of this name. Raises `Refusal` if there is none."""

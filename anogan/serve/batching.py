@@ -14,7 +14,7 @@ from typing import Any
 
 from anogan.serve.limits import Refusal
 
-BATCH = 64  # requests scored at once
+MOST_REQUESTS = 64  # requests scored at once
 SLOWEST = 60  # seconds, the longest wait that a client is asked for
 Work = Callable[[Sequence[Any]], Sequence[Any]]  # several requests -> an answer or error for each
 
@@ -112,7 +112,9 @@ class Worker:
     def _fits(self, jobs: list[Job], job: Job) -> bool:
         if not jobs:
             return True
-        return job.work == jobs[0].work and len(jobs) < BATCH and sum(j.weight for j in [*jobs, job]) <= self.most
+        return (
+            job.work == jobs[0].work and len(jobs) < MOST_REQUESTS and sum(j.weight for j in [*jobs, job]) <= self.most
+        )
 
 
 def _answer(jobs: list[Job]) -> None:

@@ -26,7 +26,7 @@ from anogan.sensors.model import SensorModel
 from anogan.serve.limits import Refusal
 from anogan.serve.tables import Scored, Table, Unanswered, alarm_as_json, read
 
-MOST = 1000  # calibration scores in a description
+MOST_SCORES = 1000  # calibration scores in a description
 Tell = Callable[[str, Pixels | SampleError, Inspection | SampleError], Any]  # name, photo, verdict on it -> answer
 
 
@@ -158,6 +158,6 @@ def _read(upload: Upload, channels: int) -> Pixels | SampleError:
 
 
 def thinned(scores: Floats) -> list[float]:
-    """Return at most MOST of sorted scores, evenly spaced, including the first and the last."""
-    places = np.unique(np.linspace(0, len(scores) - 1, min(MOST, len(scores))).round().astype(int))
+    """Return at most MOST_SCORES of sorted scores, evenly spaced, including the first and the last."""
+    places = np.unique(np.linspace(0, len(scores) - 1, min(MOST_SCORES, len(scores))).round().astype(int))
     return [float(score) for score in scores[places]]

@@ -20,7 +20,7 @@ from anogan.serve.limits import Limits, is_loopback
 from anogan.serve.metrics import Metrics
 from anogan.serve.served import Served, named
 
-PATIENCE = 60  # seconds for current requests when the server stops, and for clients that do not read
+STOP_SECONDS = 60  # seconds for current requests when the server stops, and for clients that do not read
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -97,7 +97,7 @@ def serve(runs: Sequence[Path], host: str, port: int, device: str, limits: Limit
     models = [Served(name, path, device, limits, metrics) for name, path in named(runs).items()]
     app = create_app(models, limits, metrics)
     _log_to_stderr()
-    patience = round(2 * limits.timeout) + PATIENCE
+    patience = round(2 * limits.timeout) + STOP_SECONDS
     config = uvicorn.Config(
         app,
         http=cast(Any, partial(Protocol, limits.timeout)),

@@ -20,7 +20,7 @@ from anogan.sensors.rows import DELIMITERS, column_names, complaints, fitted, re
 from anogan.serve.limits import Refusal
 
 NAME = "the table"  # what a client sent, in errors
-MOST = 1_000_000  # rows of a request
+MOST_ROWS = 1_000_000  # rows of a request
 MOST_CELLS = 1 << 24  # of a request, unless it has as many bytes: rows that lack their cells take memory nonetheless
 PORTION = 1000  # rows made into JSON at once, so that other threads get their turn
 Unanswered = SampleError | Refusal
@@ -65,8 +65,8 @@ def _from_json(content: bytes) -> pd.DataFrame:
 
 
 def _refuse_long(rows: int, columns: int, size: int) -> None:
-    if rows > MOST:
-        raise Refusal(413, f"more than {MOST:,} rows")
+    if rows > MOST_ROWS:
+        raise Refusal(413, f"more than {MOST_ROWS:,} rows")
     if rows * columns > max(MOST_CELLS, size):
         raise Refusal(413, f"more than {MOST_CELLS:,} cells")
 

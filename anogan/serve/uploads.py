@@ -18,11 +18,11 @@ from anogan.serve.limits import Limits, Refusal
 from anogan.serve.loaded import Upload
 from anogan.serve.tables import Table
 
-FILES = 1000  # photos in a request
-HEADERS = 2  # requests whose photos' headers are read at once
+MOST_FILES = 1000  # photos in a request
+HEADERS_AT_ONCE = 2  # requests whose photos' headers are read at once
 REQUEST = 10  # times the pixels of a photo: those of a request
 GONE = 499  # sent to nobody, but counted
-NAME = 200  # characters of a file's name
+LONGEST_NAME = 200  # characters of a file's name
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ async def read_uploads(request: Request, limits: Limits, headers: asyncio.Semaph
 
 async def _parts(request: Request) -> list[tuple[str, bytes]]:
     try:
-        async with request.form(max_files=FILES, max_fields=FILES) as form:
+        async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES) as form:
             parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
             files = [(_shown(part.filename or ""), await part.read()) for part in parts]
     except HTTPException as error:
@@ -65,7 +65,7 @@ async def _parts(request: Request) -> list[tuple[str, bytes]]:
 
 
 def _shown(name: str) -> str:
-    return "".join(c for c in name if c.isprintable())[:NAME]
+    return "".join(c for c in name if c.isprintable())[:LONGEST_NAME]
 
 
 def _upload(name: str, content: bytes, limits: Limits) -> Upload:

@@ -31,7 +31,7 @@ Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
 FINE = 4  # pixels drawn per pixel, each way
-SMALLEST = 32  # pixels of a photo's side
+SMALLEST_PHOTO = 32  # pixels of a photo's side
 LENS = 0.5  # pixels, the blur's standard deviation
 WEAVE = 0.04  # the glass fibre's period
 NOISE = 2.0  # standard deviation of the sensor
@@ -109,8 +109,8 @@ def render(
         raise ValueError(f"unknown defect {defect!r}; choose from {', '.join(get_args(PartDefect))}")
     if not 0 <= severity <= 1:
         raise ValueError(f"got severity {severity}, expected 0 to 1")
-    if size < SMALLEST:
-        raise ValueError(f"got size {size}, expected at least {SMALLEST} pixels")
+    if size < SMALLEST_PHOTO:
+        raise ValueError(f"got size {size}, expected at least {SMALLEST_PHOTO} pixels")
     rng, elsewhere = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
     part = _part(rng)
     noise = NOISE * rng.standard_normal((size, size, 3))

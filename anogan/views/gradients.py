@@ -15,7 +15,7 @@ from anogan.views.base import Memory, View
 from anogan.views.nearest import neighbour_distance
 
 EPSILON = 1e-4  # keeps the root smooth where nothing changes; the range of x is 2
-CHUNK = 128  # samples whose gradients are computed at once
+GRADIENTS_AT_ONCE = 128  # samples whose gradients are computed at once
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Gradients(View):
     remembered = frozenset({"gradients"})
 
     def remember(self, x: Tensor, gan: GAN) -> Memory:
-        return {"gradients": torch.cat([oriented_gradients(part, self.config) for part in x.split(CHUNK)])}
+        return {"gradients": torch.cat([oriented_gradients(part, self.config) for part in x.split(GRADIENTS_AT_ONCE)])}
 
     def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
         return neighbour_distance(oriented_gradients(x, self.config), memory["gradients"], self.config.neighbours)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FLOOR = 1e-6  # of a distance, before its logarithm
+SMALLEST_DISTANCE = 1e-6  # of a distance, before its logarithm
 SPARE = 4  # neighbours that are compared beyond the k asked for
-CHUNK = 500  # rows compared with the memory at once
+QUERIES_AT_ONCE = 500  # rows compared with the memory at once
 
 
 def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -19,7 +19,7 @@ def nearest(query: Tensor, memory: Tensor, k: int) -> tuple[Tensor, Tensor]:
     k = min(k, len(memory))
     rows = (query @ memory.T).topk(min(k + SPARE, len(memory)), dim=1).indices
     distance, order = ((query[:, None] - memory[rows]).square().sum(2) / 2).topk(k, dim=1, largest=False)
-    return distance.clamp_min(FLOOR), rows.gather(1, order)
+    return distance.clamp_min(SMALLEST_DISTANCE), rows.gather(1, order)
 
 
 def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
@@ -29,11 +29,11 @@ def neighbour_distance(query: Tensor, memory: Tensor, k: int) -> Tensor:
     about each of them.
     """
     distance, rows = nearest(query, memory, k)
-    to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(FLOOR)
+    to_mean = (query - memory[rows].mean(1)).square().sum(1).clamp_min(SMALLEST_DISTANCE)
     return (distance[:, 0].log() + to_mean.log()) / 2
 
 
 def spacing(memory: Tensor, k: int) -> Tensor:
     """Return the log (m,) of the mean cosine distance of every row of memory to its k nearest other rows."""
-    parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(CHUNK)]
+    parts = [nearest(part, memory, k + 1)[0][:, 1:].mean(1) for part in memory.split(QUERIES_AT_ONCE)]
     return torch.cat(parts).log()

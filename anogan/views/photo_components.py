@@ -14,8 +14,8 @@ from anogan.gan.networks import GAN
 from anogan.gan.scores import blur, passes_of_blur
 from anogan.views.base import Memory, View
 
-SMALLEST = 1e-3  # variance of held-out photos; samples lie in [-1, 1]
-MOST = 2000  # photos that the principal components are computed from
+SMALLEST_VARIANCE = 1e-3  # variance of held-out photos; samples lie in [-1, 1]
+MOST_PHOTOS = 2000  # photos that the principal components are computed from
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PhotoComponents(View):
     remembered = frozenset({"mean", "components", "explained"})
 
     def remember(self, x: Tensor, gan: GAN) -> Memory:
-        rows = x[:: -(-len(x) // MOST)].flatten(1)
+        rows = x[:: -(-len(x) // MOST_PHOTOS)].flatten(1)
         mean = rows.mean(0)
         k = min(self.config.components, len(rows) // 4)
         values, vectors = torch.linalg.eigh((rows - mean) @ (rows - mean).T)  # far fewer photos than pixels
@@ -45,7 +45,7 @@ class PhotoComponents(View):
         for x, count in chunks(x_normal, gan.device):
             left += float(unexplained(x, memory)[:count].square().sum())
             whole += float((x.flatten(1) - memory["mean"])[:count].square().sum())
-        return {"explained": torch.tensor([max(0.0, 1 - left / max(whole, SMALLEST))])}
+        return {"explained": torch.tensor([max(0.0, 1 - left / max(whole, SMALLEST_VARIANCE))])}
 
     def distance(self, x: Tensor, z: Tensor, x_hat: Tensor, gan: GAN, memory: Memory) -> Tensor:
         left = unexplained(x, memory).abs().mean(1, keepdim=True)

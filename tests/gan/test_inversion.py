@@ -8,7 +8,7 @@ import torch
 from conftest import QUICK_GAN, stripes
 
 from anogan.config.gan import SearchConfig
-from anogan.gan.inversion import CHUNK, chunks, rows_at_once, search_latent
+from anogan.gan.inversion import ROWS_AT_ONCE, chunks, rows_at_once, search_latent
 from anogan.gan.networks import GAN
 from anogan.gan.scores import anogan_score
 from anogan.gan.training import GANTraining, train
@@ -130,15 +130,15 @@ def test_memory_is_bounded_by_the_batch_size(gan: GAN) -> None:
 
 
 def test_chunks_are_full_and_padded() -> None:
-    x = torch.arange(CHUNK + 3, dtype=torch.float32)[:, None]
+    x = torch.arange(ROWS_AT_ONCE + 3, dtype=torch.float32)[:, None]
     parts = list(chunks(x, torch.device("cpu")))
-    assert [(len(part), count) for part, count in parts] == [(CHUNK, CHUNK), (CHUNK, 3)]
+    assert [(len(part), count) for part, count in parts] == [(ROWS_AT_ONCE, ROWS_AT_ONCE), (ROWS_AT_ONCE, 3)]
     assert torch.equal(torch.cat([part[:count] for part, count in parts]), x)
 
 
 def test_a_chunk_is_as_long_as_its_own_shape_allows_and_where_it_was_asked_for() -> None:
     shape = (2, 40, 41)  # neither the most nor the fewest rows, and not a whole number of them
-    rows = CHUNK * 28 * 28 // math.prod(shape)
+    rows = ROWS_AT_ONCE * 28 * 28 // math.prod(shape)
     assert rows_at_once(shape) == rows
     (first, count), (last, left) = chunks(torch.zeros(rows + 1, *shape), torch.device("meta"))
     assert (len(first), count, len(last), left) == (rows, rows, rows, 1)
@@ -146,7 +146,7 @@ def test_a_chunk_is_as_long_as_its_own_shape_allows_and_where_it_was_asked_for()
 
 
 def test_a_single_large_photo_does_not_cost_as_much_as_a_whole_chunk_of_digits() -> None:
-    assert rows_at_once((1, 28, 28)) == rows_at_once((8, 20)) == CHUNK
+    assert rows_at_once((1, 28, 28)) == rows_at_once((8, 20)) == ROWS_AT_ONCE
     assert rows_at_once((3, 128, 128)) == rows_at_once((1, 512, 512)) == 8
     (part, count), *_ = chunks(torch.zeros(3, 5), torch.device("cpu"), (1, 128, 128))
     assert (len(part), count) == (8, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anogan.pictures.drawing import BRIGHTEST, FAINTEST, LONGEST, OUTLINE, heat_layer, overlay, picture
+from anogan.pictures.drawing import BRIGHTEST, FAINTEST, LONGEST_SIDE, OUTLINE, heat_layer, overlay, picture
 
 
 def test_a_good_photo_stays_as_it_is_and_a_defect_is_hot() -> None:
@@ -39,7 +39,7 @@ def test_a_box_is_outlined_around_its_pixels() -> None:
 def test_a_large_photo_is_drawn_smaller_with_its_boxes() -> None:
     photo = np.full((1, 2400, 3200), -1, np.float32)
     drawn = overlay(photo, np.zeros((6, 8), np.float32), [(1600, 1200, 400, 400)])
-    assert drawn.shape == (LONGEST * 3 // 4, LONGEST, 3)
+    assert drawn.shape == (LONGEST_SIDE * 3 // 4, LONGEST_SIDE, 3)
     rows, columns = np.nonzero((drawn == OUTLINE).all(2))
     assert abs(columns.min() - 800) < 12
     assert abs(rows.max() - 800) < 12

@@ -17,7 +17,7 @@ from anogan.errors import RunError
 from anogan.files import write_bytes, write_json, write_text
 from anogan.pictures.drawing import heatmap, picture, png, tile
 from anogan.report import figures
-from anogan.report.run import KINDS, write_report
+from anogan.report.run import GALLERY, write_report
 from anogan.runs.directory import Run
 
 CLASSES = ("a", "b", "c")
@@ -56,10 +56,10 @@ def canned(folder: Path) -> Run:
             "seconds_per_image": 0.001,
             "search_steps": 200 if name == "anogan" else 0,
         }
-        stream, n = io.BytesIO(), len(KINDS)
+        stream, n = io.BytesIO(), len(GALLERY)
         arrays = {key: rng.uniform(-1, 1, (n, 1, 6, 6)).astype(np.float32) for key in ("x", "reconstruction")}
         arrays |= {"anomaly_map": np.ones((n, 1, 6, 6), np.float32), "score": np.ones(n), "p_value": np.full(n, 0.02)}
-        np.savez(stream, kind=np.array(list(KINDS)), label=np.array(["b"] * n), **arrays)
+        np.savez(stream, kind=np.array(list(GALLERY)), label=np.array(["b"] * n), **arrays)
         write_bytes(run.path / "gallery" / f"{name}.npz", stream.getvalue())
     write_text(run.path / "scores.csv", pd.concat(tables).to_csv(index=False))
     write_json(run.path / "results.json", {"notice": "Made <up>.", "detectors": results})
@@ -85,7 +85,7 @@ def test_the_page_tells_the_runs_numbers_and_escapes_its_text(report: Path) -> N
     page = (report / "index.html").read_text()
     for said in ("0.9123", "0.9000", "25.0&nbsp;%", "70.0&nbsp;%", "1 of 20", "99", "Made &lt;up&gt;.", "step 300"):
         assert said in page
-    for kind in KINDS:
+    for kind in GALLERY:
         assert kind.capitalize() in page
 
 

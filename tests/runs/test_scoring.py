@@ -35,7 +35,7 @@ def detector() -> Detector:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (scoring, arrays):
-        monkeypatch.setattr(module, "BLOCK", 10)
+        monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 10)
 
 
 def save(path: Path, x: np.ndarray) -> Path:

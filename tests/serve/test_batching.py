@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from served_models import held
 
-from anogan.serve.batching import BATCH, Worker
+from anogan.serve.batching import MOST_REQUESTS, Worker
 from anogan.serve.limits import Refusal
 
 
@@ -48,9 +48,9 @@ def all_at_once(worker: Worker, asked: list[tuple[Echo, Any, int]]) -> list[Any]
 
 def test_what_waits_is_answered_together_as_far_as_a_batch_reaches(worker: Worker) -> None:
     echo = Echo()
-    count = 2 * BATCH + 3
+    count = 2 * MOST_REQUESTS + 3
     assert all_at_once(worker, [(echo, i, 0) for i in range(count)]) == list(range(count))
-    assert [len(batch) for batch in echo.batches] == [BATCH, BATCH, 3]
+    assert [len(batch) for batch in echo.batches] == [MOST_REQUESTS, MOST_REQUESTS, 3]
 
 
 def test_a_batch_is_no_larger_than_memory_allows_unless_one_request_is(worker: Worker) -> None:

@@ -16,7 +16,7 @@ from anogan.cli.progress import stopped_politely
 from anogan.sensors.monitor.monitor import LiveMonitor
 from anogan.sensors.monitor.sources import GrowingFile, Source, Stdin
 
-SHOWN = 5  # complaints about rows, after which they are counted only
+COMPLAINTS_SHOWN = 5  # complaints about rows, after which they are counted only
 EVERY = 0.5  # seconds between two status lines
 
 
@@ -78,7 +78,7 @@ def _watch(monitor: LiveMonitor, source: Source, stopped: threading.Event) -> No
             elif monitor.unsaved:  # a quiet moment
                 monitor.save()
             monitor.confirm(source.confirmed())
-            for complaint in monitor.complaints[: max(0, SHOWN - complaints)]:
+            for complaint in monitor.complaints[: max(0, COMPLAINTS_SHOWN - complaints)]:
                 _say("left out: " + "".join(c if c.isprintable() else "?" for c in complaint))
             complaints += len(monitor.complaints)
             monitor.complaints.clear()

@@ -30,7 +30,7 @@ from anogan.runs.directory import Run
 from anogan.runs.training import silent
 
 WALK = 10  # pictures between two latents
-COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
+CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 class ImageSampler(Sampler):
@@ -76,7 +76,7 @@ class ImageSampler(Sampler):
         train, held_out = self.real()
         x = draw(self.gan, max(self.options.n, MEASURED), self.options.seed).numpy()
         defects = {label: (recorded, self.defects[label].x) for label, recorded in self.recorded.items()}
-        return SampleSets(train, held_out, x, COLOURS[len(x[0])], defects=defects)
+        return SampleSets(train, held_out, x, CHANNEL_NAMES[len(x[0])], defects=defects)
 
 
 class DigitSampler(ImageSampler):

@@ -30,7 +30,7 @@ from anogan.pictures.sources import PhotoFiles
 from anogan.pictures.verdicts import Inspection, Inspector, finish, inspector, write_map
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
-from anogan.runs.scoring import BLOCK, Finish, Rows, Source, partials_of, score_stream
+from anogan.runs.scoring import SAMPLES_AT_ONCE, Finish, Rows, Source, partials_of, score_stream
 
 Files = Sequence[tuple[Path, Path]]  # each with its name inside the folder it was given by
 
@@ -47,7 +47,7 @@ def score_digits(options: Score, bundle: Bundle) -> int:
         return _score_array(options, bundle)
     _check_are_images(options)
     model = DigitModel.load(bundle, options.detector, options.device)
-    return _score_files(options, bundle, model.resizing() if options.resize else model, BLOCK)
+    return _score_files(options, bundle, model.resizing() if options.resize else model, SAMPLES_AT_ONCE)
 
 
 def score_photos(options: Score, bundle: Bundle) -> int:

@@ -18,7 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from anogan.sensors.monitor.monitor import Message
-from anogan.sensors.monitor.sources import KEPT, WAITING, Waiting, drain
+from anogan.sensors.monitor.sources import LONGEST_BYTES, WAITING, Waiting, drain
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +161,6 @@ class Topic:
             if self.dropped == 1:
                 logger.warning("messages arrive faster than they are scored; those of QoS 0 are dropped")
             return
-        text = message.payload[:KEPT].decode("utf-8-sig", "replace")
+        text = message.payload[:LONGEST_BYTES].decode("utf-8-sig", "replace")
         position = message.mid, message.qos, self.connections
         self.queue.put(Message(text, time.monotonic(), position, message.dup or message.retain))

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from anogan.errors import SampleError
 from anogan.sensors.model import SensorModel
 from anogan.sensors.rows import (
+    CHARACTERS_SHOWN,
     DELIMITERS,
-    SHOWN,
     Row,
     cells_of,
     column_names,
@@ -22,7 +22,7 @@ from anogan.sensors.rows import (
     with_point,
 )
 
-LONGEST = 1 << 20  # characters of a message
+LONGEST_MESSAGE = 1 << 20  # characters of a message
 
 
 class RowReader:
@@ -45,8 +45,8 @@ class RowReader:
         are not affected.
         """
         try:
-            if len(text) > LONGEST:
-                raise SampleError(f"more than {LONGEST:,} characters: {text[:SHOWN]}")
+            if len(text) > LONGEST_MESSAGE:
+                raise SampleError(f"more than {LONGEST_MESSAGE:,} characters: {text[:CHARACTERS_SHOWN]}")
             if is_blank(text, self.delimiter):
                 return []
             is_json = text.lstrip()[:1] in ("{", "[")
@@ -54,7 +54,7 @@ class RowReader:
         except SampleError:
             raise
         except Exception as error:  # no message may stop the monitor
-            raise SampleError(f"cannot be read ({str(error)[:SHOWN]}): {text[:SHOWN]}") from None
+            raise SampleError(f"cannot be read ({str(error)[:CHARACTERS_SHOWN]}): {text[:CHARACTERS_SHOWN]}") from None
         self.read += len(rows)
         return rows
 
@@ -62,22 +62,24 @@ class RowReader:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise SampleError(f"not JSON ({error}): {text[:SHOWN]}") from None
+            raise SampleError(f"not JSON ({error}): {text[:CHARACTERS_SHOWN]}") from None
         items = content if isinstance(content, list) else [content]
         return [self._from_mapping(item, self.read + i) for i, item in enumerate(items)]
 
     def _from_mapping(self, item: object, count: int) -> Row:
         if not isinstance(item, Mapping):
-            raise SampleError(f"expected an object with a value per channel, got {str(item)[:SHOWN]}")
+            raise SampleError(f"expected an object with a value per channel, got {str(item)[:CHARACTERS_SHOWN]}")
         model = self.model
         if not any(name in item for name in model.channels):
-            raise SampleError(f"none of the channels {', '.join(model.channels)} in {', '.join(item)[:SHOWN]}")
+            raise SampleError(
+                f"none of the channels {', '.join(model.channels)} in {', '.join(item)[:CHARACTERS_SHOWN]}"
+            )
         given = with_point(item.get(model.time_column)) if model.time_column else count
         return row(given, [with_point(item.get(name)) for name in model.channels], model.time_column, model.day_first)
 
     def _from_line(self, line: str) -> list[Row]:
         if "\n" in line or "\r" in line:
-            raise SampleError(f"more than one line: {line[:SHOWN]}")
+            raise SampleError(f"more than one line: {line[:CHARACTERS_SHOWN]}")
         if not self.columns or (self.named and self.model.channels[0] in line):
             columns, delimiter = self._header_in(line)
             if columns:
@@ -103,7 +105,9 @@ class RowReader:
             if set(self.model.channels) <= set(names):
                 return names, delimiter
         if not self.columns:
-            raise SampleError(f"expected a header with {', '.join(self.model.channels)}, got: {line[:SHOWN]}")
+            raise SampleError(
+                f"expected a header with {', '.join(self.model.channels)}, got: {line[:CHARACTERS_SHOWN]}"
+            )
         return [], ""
 
     def header(self, columns: Sequence[str], delimiter: str) -> None:

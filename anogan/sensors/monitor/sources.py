@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from anogan.sensors.monitor.monitor import Message
-from anogan.sensors.monitor.rows import LONGEST
+from anogan.sensors.monitor.rows import LONGEST_MESSAGE
 
-BATCH = 1024  # messages handled at once
+MESSAGES_AT_ONCE = 1024  # messages handled at once
 WAITING = 1 << 25  # characters in the queue; a faster source waits
 READ = 1 << 16  # bytes at once
-KEPT = 4 * LONGEST + 4  # bytes of a message: more than LONGEST characters, so that one too long is seen to be
+LONGEST_BYTES = (
+    4 * LONGEST_MESSAGE + 4
+)  # bytes of a message: more than LONGEST_MESSAGE characters, so that one too long is seen to be
 POLL = 0.2  # seconds between two looks at a file that has ended
-PATIENCE = 1.0  # seconds; saving costs more than scoring a row
+SAVE_SECONDS = 1.0  # seconds; saving costs more than scoring a row
 
 
 class Source(Protocol):
@@ -78,7 +80,7 @@ class Line:
 
     def add(self, part: bytes) -> bool:
         """Append a part. Returns whether the line is complete."""
-        self.kept += part[: KEPT - len(self.kept)]
+        self.kept += part[: LONGEST_BYTES - len(self.kept)]
         self.size += len(part)
         return part.endswith(b"\n")
 
@@ -86,7 +88,7 @@ class Line:
 class Lines:
     """Lines of a stream that a thread reads. `None` in the queue marks the end. Alarm changes are not sent anywhere."""
 
-    patience = PATIENCE
+    patience = SAVE_SECONDS
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -211,13 +213,13 @@ def _text(line: bytes) -> str:
 
 
 def drain(waiting: Waiting, patience: float = 0.5) -> tuple[list[Message], bool]:
-    """Wait for the first message, and return at most BATCH messages of the queue, and whether the source has ended."""
+    """Wait for a message, and return at most MESSAGES_AT_ONCE of the queue, and whether the source has ended."""
     batch: list[Message] = []
     try:
         item = waiting.get(timeout=patience)
         while item is not None:
             batch.append(item)
-            if len(batch) == BATCH:
+            if len(batch) == MESSAGES_AT_ONCE:
                 return batch, False
             item = waiting.get_nowait()
     except queue.Empty:

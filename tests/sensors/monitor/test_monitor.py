@@ -22,8 +22,8 @@ from anogan.errors import SampleError
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import ALARMS, STATE, Latencies, LiveMonitor, Message
-from anogan.sensors.monitor.rows import LONGEST, RowReader
-from anogan.sensors.monitor.sources import KEPT, GrowingFile, Stdin, Waiting, drain
+from anogan.sensors.monitor.rows import LONGEST_MESSAGE, RowReader
+from anogan.sensors.monitor.sources import LONGEST_BYTES, GrowingFile, Stdin, Waiting, drain
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_a_file_is_read_from_where_it_was_left(tmp_path: Path) -> None:
     assert shorter == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("size", [LONGEST + 1, 5 * LONGEST])
+@pytest.mark.parametrize("size", [LONGEST_MESSAGE + 1, 5 * LONGEST_MESSAGE])
 def test_of_a_line_without_end_no_more_is_kept_than_shows_that_it_is_too_long(tmp_path: Path, size: int) -> None:
     path, found = tmp_path / "log.csv", list[str]()
     content = b"a\n" + b"x" * size + b"\nb\n"
@@ -291,7 +291,7 @@ def test_of_a_line_without_end_no_more_is_kept_than_shows_that_it_is_too_long(tm
     gathered(Stdin(io.BytesIO(content)), piped).join(20)
     assert found == piped
     assert [found[0], found[2]] == ["a", "b"]
-    assert LONGEST < len(found[1]) <= KEPT
+    assert LONGEST_MESSAGE < len(found[1]) <= LONGEST_BYTES
     assert source.position == len(content)
 
 

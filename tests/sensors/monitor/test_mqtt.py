@@ -22,8 +22,8 @@ from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import ALARMS
 from anogan.sensors.monitor.mqtt import PASSWORD, Address, Topic
-from anogan.sensors.monitor.rows import LONGEST
-from anogan.sensors.monitor.sources import KEPT, WAITING, drain
+from anogan.sensors.monitor.rows import LONGEST_MESSAGE
+from anogan.sensors.monitor.sources import LONGEST_BYTES, WAITING, drain
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 # The client leaves an untrusted socket open; it is found in this test or in the next.
@@ -205,14 +205,14 @@ def test_the_network_thread_never_waits_and_only_what_may_be_lost_is_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     topic = Topic(Address.parse("mqtt://broker/a"), "", "test")
-    full = WAITING // LONGEST + 2
+    full = WAITING // LONGEST_MESSAGE + 2
     for _ in range(full):
-        received(topic, "x" * (8 * LONGEST), 1)
+        received(topic, "x" * (8 * LONGEST_MESSAGE), 1)
     for qos in (0, 0, 1):
         received(topic, "y", qos)
     texts = [message.text for message in drain(topic.queue)[0]]
     assert len(texts) == full + 1
-    assert max(map(len, texts)) <= KEPT
+    assert max(map(len, texts)) <= LONGEST_BYTES
     assert topic.dropped == 2
     assert caplog.text.count("dropped") == 1
 

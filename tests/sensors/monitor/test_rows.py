@@ -20,7 +20,7 @@ from anogan.errors import SampleError
 from anogan.sensors.alarms import AlarmRule
 from anogan.sensors.model import SensorModel
 from anogan.sensors.monitor.monitor import STATE, LiveMonitor, Message
-from anogan.sensors.monitor.rows import LONGEST, RowReader
+from anogan.sensors.monitor.rows import LONGEST_MESSAGE, RowReader
 from anogan.sensors.recordings import Recording, read_recording
 from anogan.sensors.rows import Row, column_names, delimiter_of, is_blank
 from anogan.sensors.scaling import Scaling
@@ -44,7 +44,7 @@ HOSTILE = [
     '{"t": 1e308, "flow": -1e308}',
     '{"t": -1e308, "flow": 1e308}',
     '{"flow": {"flow": []}, "t": 0}',
-    "x" * (LONGEST + 1),
+    "x" * (LONGEST_MESSAGE + 1),
     "\0,\0,\0,\0,\0",
     '"' * 9,
     ",,,,",
