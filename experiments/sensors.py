@@ -91,7 +91,7 @@ class WithoutReconstruction(SubspaceGAN):
 
 def make(name: str, config: SensorRunConfig) -> Detector:
     detector = make_detector(config.detectors[0], config, "cpu")
-    return WithoutReconstruction(**detector.get_params()) if name.startswith("windows") else detector
+    return WithoutReconstruction(**detector.get_params(deep=False)) if name.startswith("windows") else detector
 
 
 def networks(config: SensorRunConfig, healthy: Healthy, seed: int) -> GAN:

@@ -6,7 +6,9 @@ import dataclasses
 import inspect
 import sys
 import typing
+from contextlib import suppress
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, TypeVar
 
 from anogan.errors import RunError
@@ -48,6 +50,10 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         inner = arguments[:1] * len(value) if Ellipsis in arguments else arguments
         if len(inner) == len(value):
             return tuple(_coerce(h, v, where) for h, v in zip(inner, value, strict=True))
+    if origin is UnionType:
+        for one in arguments:
+            with suppress(ValueError):
+                return _coerce(one, value, where)
     if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is hint:

@@ -10,6 +10,7 @@ from torch import Tensor
 from anogan.config.gan import GANConfig, SearchConfig
 from anogan.detectors.base import Detector
 from anogan.gan.inversion import OnRows, chunks, search_latent
+from anogan.gan.networks import Shape
 from anogan.gan.training import random_stream
 from anogan.views.base import View
 from anogan.views.discrimination import Discrimination
@@ -34,6 +35,7 @@ class AnoGAN(Detector):
         gan: GANConfig = GANConfig(),
         search: SearchConfig = SearchConfig(),
         *,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
@@ -42,6 +44,7 @@ class AnoGAN(Detector):
     ) -> None:
         self.gan = gan
         self.search = search
+        self.sample_shape = sample_shape
         self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import warnings
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, NamedTuple, Self
+from contextlib import suppress
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from anogan.config.gan import AugmentName, GANConfig, SearchConfig
 from anogan.detectors.calibration import Floats, hold_out, p_values, threshold_at
-from anogan.detectors.estimator import OutlierEstimator
 from anogan.gan.inversion import OnRows, chunks
 from anogan.gan.networks import GAN, Shape, check_shape
 from anogan.gan.scores import blur
@@ -58,32 +63,57 @@ def resolve_device(device: str) -> torch.device:
     return found
 
 
-def check_samples(X: ArrayLike, shape: Shape | None = None) -> Tensor:
-    """X as float32 tensor (n, channels, *size); raises `ValueError` saying what came and what was expected."""
-    x = np.asarray(X)
-    expected = f"(n, {', '.join(map(str, shape))})" if shape else "(n, channels, *size)"
+def check_values(x: NDArray[Any]) -> NDArray[Any]:
+    """Return x; raise `ValueError` where it holds anything but numbers in [-1, 1]."""
     if x.dtype.kind not in "fiu":
         raise ValueError(f"expected numbers in [-1, 1], got dtype {x.dtype}")
-    if x.ndim < 3 or len(x) == 0 or (shape and x.shape[1:] != shape):
-        raise ValueError(f"expected samples of shape {expected}, got {x.shape}")
-    if x.ndim == 4 and x.shape[3] in IMAGE_CHANNELS and x.shape[1] not in IMAGE_CHANNELS:
-        raise ValueError(f"expected the channels before rows and columns, {expected}, got {x.shape}")
-    check_shape(x.shape[1:])
     low, high = x.min(), x.max()  # NaN where there is one
     if not (low >= -1 and high <= 1):
         if not np.isfinite(x).all():
             raise ValueError(f"expected finite numbers, got NaN or infinity in {int((~np.isfinite(x)).sum())} places")
         raise ValueError(f"expected values in [-1, 1], got [{low:.4g}, {high:.4g}]")
-    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    return x
 
 
-class Detector(OutlierEstimator):
-    """Base of the GAN detectors. After `fit`: `gan_` (shared networks), `calibration_scores_`, `threshold_`,
-    `offset_` (= -threshold_), `map_scale_`, `memory_`.
+def _fits(sides: Shape, shape: Shape) -> bool:
+    """Tell whether a sample has this shape, in which -1 stands for any side."""
+    return len(sides) == len(shape) and all(b in (a, -1) for a, b in zip(sides, shape, strict=True))
 
-    Parameters: `gan`, a `GANConfig`; `views`, names of those of its views that are kept, in their order, () = all;
-    `false_alarm_rate`, share of normal samples that may be flagged; `holdout`, share of X kept from training to set the
-    threshold; `random_state`, a seed; `device`, 'auto', 'cpu', 'cuda', ...
+
+class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of the GAN detectors: a scikit-learn outlier detector.
+
+    Parameters
+    ----------
+    gan
+        Settings of the GAN and its training. `get_params` and `set_params` know each setting of this and other groups
+        as well: `gan__width`, `encoder__steps`, ...
+    sample_shape
+        Shape (channels, length) or (channels, height, width) of one sample. It lets X be flat, (n, features), as
+        scikit-learn's scalers and pipelines have it. -1 stands for one side that follows from the number of features.
+        None: X must be (n, *shape).
+    views
+        Names of those of its views that are kept, in their order; () keeps all.
+    false_alarm_rate
+        Share of normal samples that may be flagged, in (0, 1).
+    holdout
+        Share of X that is kept from training to set the threshold, in (0, 1).
+    random_state
+        A seed >= 0.
+    device
+        'auto', 'cpu', 'cuda', ...
+
+    Attributes
+    ----------
+    gan_
+        The networks, which several detectors may share.
+    calibration_scores_, threshold_, offset_
+        Sorted scores of the samples held out, the score above which a sample is flagged, and -threshold_.
+    map_scale_, memory_
+        Scale of the anomaly maps, and what the views remember of normal samples.
+    n_features_in_, feature_names_in_
+        As in scikit-learn: the columns of a flat X, or the channels of other samples; the names of the columns of a
+        DataFrame.
     """
 
     title: ClassVar[str] = ""  # what reports call it; its class's name unless given
@@ -93,11 +123,68 @@ class Detector(OutlierEstimator):
     augment: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
     searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
     gan: GANConfig
+    sample_shape: Shape | None
     views: tuple[str, ...]
     false_alarm_rate: float
     holdout: float
     random_state: int
     device: str
+
+    # Parameters and samples.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return parameters by name; with `deep` also each setting of its groups, as `gan__width`."""
+        params: dict[str, Any] = super().get_params(deep)
+        groups = {name: vars(group) for name, group in params.items() if deep and dataclasses.is_dataclass(group)}
+        return params | {f"{name}__{key}": value for name, group in groups.items() for key, value in group.items()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change parameters, or settings of its groups by names such as `gan__width`.
+
+        Raises `ValueError` where a name is unknown or a setting cannot be used.
+        """
+        valid = list(self.get_params())
+        if unknown := sorted(params.keys() - valid):
+            raise ValueError(f"Invalid parameter {unknown[0]!r} for estimator {self}. Valid parameters are: {valid!r}.")
+        changes: dict[str, dict[str, Any]] = defaultdict(dict)
+        for name in [name for name in params if "__" in name]:
+            group, _, setting = name.partition("__")
+            changes[group][setting] = params.pop(name)
+        for group, settings in changes.items():
+            params[group] = dataclasses.replace(params.get(group, getattr(self, group)), **settings)
+        super().set_params(**params)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.sample_shape is not None
+        tags.input_tags.three_d_array = "locator" not in self.needs and len(self.sample_shape or (1, 1)) == 2
+        return tags
+
+    def _begin(self, X: ArrayLike) -> None:
+        """Check the parameters; set what a fit knows before it trains: number and names of the features."""
+        self.check_parameters()
+        validate_data(self, X, skip_check_array=True)
+
+    def _samples(self, X: ArrayLike, shape: Shape | None = None) -> Tensor:
+        """Return X (n, *shape) or (n, features) as float32 (n, *shape), or raise `ValueError`."""
+        x = check_array(X, dtype="numeric", allow_nd=True, ensure_all_finite=False, ensure_min_features=2)
+        wanted = shape or self.sample_shape
+        said = ", ".join(map(str, wanted or ("channels", "*size")))
+        expected = f"expected samples of shape (n, {said}), got {x.shape}"
+        if x.ndim == 2 and not self.sample_shape:
+            raise ValueError(f"{expected}; flat samples need their shape, as in sample_shape={wanted or (1, 28, 28)}")
+        if x.ndim == 2 and wanted:
+            validate_data(self, X, reset=False, skip_check_array=True)  # number and names of features are those of fit
+            with suppress(ValueError):
+                x = x.reshape(len(x), *wanted)
+        sides = x.shape[1:]
+        if len(sides) < 2 or (wanted and not _fits(sides, wanted)):
+            raise ValueError(expected)
+        if len(sides) == 3 and sides[2] in IMAGE_CHANNELS and sides[0] not in IMAGE_CHANNELS:
+            raise ValueError(f"{expected}; channels come before rows and columns")
+        check_shape(sides)
+        return torch.from_numpy(np.require(check_values(x), np.float32, ["C", "W"]))
 
     def _encode(self, x: Tensor) -> Tensor:
         """x (n, *shape) -> z (n, latent_dim) in one pass."""
@@ -132,14 +219,7 @@ class Detector(OutlierEstimator):
     @property
     def _kept_views(self) -> tuple[View, ...]:
         """Those that `views` names."""
-        kept = tuple(view for view in self.own_views if not self.views or view.name in self.views)
-        if self.views and tuple(view.name for view in kept) != tuple(self.views):
-            choices = ", ".join(view.name for view in self.own_views)
-            raise ValueError(
-                f"views of {type(self).__name__} must be some of {choices}, once each and in this order; got "
-                f"{', '.join(self.views)}"
-            )
-        return kept
+        return tuple(view for view in self.own_views if not self.views or view.name in self.views)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -178,23 +258,41 @@ class Detector(OutlierEstimator):
 
     @torch.enable_grad()
     def fit(self, X: ArrayLike, y: object = None, *, on_log: OnLog | None = None) -> Self:
-        """Train on normal samples X (n, channels, *size) in [-1, 1] and set the threshold on those held out.
+        """Train on normal samples and set the threshold on those held out.
 
-        Raises `ValueError` on bad X or a bad parameter, `TrainingDivergedError` when the training fails. Warns where X
-        looks like images without an axis of channels, which would be taken for windows of sensors.
+        Parameters
+        ----------
+        X
+            Normal samples (n, channels, *size) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+        y
+            Is ignored.
+        on_log
+            Is told the number of a training step and its metrics, now and then.
+
+        Raises
+        ------
+        ValueError
+            Where X or a parameter cannot be used.
+        TrainingDivergedError
+            Where the training fails.
+
+        Warns
+        -----
+        UserWarning
+            Where X looks like images without an axis of channels, which would be taken for windows of sensors.
         """
-        self.check_parameters()
-        x = check_samples(X)
-        if x.dim() == 3 and x.shape[1] == x.shape[2]:
+        self._begin(X)
+        x = self._samples(X)
+        if x.dim() == 3 and x.shape[1] == x.shape[2] and self.sample_shape is None:
             said = f"X {tuple(x.shape)} is taken for windows of {x.shape[1]} sensors; images are (n, 1, height, width)"
             warnings.warn(said, stacklevel=3)
         training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
         if len(training_rows) < FEWEST or not len(held_out):
-            raise ValueError(f"expected at least {FEWEST} samples to train on and one to hold out, got {len(x)} in all")
+            raise ValueError(f"expected at least {FEWEST} samples to train on and one sample held out, got {len(x)}")
         x_train = x[training_rows].to(resolve_device(self.device))
         adversarial = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
         gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.augment))
-        return self.calibrate(gan, x_train.cpu().numpy(), x[held_out].numpy())
+        return self._calibrate(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
     def check_parameters(self) -> None:
         """Raise `ValueError` where one of them cannot be used."""
@@ -205,11 +303,24 @@ class Detector(OutlierEstimator):
         seed = self.random_state
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"random_state must be a whole number >= 0, got {seed!r}")
-        _ = self.terms  # refuses names of views that it does not have
+        sides = np.asarray(self.sample_shape or (1, -1))
+        if sides.shape not in ((2,), (3,)) or sides.dtype.kind != "i":
+            expected = "(channels, length) or (channels, height, width)"
+            raise ValueError(f"sample_shape must be {expected} of one sample, got {self.sample_shape!r}")
+        if self.views and self.terms != tuple(self.views):
+            choices = ", ".join(view.name for view in self.own_views)
+            raise ValueError(
+                f"views of {type(self).__name__} must be some of {choices}, once each and in this order; got "
+                f"{', '.join(self.views)}"
+            )
 
     def calibrate(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
         none of them was trained on."""
+        self._begin(X)
+        return self._calibrate(gan, X, X_normal, on_rows)
+
+    def _calibrate(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
         for part in self.parts:
             if getattr(gan, part) is None:
                 raise ValueError(f"{type(self).__name__} needs networks with a trained {part}")
@@ -230,14 +341,14 @@ class Detector(OutlierEstimator):
     def remember(self, X: ArrayLike) -> None:
         """Recompute the part of `memory_` that comes from training samples X (n, *shape); the scales from held-out ones
         stay."""
-        x = check_samples(X, self.gan_.shape)
+        x = self._samples(X, self.gan_.shape)
         for view in self._kept_views:
             self._keep(view.remember(x, self.gan_))
 
     def measure(self, X_normal: ArrayLike) -> None:
         """Recompute the part of `memory_` that comes from held-out samples X_normal (n, *shape); that from training
         samples stays."""
-        x = check_samples(X_normal, self.gan_.shape)
+        x = self._samples(X_normal, self.gan_.shape)
         for view in self._kept_views:
             self._keep(view.measure(x, self.gan_, self.memory_))
         if self.rule.remembered:
@@ -248,13 +359,14 @@ class Detector(OutlierEstimator):
 
     def load_state(self, gan: GAN, calibration_scores: Floats, map_scale: float, memory: Memory) -> Self:
         """Take networks, calibration and memory from an earlier fit; the threshold follows from the scores."""
+        self.check_parameters()
         if set(memory) != self.remembered or not all(tensor.isfinite().all() for tensor in memory.values()):
             expected, got = ", ".join(sorted(self.remembered)), ", ".join(sorted(memory))
             raise ValueError(f"expected a memory of finite {expected}; got {got}")
         if calibration_scores.ndim != 1 or not len(calibration_scores) or not np.isfinite(calibration_scores).all():
             raise ValueError("calibration scores must be finite numbers (n,)")
         self.gan_ = gan.frozen()
-        self.n_features_in_ = int(np.prod(gan.shape))
+        self.n_features_in_ = math.prod(gan.shape) if self.sample_shape else gan.shape[0]
         self.map_scale_ = map_scale
         self.memory_ = {}
         self._keep(memory)
@@ -268,8 +380,8 @@ class Detector(OutlierEstimator):
     @torch.no_grad()
     def _drawn(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, int, Tensor, Tensor]]:
         """x, the number of its rows that are no padding, z and x_hat of one chunk after another."""
-        self.check_fitted("gan_")
-        x_all = check_samples(X, self.gan_.shape)
+        check_is_fitted(self, "gan_")
+        x_all = self._samples(X, self.gan_.shape)
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
             yield x, count, z, self._draw(z)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.detectors.base import Detector
+from anogan.gan.networks import Shape
 from anogan.views.base import View
 from anogan.views.discrimination import Discrimination
 from anogan.views.fusion import Sum
@@ -25,6 +26,7 @@ class FAnoGAN(Detector):
         gan: GANConfig = GANConfig(),
         encoder: EncoderConfig = EncoderConfig(),
         *,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
@@ -33,6 +35,7 @@ class FAnoGAN(Detector):
     ) -> None:
         self.gan = gan
         self.encoder = encoder
+        self.sample_shape = sample_shape
         self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout

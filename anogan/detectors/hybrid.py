@@ -11,6 +11,7 @@ from torch import Tensor
 from anogan.config.gan import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
 from anogan.detectors.anogan import AnoGAN
 from anogan.gan.inversion import encode
+from anogan.gan.networks import Shape
 
 
 class Hybrid(AnoGAN):
@@ -26,6 +27,7 @@ class Hybrid(AnoGAN):
         encoder: EncoderConfig = EncoderConfig(),
         search: SearchConfig = HYBRID_SEARCH,
         *,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
@@ -35,6 +37,7 @@ class Hybrid(AnoGAN):
         super().__init__(
             gan,
             search,
+            sample_shape=sample_shape,
             views=views,
             false_alarm_rate=false_alarm_rate,
             holdout=holdout,

@@ -11,7 +11,7 @@ from anogan.config.presets import PHOTOS
 from anogan.detectors.base import Detector
 from anogan.detectors.calibration import Floats
 from anogan.gan.inversion import OnRows
-from anogan.gan.networks import Locator
+from anogan.gan.networks import Locator, Shape
 from anogan.views.base import View
 from anogan.views.defects import Defects
 from anogan.views.fusion import HighestPlace
@@ -41,6 +41,7 @@ class LocatorGAN(Detector):
         places: PlacesConfig = PlacesConfig(),
         augment: tuple[AugmentName, ...] = (),
         *,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.25,
@@ -51,6 +52,7 @@ class LocatorGAN(Detector):
         self.locator = locator
         self.places = places
         self.augment = augment
+        self.sample_shape = sample_shape
         self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout

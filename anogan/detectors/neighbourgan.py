@@ -6,6 +6,7 @@ from anogan.config.detectors import NeighbourConfig
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import DEFAULT
 from anogan.detectors.base import Detector
+from anogan.gan.networks import Shape
 from anogan.views.base import View
 from anogan.views.codes import Codes
 from anogan.views.fusion import StandardisedSum
@@ -33,6 +34,7 @@ class NeighbourGAN(Detector):
         encoder: EncoderConfig = DEFAULT.encoder,
         neighbour: NeighbourConfig = NeighbourConfig(),
         *,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
@@ -42,6 +44,7 @@ class NeighbourGAN(Detector):
         self.gan = gan
         self.encoder = encoder
         self.neighbour = neighbour
+        self.sample_shape = sample_shape
         self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout

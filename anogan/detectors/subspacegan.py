@@ -6,6 +6,7 @@ from anogan.config.detectors import SubspaceConfig
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import SENSORS
 from anogan.detectors.base import Detector
+from anogan.gan.networks import Shape
 from anogan.views.base import View
 from anogan.views.components import Components
 from anogan.views.fusion import StandardisedSum
@@ -37,6 +38,7 @@ class SubspaceGAN(Detector):
         subspace: SubspaceConfig = SubspaceConfig(),
         *,
         slow: bool = False,
+        sample_shape: Shape | None = None,
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.3,
@@ -47,6 +49,7 @@ class SubspaceGAN(Detector):
         self.encoder = encoder
         self.subspace = subspace
         self.slow = slow
+        self.sample_shape = sample_shape
         self.views = views
         self.false_alarm_rate = false_alarm_rate
         self.holdout = holdout

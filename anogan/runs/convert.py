@@ -57,7 +57,7 @@ def convert(path: Path) -> list[Path]:
                 if "harmless" in entry["params"]:
                     entry["params"]["augment"] = entry["params"].pop("harmless")
                 _complete(entry["params"])
-                entry["params"] |= VIEWS
+                entry["params"] |= VIEWS | {"sample_shape": None}
             manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
             bundle.write_manifest(file, manifest)
             written.append(file)
