@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anogan.config.gan import GANConfig, SearchConfig
-from anogan.detectors.base import Detector
+from anogan.detectors.base import Detector, RandomState
 from anogan.gan.inversion import OnRows, chunks, search_latent
 from anogan.gan.networks import Shape
 from anogan.gan.training import random_stream
@@ -39,7 +39,7 @@ class AnoGAN(Detector):
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
     ) -> None:
         self.gan = gan
@@ -53,7 +53,7 @@ class AnoGAN(Detector):
 
     def _starts(self, x: Tensor) -> Tensor:
         """Start points (n, restarts, latent_dim): the same for every row, so that a score depends on its row alone."""
-        stream = random_stream(self.random_state, "search", 0)
+        stream = random_stream(self.random_state_, "search", 0)
         starts = torch.randn(self.search.restarts, self.gan_.config.latent_dim, generator=stream)
         return starts.to(x.device).expand(len(x), -1, -1)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, check_random_state, validate_data
 from torch import Tensor
 
 from anogan.config.gan import AugmentName, GANConfig, SearchConfig
@@ -30,6 +30,7 @@ from anogan.views.fusion import Rule, Score
 
 FEWEST = 16  # training samples
 IMAGE_CHANNELS = (1, 3, 4)  # channels that images usually have
+RandomState = int | np.random.RandomState | None
 MAP_QUANTILE = 0.99  # of the largest residual of each held-out normal sample: a good part stays below 1
 
 
@@ -99,7 +100,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     holdout
         Share of X that is kept from training to set the threshold, in (0, 1).
     random_state
-        A seed >= 0.
+        A seed >= 0, or what `fit` draws a seed from: a `RandomState`, or NumPy's global one (None).
     device
         'auto', 'cpu', 'cuda', ...
 
@@ -111,6 +112,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         Sorted scores of the samples held out, the score above which a sample is flagged, and -threshold_.
     map_scale_, memory_
         Scale of the anomaly maps, and what the views remember of normal samples.
+    random_state_
+        The seed that was used.
     n_features_in_, feature_names_in_
         As in scikit-learn: the columns of a flat X, or the channels of other samples; the names of the columns of a
         DataFrame.
@@ -127,7 +130,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     views: tuple[str, ...]
     false_alarm_rate: float
     holdout: float
-    random_state: int
+    random_state: RandomState
     device: str
 
     # Parameters and samples.
@@ -161,9 +164,15 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         tags.input_tags.three_d_array = "locator" not in self.needs and len(self.sample_shape or (1, 1)) == 2
         return tags
 
+    def _seed(self) -> int:
+        """Return `random_state` where it is a seed, else draw one from it."""
+        seed = self.random_state
+        return int(seed) if isinstance(seed, int | np.integer) else int(check_random_state(seed).randint(2**31))
+
     def _begin(self, X: ArrayLike) -> None:
-        """Check the parameters; set what a fit knows before it trains: number and names of the features."""
+        """Check the parameters; set what a fit knows before it trains: its seed, number and names of the features."""
         self.check_parameters()
+        self.random_state_ = self._seed()
         validate_data(self, X, skip_check_array=True)
 
     def _samples(self, X: ArrayLike, shape: Shape | None = None) -> Tensor:
@@ -286,11 +295,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         if x.dim() == 3 and x.shape[1] == x.shape[2] and self.sample_shape is None:
             said = f"X {tuple(x.shape)} is taken for windows of {x.shape[1]} sensors; images are (n, 1, height, width)"
             warnings.warn(said, stacklevel=3)
-        training_rows, held_out = hold_out(len(x), self.holdout, self.random_state)
+        training_rows, held_out = hold_out(len(x), self.holdout, self.random_state_)
         if len(training_rows) < FEWEST or not len(held_out):
             raise ValueError(f"expected at least {FEWEST} samples to train on and one sample held out, got {len(x)}")
         x_train = x[training_rows].to(resolve_device(self.device))
-        adversarial = GANTraining(x.shape[1:], self.gan, self.random_state, x_train.device)
+        adversarial = GANTraining(x.shape[1:], self.gan, self.random_state_, x_train.device)
         gan = train_stages(adversarial, self.parts, lambda _, stage: train(x_train, stage, on_log, self.augment))
         return self._calibrate(gan, x_train.cpu().numpy(), x[held_out].numpy())
 
@@ -301,8 +310,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             if not 0 < value < 1:
                 raise ValueError(f"{name} must be in (0, 1), got {value!r}")
         seed = self.random_state
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"random_state must be a whole number >= 0, got {seed!r}")
+        whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+        if not whole and not isinstance(seed, np.random.RandomState | None):
+            raise ValueError(f"random_state must be a whole number >= 0, a RandomState or None, got {seed!r}")
         sides = np.asarray(self.sample_shape or (1, -1))
         if sides.shape not in ((2,), (3,)) or sides.dtype.kind != "i":
             expected = "(channels, length) or (channels, height, width)"
@@ -367,6 +377,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             raise ValueError("calibration scores must be finite numbers (n,)")
         self.gan_ = gan.frozen()
         self.n_features_in_ = math.prod(gan.shape) if self.sample_shape else gan.shape[0]
+        if not hasattr(self, "random_state_"):  # neither fitted nor calibrated before
+            self.random_state_ = self._seed()
         self.map_scale_ = map_scale
         self.memory_ = {}
         self._keep(memory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anogan.config.gan import EncoderConfig, GANConfig
-from anogan.detectors.base import Detector
+from anogan.detectors.base import Detector, RandomState
 from anogan.gan.networks import Shape
 from anogan.views.base import View
 from anogan.views.discrimination import Discrimination
@@ -30,7 +30,7 @@ class FAnoGAN(Detector):
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
     ) -> None:
         self.gan = gan

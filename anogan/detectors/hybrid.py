@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anogan.config.gan import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
 from anogan.detectors.anogan import AnoGAN
+from anogan.detectors.base import RandomState
 from anogan.gan.inversion import encode
 from anogan.gan.networks import Shape
 
@@ -31,7 +32,7 @@ class Hybrid(AnoGAN):
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
     ) -> None:
         super().__init__(

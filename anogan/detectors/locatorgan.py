@@ -8,7 +8,7 @@ from torch import Tensor
 from anogan.config.detectors import PlacesConfig
 from anogan.config.gan import AugmentName, GANConfig, LocatorConfig
 from anogan.config.presets import PHOTOS
-from anogan.detectors.base import Detector
+from anogan.detectors.base import Detector, RandomState
 from anogan.detectors.calibration import Floats
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import Locator, Shape
@@ -45,7 +45,7 @@ class LocatorGAN(Detector):
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.25,
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
     ) -> None:
         self.gan = gan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anogan.config.detectors import NeighbourConfig
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import DEFAULT
-from anogan.detectors.base import Detector
+from anogan.detectors.base import Detector, RandomState
 from anogan.gan.networks import Shape
 from anogan.views.base import View
 from anogan.views.codes import Codes
@@ -38,7 +38,7 @@ class NeighbourGAN(Detector):
         views: tuple[str, ...] = (),
         false_alarm_rate: float = 0.01,
         holdout: float = 0.1,
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
     ) -> None:
         self.gan = gan

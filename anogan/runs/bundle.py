@@ -44,8 +44,8 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 
 def _params(detector: Detector) -> dict[str, Any]:
-    """Return the constructor arguments as JSON, without the device, which belongs to the machine."""
-    params = detector.get_params(deep=False)
+    """Return the constructor arguments as JSON, with the seed that was used and without the device of this machine."""
+    params = detector.get_params(deep=False) | {"random_state": detector.random_state_}
     return {
         k: to_dict(v) if dataclasses.is_dataclass(v) else v for k, v in params.items() if k not in ("device", "gan")
     }

@@ -228,10 +228,30 @@ def test_a_fit_changes_no_parameter_and_ignores_y() -> None:
     assert np.array_equal(detector.fit_predict(X, y=["any"] * 40), detector.predict(X))
 
 
-def test_a_bundle_holds_the_shape(tmp_path: Path) -> None:
-    detector = tiny("anogan", sample_shape=SHAPE).fit(flat(X))
+@pytest.mark.parametrize("name", ["anogan", "fanogan"])
+def test_one_seed_is_drawn_from_a_random_state_and_decides_the_fit(name: str) -> None:
+    state = np.random.RandomState(5)
+    first, second = (tiny(name, sample_shape=None, random_state=state).fit(X) for _ in range(2))
+    assert first.random_state_ != second.random_state_
+    again = tiny(name, sample_shape=None, random_state=first.random_state_).fit(X)
+    assert again.random_state_ == first.random_state_
+    assert np.array_equal(again.explain(QUERY).score, first.explain(QUERY).score)
+    assert not np.array_equal(second.anomaly_score(QUERY), first.anomaly_score(QUERY))
+
+
+def test_without_a_random_state_the_seed_comes_from_the_global_one() -> None:
+    np.random.seed(3)
+    first = tiny("fanogan", random_state=None).fit(flat(X)).random_state_
+    second = tiny("fanogan", random_state=None).fit(flat(X)).random_state_
+    np.random.seed(3)
+    assert tiny("fanogan", random_state=None).fit(flat(X)).random_state_ == first != second
+
+
+def test_a_bundle_holds_the_seed_that_was_used_and_the_shape(tmp_path: Path) -> None:
+    detector = tiny("anogan", sample_shape=SHAPE, random_state=np.random.RandomState(1)).fit(flat(X))
     bundle.save(tmp_path / "bundle", detector.gan_, {"anogan": detector}, "digits", {})
     loaded = Bundle.open(tmp_path).detector(device="cpu")
+    assert loaded.random_state == loaded.random_state_ == detector.random_state_
     assert loaded.sample_shape == SHAPE
     assert loaded.n_features_in_ == 64
     assert np.allclose(loaded.anomaly_score(flat(QUERY)), detector.anomaly_score(QUERY), rtol=1e-5)
@@ -271,7 +291,7 @@ def test_a_grid_of_settings_is_searched(name: str, grid: dict[str, list[Any]], s
 
 def test_a_notebook_shows_it_fitted_or_not_whatever_its_parameters_are() -> None:
     fitted = tiny("fanogan", sample_shape=SHAPE).fit(X)
-    for detector in (FAnoGAN(), FAnoGAN(views=("nonsense",)), AnoGAN(), fitted, scaled(fitted)):
+    for detector in (FAnoGAN(), FAnoGAN(views=("nonsense",)), AnoGAN(random_state=None), fitted, scaled(fitted)):
         assert "AnoGAN" in estimator_html_repr(detector)
         assert "AnoGAN" in repr(detector)
         assert set(dir(detector)) >= {"fit", "predict"}
