@@ -32,7 +32,7 @@ def from_dict(cls: type[T], values: object, where: str = "config", **given: Any)
 
     A missing or unknown key or a value of another type is a `ValueError` that names the setting, after `where`.
     """
-    hints, expected = typing.get_type_hints(cls.__init__), inspect.signature(cls).parameters.keys() - given.keys()
+    hints, expected = typing.get_type_hints(cls), inspect.signature(cls).parameters.keys() - given.keys()
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected settings, got {values!r}")
     if wrong := sorted(values.keys() ^ expected):

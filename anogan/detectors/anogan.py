@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from anogan.config.gan import GANConfig, SearchConfig
-from anogan.detectors.base import Detector, RandomState
+from anogan.config.gan import SearchConfig
+from anogan.detectors.base import Detector
 from anogan.gan.inversion import OnRows, chunks, search_latent
-from anogan.gan.networks import Shape
 from anogan.gan.training import random_stream
 from anogan.views.base import View
 from anogan.views.discrimination import Discrimination
@@ -18,6 +18,7 @@ from anogan.views.fusion import Sum
 from anogan.views.residual import Residual
 
 
+@dataclass(eq=False, repr=False)
 class AnoGAN(Detector):
     """x -> z by latent search from fixed random starts; A(x) = (1 - lambda) R + lambda D, which the search minimises.
 
@@ -28,28 +29,8 @@ class AnoGAN(Detector):
     needs = frozenset()
     rule = Sum()
     searches = True
-    search: SearchConfig
 
-    def __init__(
-        self,
-        gan: GANConfig = GANConfig(),
-        search: SearchConfig = SearchConfig(),
-        *,
-        sample_shape: Shape | None = None,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.1,
-        random_state: RandomState = 0,
-        device: str = "auto",
-    ) -> None:
-        self.gan = gan
-        self.search = search
-        self.sample_shape = sample_shape
-        self.views = views
-        self.false_alarm_rate = false_alarm_rate
-        self.holdout = holdout
-        self.random_state = random_state
-        self.device = device
+    search: SearchConfig = SearchConfig()
 
     def _starts(self, x: Tensor) -> Tensor:
         """Start points (n, restarts, latent_dim): the same for every row, so that a score depends on its row alone."""

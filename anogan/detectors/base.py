@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -81,6 +82,7 @@ def _fits(sides: Shape, shape: Shape) -> bool:
     return len(sides) == len(shape) and all(b in (a, -1) for a, b in zip(sides, shape, strict=True))
 
 
+@dataclass(eq=False, repr=False)
 class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the GAN detectors: a scikit-learn outlier detector.
 
@@ -121,17 +123,27 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     title: ClassVar[str] = ""  # what reports call it; its class's name unless given
     run_settings: ClassVar[Mapping[str, str]] = {}  # parameter -> settings of a run that it takes, if named otherwise
-    needs: frozenset[str] = frozenset({"encoder"})  # parts besides the GAN that x -> z -> x_hat takes; each a parameter
-    search: SearchConfig | None = None  # a parameter of a detector that searches for z
-    augment: tuple[AugmentName, ...] = ()  # changes that leave a normal sample normal
-    searches: bool = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
-    gan: GANConfig
-    sample_shape: Shape | None
-    views: tuple[str, ...]
-    false_alarm_rate: float
-    holdout: float
-    random_state: RandomState
-    device: str
+    needs: ClassVar[frozenset[str]] = frozenset({"encoder"})  # parts besides the GAN that x -> z -> x_hat takes
+    searches: ClassVar[bool] = False  # z is searched for sample by sample, rather than x -> z in one pass of `_encode`
+
+    gan: GANConfig = GANConfig()
+    _: KW_ONLY
+    sample_shape: Shape | None = None
+    views: tuple[str, ...] = ()
+    false_alarm_rate: float = 0.01
+    holdout: float = 0.1
+    random_state: RandomState = 0
+    device: str = "auto"
+
+    @property
+    def search(self) -> SearchConfig | None:
+        """Settings of the search for z; a parameter of a detector that `searches`."""
+        return None
+
+    @property
+    def augment(self) -> tuple[AugmentName, ...]:
+        """Changes that leave a normal sample normal; a parameter of a detector that knows some."""
+        return ()
 
     # Parameters and samples.
 

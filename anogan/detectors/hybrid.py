@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from anogan.config.gan import HYBRID_SEARCH, EncoderConfig, GANConfig, SearchConfig
+from anogan.config.gan import HYBRID_SEARCH, EncoderConfig, SearchConfig
 from anogan.detectors.anogan import AnoGAN
-from anogan.detectors.base import RandomState
 from anogan.gan.inversion import encode
-from anogan.gan.networks import Shape
 
 
+@dataclass(eq=False, repr=False)
 class Hybrid(AnoGAN):
     """x -> z by latent search from E(x); A(x) as in AnoGAN."""
 
@@ -22,30 +22,8 @@ class Hybrid(AnoGAN):
     run_settings: ClassVar[Mapping[str, str]] = {"search": "hybrid"}
     needs = frozenset({"encoder"})
 
-    def __init__(
-        self,
-        gan: GANConfig = GANConfig(),
-        encoder: EncoderConfig = EncoderConfig(),
-        search: SearchConfig = HYBRID_SEARCH,
-        *,
-        sample_shape: Shape | None = None,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.1,
-        random_state: RandomState = 0,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(
-            gan,
-            search,
-            sample_shape=sample_shape,
-            views=views,
-            false_alarm_rate=false_alarm_rate,
-            holdout=holdout,
-            random_state=random_state,
-            device=device,
-        )
-        self.encoder = encoder
+    search: SearchConfig = HYBRID_SEARCH
+    encoder: EncoderConfig = EncoderConfig()
 
     def check_parameters(self) -> None:
         super().check_parameters()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anogan.config.detectors import PlacesConfig
 from anogan.config.gan import AugmentName, GANConfig, LocatorConfig
 from anogan.config.presets import PHOTOS
-from anogan.detectors.base import Detector, RandomState
+from anogan.detectors.base import Detector
 from anogan.detectors.calibration import Floats
 from anogan.gan.inversion import OnRows
-from anogan.gan.networks import Locator, Shape
+from anogan.gan.networks import Locator
 from anogan.views.base import View
 from anogan.views.defects import Defects
 from anogan.views.fusion import HighestPlace
 from anogan.views.photo_components import PhotoComponents
 
 
+@dataclass(eq=False, repr=False)
 class LocatorGAN(Detector):
     """x -> z -> x_hat by the locator's own encoder and generator, which began as a copy of the GAN's and learnt to
     repair. A(x) is the highest value of two views of all places, each in units of how high it gets on held-out photos:
@@ -32,32 +35,13 @@ class LocatorGAN(Detector):
 
     title = "LocatorGAN"
     needs = frozenset({"locator"})
-    locator: LocatorConfig
 
-    def __init__(
-        self,
-        gan: GANConfig = PHOTOS.gan,
-        locator: LocatorConfig = PHOTOS.locator,
-        places: PlacesConfig = PlacesConfig(),
-        augment: tuple[AugmentName, ...] = (),
-        *,
-        sample_shape: Shape | None = None,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.25,
-        random_state: RandomState = 0,
-        device: str = "auto",
-    ) -> None:
-        self.gan = gan
-        self.locator = locator
-        self.places = places
-        self.augment = augment
-        self.sample_shape = sample_shape
-        self.views = views
-        self.false_alarm_rate = false_alarm_rate
-        self.holdout = holdout
-        self.random_state = random_state
-        self.device = device
+    gan: GANConfig = PHOTOS.gan
+    locator: LocatorConfig = PHOTOS.locator
+    places: PlacesConfig = PlacesConfig()
+    augment: tuple[AugmentName, ...] = ()
+    _: KW_ONLY
+    holdout: float = 0.25
 
     @property
     def _network(self) -> Locator:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from anogan.config.detectors import NeighbourConfig
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import DEFAULT
-from anogan.detectors.base import Detector, RandomState
-from anogan.gan.networks import Shape
+from anogan.detectors.base import Detector
 from anogan.views.base import View
 from anogan.views.codes import Codes
 from anogan.views.fusion import StandardisedSum
 from anogan.views.gradients import Gradients
 
 
+@dataclass(eq=False, repr=False)
 class NeighbourGAN(Detector):
     """x -> z = E(x); A(x) is the weighted sum of two views, each the logarithm of a distance in units of its spread
     over held-out normal samples:
@@ -26,30 +28,10 @@ class NeighbourGAN(Detector):
 
     title = "NeighbourGAN"
     rule = StandardisedSum()
-    encoder: EncoderConfig
 
-    def __init__(
-        self,
-        gan: GANConfig = DEFAULT.gan,
-        encoder: EncoderConfig = DEFAULT.encoder,
-        neighbour: NeighbourConfig = NeighbourConfig(),
-        *,
-        sample_shape: Shape | None = None,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.1,
-        random_state: RandomState = 0,
-        device: str = "auto",
-    ) -> None:
-        self.gan = gan
-        self.encoder = encoder
-        self.neighbour = neighbour
-        self.sample_shape = sample_shape
-        self.views = views
-        self.false_alarm_rate = false_alarm_rate
-        self.holdout = holdout
-        self.random_state = random_state
-        self.device = device
+    gan: GANConfig = DEFAULT.gan
+    encoder: EncoderConfig = DEFAULT.encoder
+    neighbour: NeighbourConfig = NeighbourConfig()
 
     @property
     def own_views(self) -> tuple[View, ...]:

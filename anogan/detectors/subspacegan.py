@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+
 from anogan.config.detectors import SubspaceConfig
 from anogan.config.gan import EncoderConfig, GANConfig
 from anogan.config.presets import SENSORS
-from anogan.detectors.base import Detector, RandomState
-from anogan.gan.networks import Shape
+from anogan.detectors.base import Detector
 from anogan.views.base import View
 from anogan.views.components import Components
 from anogan.views.fusion import StandardisedSum
@@ -14,6 +15,7 @@ from anogan.views.level import Level
 from anogan.views.unexplained import Unexplained
 
 
+@dataclass(eq=False, repr=False)
 class SubspaceGAN(Detector):
     """x -> z = E(x); A(x) is the weighted sum of views, each the logarithm of a distance in units of its spread
     over held-out normal samples:
@@ -29,32 +31,13 @@ class SubspaceGAN(Detector):
 
     title = "SubspaceGAN"
     rule = StandardisedSum()
-    encoder: EncoderConfig
 
-    def __init__(
-        self,
-        gan: GANConfig = SENSORS.gan,
-        encoder: EncoderConfig = SENSORS.encoder,
-        subspace: SubspaceConfig = SubspaceConfig(),
-        *,
-        slow: bool = False,
-        sample_shape: Shape | None = None,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.3,
-        random_state: RandomState = 0,
-        device: str = "auto",
-    ) -> None:
-        self.gan = gan
-        self.encoder = encoder
-        self.subspace = subspace
-        self.slow = slow
-        self.sample_shape = sample_shape
-        self.views = views
-        self.false_alarm_rate = false_alarm_rate
-        self.holdout = holdout
-        self.random_state = random_state
-        self.device = device
+    gan: GANConfig = SENSORS.gan
+    encoder: EncoderConfig = SENSORS.encoder
+    subspace: SubspaceConfig = SubspaceConfig()
+    _: KW_ONLY
+    slow: bool = False
+    holdout: float = 0.3
 
     @property
     def own_views(self) -> tuple[View, ...]:

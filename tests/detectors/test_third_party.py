@@ -20,7 +20,7 @@ from anogan.detectors import detector_class, detector_names
 SOURCE = """
 from dataclasses import dataclass
 
-from anogan import EncoderConfig, FAnoGAN, GANConfig
+from anogan import FAnoGAN
 from anogan.gan.scores import blur
 from anogan.views.base import View
 
@@ -40,24 +40,11 @@ class WorstPlace(View):
         return blur((x - x_hat).abs()).flatten(1).amax(1)
 
 
+@dataclass(eq=False, repr=False)
 class WithWorstPlace(FAnoGAN):
     title = "f-AnoGAN with the worst place"
 
-    def __init__(
-        self,
-        gan: GANConfig = GANConfig(),
-        encoder: EncoderConfig = EncoderConfig(),
-        worst: WorstConfig = WorstConfig(),
-        *,
-        views: tuple[str, ...] = (),
-        false_alarm_rate: float = 0.01,
-        holdout: float = 0.1,
-        random_state: int = 0,
-        device: str = "auto",
-    ):
-        shared = {"views": views, "false_alarm_rate": false_alarm_rate, "holdout": holdout}
-        super().__init__(gan, encoder, **shared, random_state=random_state, device=device)
-        self.worst = worst
+    worst: WorstConfig = WorstConfig()
 
     @property
     def own_views(self):

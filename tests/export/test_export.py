@@ -43,7 +43,7 @@ if not needed:
     from anogan.export.sensors import SensorGraph
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
-SAMPLES = 0 if needed else parity.SAMPLES
+COMPARED_SAMPLES = 0 if needed else parity.COMPARED_SAMPLES
 SIDE = 16  # pixels of a sample of the tiny models of photos
 
 
@@ -52,7 +52,7 @@ def few_samples() -> Iterator[None]:
     """Three batches are compared and two rounds are timed, for speed."""
     with pytest.MonkeyPatch.context() as patch:
         if not needed:
-            patch.setattr(parity, "SAMPLES", 72)
+            patch.setattr(parity, "COMPARED_SAMPLES", 72)
             patch.setattr(parity, "ROUNDS", 2)
         yield
 
@@ -267,7 +267,7 @@ def test_a_model_that_differs_is_not_written(
 
 
 def test_a_thousand_samples_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity, "SAMPLES", SAMPLES)
+    monkeypatch.setattr(parity, "COMPARED_SAMPLES", COMPARED_SAMPLES)
     graph = SampleGraph(quick("fanogan").fit(stripes(64, (1, 28, 28))))
     assert inputs_of(graph) == sum(parity._batches(graph)) == 1000
     assert {1, 7, 64} <= set(parity._batches(graph))
