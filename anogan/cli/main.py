@@ -30,7 +30,7 @@ class UsageError(AnoganError):
 
 
 def parse(command: str, args: list[str], default: Any = None) -> Any:
-    """The command's options; raises `UsageError` with tyro's message on one line."""
+    """Parse the command's options. Raises `UsageError` with tyro's message on one line."""
     cls, given = (COMMANDS[command], {}) if default is None else (type(default), {"default": default})
     asked = next((word for word in args if word in ("-h", "--help", "--help-all")), None)
     rules = registry(everything=asked in (None, "--help-all"))
@@ -47,7 +47,7 @@ def parse(command: str, args: list[str], default: Any = None) -> Any:
 
 
 def one_line(message: str) -> str:
-    """What is wrong and what is near, out of tyro's box."""
+    """Take what is wrong, and which options are near, out of tyro's box."""
     body = message.splitlines()[1:]  # after the title
     first, *rest = "\n".join(BOX.sub("", line).strip() for line in body).strip().split("\n\n")
     near = [line.split(" ")[0] for part in rest for line in part.splitlines() if line.startswith("--")]
@@ -68,18 +68,19 @@ def parse_train(args: list[str]) -> AnyTrain:
 
 
 def _train_default(data: str, config: RunConfig) -> AnyTrain:
-    """The options of a run on a data set, a recording of sensors or a folder of photos, with a config's settings."""
+    """Return the options of a run on this kind of data, with a config's settings."""
     kind = kind_of(data) if config.kind == "digits" else config.kind
     return TRAIN[kind](**vars_of(config if config.kind == kind else replace(STARTS[kind], data=data)))
 
 
 def named(args: list[str], option: str, otherwise: str) -> str:
-    """The value that an option is given, before the options are known by name."""
+    """Find the value that an option is given, before the options are known by name."""
     words = [part for word in args for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
     return words[words.index(option) + 1] if option in words[:-1] else otherwise
 
 
 def usage() -> str:
+    """Return the list of commands."""
     first = {name: " ".join(str(cls.__doc__).split()).split(". ")[0].rstrip(".") for name, cls in COMMANDS.items()}
     rows = [f"  {name:11} {sentence}." for name, sentence in first.items()]
     head = ["usage: anogan COMMAND [OPTIONS]", "", "Train a GAN on what is normal, flag what is not.", ""]
@@ -92,6 +93,7 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def run_command(args: list[str]) -> int:
+    """Run a command. Returns the exit status."""
     if not args or args[0] in ("-h", "--help"):
         print(usage())
         return 0 if args else 2

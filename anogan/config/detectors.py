@@ -9,8 +9,10 @@ from anogan.config.gan import _require
 
 @dataclass(frozen=True)
 class NeighbourConfig:
-    """How NeighbourGAN compares a sample with training samples, by gradients and by codes (values chosen on training
-    images)."""
+    """How NeighbourGAN compares a sample with training samples, by gradients and by codes.
+
+    Values chosen on training images.
+    """
 
     neighbours: int = 10
     """Number of nearest training samples. Their mean gradients are compared with those of a sample."""
@@ -37,8 +39,10 @@ class NeighbourConfig:
 
 @dataclass(frozen=True)
 class SubspaceConfig:
-    """How SubspaceGAN looks at a window of sensor rows (values chosen on injected faults and on a series of NAB:
-    experiments/LOG.md)."""
+    """How SubspaceGAN looks at a window of sensor rows.
+
+    Values chosen on injected faults and on a series of NAB (experiments/LOG.md).
+    """
 
     variance: float = 0.9
     """Share of the training windows' variance that the principal components keep."""
@@ -59,8 +63,10 @@ class SubspaceConfig:
 
 @dataclass(frozen=True)
 class PlacesConfig:
-    """How LocatorGAN looks at each place of a photo, by principal components and by the locator (values chosen on good
-    photos with injected defects)."""
+    """How LocatorGAN looks at each place of a photo, by principal components and by the locator.
+
+    Values chosen on good photos with injected defects.
+    """
 
     components: int = 50
     """Number of principal components of the training photos. What they cannot restore in a photo is odd."""

@@ -100,8 +100,10 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LocatorConfig:
-    """The network that locates defects. It learns on good and generated photos with artificial defects (values chosen
-    on good photos)."""
+    """The network that locates defects.
+
+    It learns on good and generated photos with artificial defects (values chosen on good photos).
+    """
 
     common: ClassVar[tuple[str, ...]] = ("steps",)
 
@@ -134,8 +136,10 @@ class LocatorConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """The search for the latent vector z that redraws a sample best, and the score that goes with it (AnoGAN: Schlegl
-    et al. 2017, arXiv:1703.05921)."""
+    """The search for the latent vector z that redraws a sample best, and the score that goes with it.
+
+    AnoGAN: Schlegl et al. 2017, arXiv:1703.05921.
+    """
 
     common: ClassVar[tuple[str, ...]] = ("steps",)
 

@@ -95,8 +95,10 @@ class DigitRunConfig(RunConfig):
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """How a recording of sensors becomes samples (values chosen on healthy rows with injected faults:
-    experiments/LOG.md)."""
+    """How a recording of sensors becomes samples.
+
+    Values chosen on healthy rows with injected faults (experiments/LOG.md).
+    """
 
     time_column: str = ""
     """Column with the time: its name, or its position counted from 0. Without one, each row is a step of time."""
@@ -227,7 +229,7 @@ def recording_name(file: str) -> str:
 
 
 def kind_of(data: str) -> KindName:
-    """What a run on `data` looks at: a table of sensor rows, a folder of photos, or else a data set."""
+    """Tell what a run on `data` looks at: a table of sensor rows, a folder of photos, or else a data set."""
     return "sensors" if is_recording(data) else "photos" if is_folder(data) else "digits"
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The config as JSON-ready dict."""
+    """Return the config as JSON-ready dict."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in _items(config)}
 
 

@@ -13,8 +13,11 @@ def _check_severities(severities: tuple[float, float]) -> None:
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """How generated sensor windows become new data (chosen on SKAB's teaching experiments and simulated pumps, if
-    nothing else is said: experiments/LOG.md)."""
+    """How generated sensor windows become new data.
+
+    Values chosen on SKAB's teaching experiments and on simulated pumps, unless a field says otherwise
+    (experiments/LOG.md).
+    """
 
     max_angle: float = 45.0
     """Largest angle in degrees by which an imitated fault's latent is turned away from that of the recorded one."""
@@ -39,8 +42,10 @@ class SynthesisConfig:
 
 @dataclass(frozen=True)
 class ImitationConfig:
-    """How a recorded defect is put onto photos of good parts (first guesses, compared with others on solar cells and
-    commutators, where none was better: experiments/LOG.md)."""
+    """How a recorded defect is put onto photos of good parts.
+
+    Values are first guesses. Others were tried on solar cells and commutators; none was better (experiments/LOG.md).
+    """
 
     severities: tuple[float, float] = (0.5, 1.5)
     """Lowest and highest opacity of a defect, 1 = as recorded, drawn evenly in ratios."""

@@ -26,12 +26,12 @@ GROUP = "anogan.detectors"  # of entry points
 
 
 def detector_names() -> list[str]:
-    """Names of all detectors: those of DETECTORS, then those that installed packages offer."""
+    """Return the names of all detectors: those of DETECTORS, then those that installed packages offer."""
     return [*DETECTORS, *sorted(entry_points(group=GROUP).names - DETECTORS.keys())]
 
 
 def detector_class(name: str) -> type[Detector]:
-    """The class of a detector by its name. Raises `ValueError` where there is none, naming the choices."""
+    """Return the class of a detector by its name. Raises `ValueError` if there is none, naming the choices."""
     if name in DETECTORS:
         return DETECTORS[name]
     if name not in detector_names():

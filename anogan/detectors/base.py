@@ -45,8 +45,11 @@ class Explanation(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What scores mean: how rare they are among held-out normal samples (n,) in (0, 1], and whether they are above the
-    threshold (n,)."""
+    """What scores mean.
+
+    `p_value` (n,) in (0, 1] is how rare they are among held-out normal samples; `anomaly` (n,) is whether they are
+    above the threshold.
+    """
 
     p_value: Floats
     anomaly: NDArray[np.bool_]
@@ -208,20 +211,20 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         return torch.from_numpy(np.require(check_values(x), np.float32, ["C", "W"]))
 
     def _encode(self, x: Tensor) -> Tensor:
-        """x (n, *shape) -> z (n, latent_dim) in one pass."""
+        """Map x (n, *shape) to z (n, latent_dim) in one pass."""
         assert self.gan_.encoder is not None, "calibrate() refuses networks without an encoder"
         z: Tensor = self.gan_.encoder(x)
         return z
 
     def _invert(self, x_all: Tensor, on_rows: OnRows | None) -> Iterator[Tensor]:
-        """x (n, *shape) -> z (rows, latent_dim), chunk after chunk, the last one padded."""
+        """Map x (n, *shape) to z (rows, latent_dim), chunk after chunk, the last one padded."""
         for x, count in chunks(x_all, self.gan_.device):
             yield self._encode(x)
             if on_rows:
                 on_rows(count)
 
     def _draw(self, z: Tensor) -> Tensor:
-        """z -> x_hat."""
+        """Map z to x_hat."""
         x_hat: Tensor = self.gan_.generator(z)
         return x_hat
 
@@ -337,8 +340,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             )
 
     def calibrate(self, gan: GAN, X: ArrayLike, X_normal: ArrayLike, on_rows: OnRows | None = None) -> Self:
-        """Take networks trained on X, which several detectors may share, and calibrate on normal samples X_normal that
-        none of them was trained on."""
+        """Take networks that are trained already, and calibrate on held-out samples.
+
+        Parameters
+        ----------
+        gan
+            Networks trained on X. Several detectors may share them.
+        X
+            Normal samples (n, *shape) in [-1, 1] that the networks were trained on. The views remember them.
+        X_normal
+            Normal samples (m, *shape) that nothing was trained on. The threshold comes from their scores.
+        on_rows
+            Called with the number of held-out samples that have just been scored.
+        """
         self._begin(X)
         return self._calibrate(gan, X, X_normal, on_rows)
 
@@ -356,20 +370,18 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         return self.load_state(gan, score, float(max(np.quantile(peaks, MAP_QUANTILE), 1e-6)), self.memory_)
 
     def _held_out(self, X_normal: ArrayLike, on_rows: OnRows | None) -> tuple[Floats, Floats]:
-        """Scores (n,) and highest map values (n,) of held-out samples, as those of new ones will be."""
+        """Return scores (n,) and highest map values (n,) of held-out samples, as those of new ones will be."""
         normal = self.explain(X_normal, on_rows)
         return normal.score, normal.anomaly_map.reshape(len(normal.score), -1).max(1).astype(np.float64)
 
     def remember(self, X: ArrayLike) -> None:
-        """Recompute the part of `memory_` that comes from training samples X (n, *shape); the scales from held-out ones
-        stay."""
+        """Recompute what the views remember of training samples X (n, *shape); what was measured stays."""
         x = self._samples(X, self.gan_.shape)
         for view in self._kept_views:
             self._keep(view.remember(x, self.gan_))
 
     def measure(self, X_normal: ArrayLike) -> None:
-        """Recompute the part of `memory_` that comes from held-out samples X_normal (n, *shape); that from training
-        samples stays."""
+        """Recompute what is measured on held-out samples X_normal (n, *shape); what the views remember stays."""
         x = self._samples(X_normal, self.gan_.shape)
         for view in self._kept_views:
             self._keep(view.measure(x, self.gan_, self.memory_))
@@ -403,7 +415,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     @torch.no_grad()
     def _drawn(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, int, Tensor, Tensor]]:
-        """x, the number of its rows that are no padding, z and x_hat of one chunk after another."""
+        """Yield x, the number of its rows that are no padding, z and x_hat of one chunk after another."""
         check_is_fitted(self, "gan_")
         x_all = self._samples(X, self.gan_.shape)
         for (x, count), z in zip(chunks(x_all, self.gan_.device), self._invert(x_all, on_rows), strict=True):
@@ -411,14 +423,26 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     @torch.no_grad()
     def _passes(self, X: ArrayLike, on_rows: OnRows | None = None) -> Iterator[tuple[Tensor, Tensor, Score]]:
-        """x, x_hat and score of one chunk after another, without padding."""
+        """Yield x, x_hat and score of one chunk after another, without padding."""
         for x, count, z, x_hat in self._drawn(X, on_rows):
             total, terms, places = self._score(x, z, x_hat)
             kept = Score(total[:count], terms[:, :count], None if places is None else places[:count])
             yield x[:count], x_hat[:count], kept
 
     def explain(self, X: ArrayLike, on_rows: OnRows | None = None) -> Explanation:
-        """Score, its terms, reconstruction and anomaly map of X (n, *shape) in one pass."""
+        """Compute score, terms, reconstruction and anomaly map in one pass.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+        on_rows
+            Called with the number of samples that have just been inverted.
+
+        Returns
+        -------
+        Explanation
+        """
         scores, x_hats, maps = [], [], []
         for x, x_hat, score in self._passes(X, on_rows):
             scores.append(score)
@@ -431,15 +455,17 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         return places / self.map_scale_
 
     def one_pass(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A(x) (n,), x_hat and the anomaly map (n, *shape) of any number of rows at once, for a graph to be traced
-        from; of detectors that do not search."""
+        """Compute A(x) (n,), x_hat and the anomaly map (n, *shape) of all rows at once.
+
+        A graph is traced from this. Detectors that search have no such pass.
+        """
         z = self._encode(x)
         x_hat = self._draw(z)
         score = self._score(x, z, x_hat)
         return score.total, x_hat, self._map(x, x_hat, score)
 
     def compare(self, X: ArrayLike) -> tuple[Floats, dict[str, Floats]]:
-        """A(x) (n,) and its terms by name, each (n,)."""
+        """Compute A(x) (n,) and its terms by name, each (n,)."""
         return self._joined([score for _, _, score in self._passes(X)])
 
     def _joined(self, scores: list[Score]) -> tuple[Floats, dict[str, Floats]]:
@@ -448,36 +474,106 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         return total.numpy(), dict(zip(self.terms, terms.numpy(), strict=True))
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
-        """A(x) (n,), higher = more anomalous."""
+        """Compute the anomaly score A(x).
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n,), higher = more anomalous
+        """
         return self.compare(X)[0]
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        """-A(x) (n,), scikit-learn's sign: higher = more normal."""
+        """Compute -A(x), which has scikit-learn's sign.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n,), higher = more normal
+        """
         return -self.anomaly_score(X)
 
     def decision_function(self, X: ArrayLike) -> Floats:
-        """score_samples(X) - offset_ (n,), negative = anomaly."""
+        """Compute how far `score_samples` is above the threshold's.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n,), negative = anomaly
+        """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """-1 anomaly, +1 normal (n,)."""
+        """Decide which samples are anomalies.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n,): -1 anomaly, +1 normal
+        """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def judge(self, score: Floats) -> Judged:
-        """What scores A(x) (n,) mean."""
+        """Tell what scores A(x) (n,) mean."""
         return Judged(p_values(self.calibration_scores_, score), score > self.threshold_)
 
     def p_value(self, X: ArrayLike) -> Floats:
-        """Conformal p-value (n,) in (0, 1]: how rare a score this high is among held-out normal samples."""
+        """Compute conformal p-values: how rare scores this high are among held-out normal samples.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n,) in (0, 1]
+        """
         return self.judge(self.anomaly_score(X)).p_value
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
-        """G(z) (n, *shape) in [-1, 1]."""
+        """Reconstruct samples by the generator: x_hat = G(z).
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n, *shape) in [-1, 1]
+        """
         return np.concatenate([x_hat[:count].cpu().numpy() for _, count, _, x_hat in self._drawn(X)])
 
     def anomaly_map(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Scores of places (n, *shape), or |x - G(z)| blurred where the detector has none, on a scale fixed at
-        calibration: 1 = the worst place of a normal sample.
+        """Compute how odd each place is, on a scale fixed at calibration.
 
-        Blurring keeps misplaced parts and lets the thin seams along every edge fade."""
+        Where no view tells it of places, it is |x - G(z)|, blurred: blurring keeps misplaced parts and lets the thin
+        seams along every edge fade.
+
+        Parameters
+        ----------
+        X
+            Samples (n, *shape) in [-1, 1], or flat ones (n, features) where `sample_shape` is given.
+
+        Returns
+        -------
+        array (n, *shape), 1 = the worst place of a normal sample
+        """
         return self.explain(X).anomaly_map

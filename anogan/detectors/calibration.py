@@ -13,8 +13,19 @@ Floats = NDArray[np.float64]
 
 
 def p_values(calibration: Floats, scores: Floats) -> Floats:
-    """(1 + #{calibration >= score}) / (n + 1): valid for exchangeable samples (Vovk et al. 2005; Bates et al. 2023).
+    """Compute conformal p-values: (1 + #{calibration >= score}) / (n + 1).
 
+    They are valid for exchangeable samples (Vovk et al. 2005; Bates et al. 2023).
+
+    Parameters
+    ----------
+    calibration
+        Scores (n,) of held-out normal samples.
+    scores
+        Scores of new samples, of any shape.
+
+    Examples
+    --------
     >>> p_values(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.35, 9.0]))  # one of four is as high; none
     array([0.4, 0.2])
     """
@@ -24,9 +35,22 @@ def p_values(calibration: Floats, scores: Floats) -> Floats:
 
 
 def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
-    """The score above which p <= false_alarm_rate. Warns, and takes the largest score, where n is too small for it;
-    raises `ValueError` on a rate outside (0, 1).
+    """Find the score above which p <= false_alarm_rate.
 
+    Parameters
+    ----------
+    calibration
+        Scores (n,) of held-out normal samples.
+    false_alarm_rate
+        Share of normal samples that may be flagged, in (0, 1).
+
+    Warns
+    -----
+    CalibrationWarning
+        If n is too small for this rate. The threshold is then the largest score.
+
+    Examples
+    --------
     >>> threshold_at(np.arange(100.0), 0.05)  # 96 to 99 may be as high as a flagged score
     95.0
     """
@@ -48,7 +72,7 @@ def threshold_at(calibration: Floats, false_alarm_rate: float) -> float:
 
 
 def hold_out(n: int, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row numbers for training and for calibration, disjoint and shuffled by the seed."""
+    """Draw row numbers for training and for calibration, disjoint and by the seed."""
     order = np.random.default_rng([seed, n]).permutation(n)
     count = round(share * n)
     return np.sort(order[count:]), np.sort(order[:count])

@@ -22,15 +22,15 @@ from anogan.views.photo_components import PhotoComponents
 
 @dataclass(eq=False, repr=False)
 class LocatorGAN(Detector):
-    """x -> z -> x_hat by the locator's own encoder and generator, which began as a copy of the GAN's and learnt to
-    repair. A(x) is the highest value of two views of all places, each in units of how high it gets on held-out photos:
+    """Looks for defects at each place of a photo (channels, height, width).
+
+    x -> z -> x_hat by the locator's own encoder and generator, which began as a copy of the GAN's and learnt to repair.
+    A(x) is the highest value of two views of all places, each in units of how high it gets on held-out photos:
 
     - linear: what the principal components of the training photos leave of x, weighted by the share of variance that
       they explain, so that it is ignored on textures without a layout;
     - locator: the logit of the network that was trained on pseudo-defects, averaged over the flips and turns that
       `augment` names.
-
-    For photos (channels, height, width) alone.
     """
 
     title = "LocatorGAN"

@@ -16,8 +16,10 @@ from anogan.views.gradients import Gradients
 
 @dataclass(eq=False, repr=False)
 class NeighbourGAN(Detector):
-    """x -> z = E(x); A(x) is the weighted sum of two views, each the logarithm of a distance in units of its spread
-    over held-out normal samples:
+    """Compares a sample with its nearest training samples, in two views.
+
+    x -> z = E(x); A(x) is the weighted sum of the views, each the logarithm of a distance in units of its spread over
+    held-out normal samples:
 
     - gradients: oriented gradients of x against those of its nearest training samples;
     - code: E(x) against the nearest codes of training samples, relative to how far apart those are themselves.

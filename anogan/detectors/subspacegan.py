@@ -17,8 +17,10 @@ from anogan.views.unexplained import Unexplained
 
 @dataclass(eq=False, repr=False)
 class SubspaceGAN(Detector):
-    """x -> z = E(x); A(x) is the weighted sum of views, each the logarithm of a distance in units of its spread
-    over held-out normal samples:
+    """Looks at a window of sensor rows by a linear model and by what the GAN cannot draw.
+
+    x -> z = E(x); A(x) is the weighted sum of views, each the logarithm of a distance in units of its spread over
+    held-out normal samples:
 
     - linear: T2 and SPE of the window against the principal components of training windows, by their limits;
     - residual: mean and logarithmic variance of x - G(E(x)) per channel, by Mahalanobis' distance from those of

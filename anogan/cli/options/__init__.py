@@ -60,9 +60,10 @@ COMMANDS: dict[str, type] = {
 
 
 def vars_of(config: RunConfig) -> dict[str, Any]:
-    """The settings of a run, by name; those that are not the run's are left out."""
+    """Return the settings of a run by name, without those that are not the run's."""
     return {f.name: getattr(config, f.name) for f in dataclasses.fields(CONFIGS[config.kind])}
 
 
 def run_path(options: AnyTrain) -> Path:
+    """Return the folder that a training writes into."""
     return options.out or Path("runs") / options.run_name

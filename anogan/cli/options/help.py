@@ -17,7 +17,7 @@ NAMES = {Path: "PATH", str: "STR", tuple[int, int]: "INT INT"}
 
 
 def registry(everything: bool) -> ConstructorRegistry:
-    """The rule by which tyro makes options; unless `everything`, the rare ones are left out."""
+    """Return the rule by which tyro makes options; unless `everything`, it leaves out the rare ones."""
     rules = ConstructorRegistry()
 
     @rules.struct_rule
@@ -41,14 +41,14 @@ def registry(everything: bool) -> ConstructorRegistry:
 
 
 def texts(cls: type) -> dict[str, str]:
-    """What the docstrings in a class and its parents say of every field, each in one piece."""
+    """Return what the docstrings in a class and its parents say of every field, each in one piece."""
     parents = reversed(cls.__mro__[:-1])
     params = [param for parent in parents for param in docstring_parser.parse_from_object(parent).params]
     return {param.arg_name: " ".join((param.description or "").split()) for param in params}
 
 
 def rare(cls: type) -> set[str]:
-    """The fields that plain help leaves out: those that a class calls `rare`, or all but its `common` ones."""
+    """Return the fields that plain help leaves out: those a class calls `rare`, or all but its `common` ones."""
     names = {f.name for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
     return {*getattr(cls, "rare", ())} | names.difference(getattr(cls, "common", names))
 

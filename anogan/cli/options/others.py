@@ -15,8 +15,10 @@ SampleFormat = Literal["auto", "csv", "parquet", "npz", "png"]
 
 @dataclass(frozen=True)
 class Benchmark(Device):
-    """Compare detectors and baselines on a data set, class by class and seed by seed. A repeated call keeps finished
-    results."""
+    """Compare detectors and baselines on a data set, class by class and seed by seed.
+
+    A repeated call keeps finished results.
+    """
 
     out: Path
     """Folder for results.csv, details.csv, summary.csv, differences.csv, settings.json and the trained networks."""
@@ -55,8 +57,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Export(Threads):
-    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch. Before,
-    it is compared with Python on 1,000 generated samples, and both are timed."""
+    """Write a model as one ONNX file that takes pixels or rows and gives the verdict, without anogan and torch.
+
+    Before, it is compared with Python on 1,000 generated samples, and both are timed.
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
@@ -80,8 +84,10 @@ class Convert:
 
 @dataclass(frozen=True)
 class Sample(Threads, Device):
-    """Write new data from a trained generator: pictures to look at, normal samples, a long recording, or more of a rare
-    fault, with labels and a manifest."""
+    """Write new data from a trained generator.
+
+    Pictures to look at, normal samples, a long recording, or more of a rare fault, with labels and a manifest.
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
@@ -124,8 +130,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Demo(Threads, Device):
-    """Show the whole job in a few minutes: train, score, report. On digits (MNIST), sensors of a machine, or photos of
-    parts."""
+    """Show the whole job in a few minutes: train, score, report.
+
+    On digits (MNIST), sensors of a machine, or photos of parts.
+    """
 
     what: tyro.conf.Positional[Literal["digits", "sensors", "photos"]] = "digits"
     """digits: one digit of MNIST is normal; writes runs/demo and reports/demo. sensors: a simulated pump, with a

@@ -48,8 +48,10 @@ class Score(Threads, Device):
 
 @dataclass(frozen=True)
 class Sensitivity(Threads, Device):
-    """Find out how small a fault is still caught, without having a faulty part: faults of known strength are put into
-    good data."""
+    """Find out how small a fault is still caught, without having a faulty part.
+
+    Faults of known strength are put into good data.
+    """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle of a model of sensors or photos."""

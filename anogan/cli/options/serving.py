@@ -13,8 +13,10 @@ from anogan.cli.options.shared import Device
 
 @dataclass(frozen=True)
 class Serve(Device):
-    """Serve models over HTTP: score photos and sensor rows, show them on a page, report metrics. Needs the extra
-    'serve'."""
+    """Serve models over HTTP: score photos and sensor rows, show them on a page, report metrics.
+
+    Needs the extra 'serve'.
+    """
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")]
     """Run directories or bundles. Each is served under the name of its folder. If a newer bundle takes the place of

@@ -28,9 +28,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Train(Threads, Device, Output, DigitRunConfig):
-    """Train a model on normal samples: first the GAN, then its encoder; then calibrate the detectors. Without --data it
-    learns one digit of MNIST. Recordings of sensors and folders of photos have other options and defaults; see them by
-    anogan train --data FILE --help."""
+    """Train a model on normal samples: first the GAN, then its encoder; then calibrate the detectors.
+
+    Without --data it learns one digit of MNIST. Recordings of sensors and folders of photos have other options and
+    defaults; see them by anogan train --data FILE --help.
+    """
 
     preset: PresetName = "default"
     """Settings to start from. Any other option that you give wins over the preset's."""
@@ -40,8 +42,10 @@ class Train(Threads, Device, Output, DigitRunConfig):
 
 @dataclass(frozen=True)
 class TrainSensors(Threads, Device, Output, SensorRunConfig):
-    """Train a model on a recording of healthy operation: GAN and encoder learn short windows of its rows, then the
-    threshold for alarms is set on rows held out."""
+    """Train a model on a recording of healthy operation.
+
+    GAN and encoder learn short windows of its rows. Then the threshold for alarms is set on rows held out.
+    """
 
     sensors: tyro.conf.OmitArgPrefixes[SensorConfig] = field(default_factory=SensorConfig)
     alarm: tyro.conf.OmitArgPrefixes[AlarmConfig] = field(default_factory=AlarmConfig)
@@ -49,9 +53,11 @@ class TrainSensors(Threads, Device, Output, SensorRunConfig):
 
 @dataclass(frozen=True)
 class TrainPhotos(Threads, Device, Output, PhotoRunConfig):
-    """Train a model on a folder of photos of good parts: first the GAN, then the network that locates defects; then set
-    the threshold on photos held out. In a folder laid out like MVTec AD (train/good, test/KIND, ground_truth/KIND), the
-    test photos are scored too."""
+    """Train a model on a folder of photos of good parts.
+
+    First the GAN learns, then the network that locates defects. Then the threshold is set on photos held out. In a
+    folder laid out like MVTec AD (train/good, test/KIND, ground_truth/KIND), the test photos are scored too.
+    """
 
     photos: tyro.conf.OmitArgPrefixes[PhotoConfig] = field(default_factory=PhotoConfig)
 
