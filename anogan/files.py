@@ -16,6 +16,7 @@ from anogan import parallel
 if TYPE_CHECKING:
     import pandas as pd
 
+Json = dict[str, Any]  # an object as JSON has it
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a text begins that a spreadsheet takes for one
 
 

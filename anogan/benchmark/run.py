@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -30,7 +29,7 @@ from anogan.digits.datasets import load_dataset
 from anogan.digits.splits import PROTOCOLS, Split, parse_classes
 from anogan.errors import CalibrationWarning
 from anogan.evaluation.metrics import METRICS, auroc, balanced_subset, bootstrap_interval
-from anogan.files import write_json, write_text
+from anogan.files import Json, write_json, write_text
 from anogan.gan.networks import GAN
 from anogan.gan.stages import Parts, train_stages
 from anogan.gan.training import GANTraining, Training, train
@@ -59,7 +58,7 @@ class Method:
     detector: str
     config: RunConfig
 
-    def settings(self, subset: int) -> dict[str, Any]:
+    def settings(self, subset: int) -> Json:
         """Return the settings that decide its results."""
         return to_dict(self.config) | ({"subset": subset} if self.searches else {})
 
@@ -121,7 +120,7 @@ class Networks:
 
     def get(self, config: GANConfig, parts: Parts) -> tuple[GAN, float]:
         """Return the networks with these settings, and the seconds that all their stages took."""
-        settings: dict[str, Any] = {}
+        settings: Json = {}
         seconds: list[float] = []
 
         def once(name: str, stage: Training) -> GAN:
@@ -133,7 +132,7 @@ class Networks:
         adversarial = GANTraining(tuple(self.x.shape[1:]), config, self.job.seed, self.x.device)
         return train_stages(adversarial, parts, once), sum(seconds)
 
-    def _once(self, stage: str, settings: dict[str, Any], training: Training) -> tuple[GAN, float]:
+    def _once(self, stage: str, settings: Json, training: Training) -> tuple[GAN, float]:
         about = {"data": self.job.data, "protocol": self.job.protocol, "class": self.job.label, "seed": self.job.seed}
         digest = hashlib.sha256(json.dumps([about, DEFAULT.holdout, settings]).encode()).hexdigest()[:8]
         path = self.folder / f"{'-'.join(map(str, about.values()))}-{stage}-{digest}"
@@ -144,7 +143,7 @@ class Networks:
         return Bundle.open(path).gan(str(self.x.device)), Bundle.open(path).about["seconds"]
 
 
-def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, device: str) -> list[dict[str, Any]]:
+def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, device: str) -> list[Json]:
     """Train, calibrate on held-out normals and score every test image. Returns one row of results per method."""
     torch.set_num_threads(threads)
     with threadpool_limits(threads), warnings.catch_warnings():
@@ -152,7 +151,7 @@ def run_job(job: Job, split: Split, networks: Path, threads: int, subset: int, d
         return list(_rows(job, split, networks, subset, device))
 
 
-def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Iterator[dict[str, Any]]:
+def _rows(job: Job, split: Split, folder: Path, subset: int, device: str) -> Iterator[Json]:
     training, held_out = hold_out(len(split.x_train), DEFAULT.holdout, job.seed)
     assert not set(training) & set(held_out), "training and calibration share rows"
     assert not np.shares_memory(split.x_train, split.x_test), "training and test share rows"
@@ -205,7 +204,7 @@ class Table:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Json] = []
         if (folder / "results.csv").exists():
             text = {"class": str, "seed": int}
             results = pd.read_csv(folder / "results.csv", dtype=text)
@@ -216,7 +215,7 @@ class Table:
         key = (job.data, job.protocol, job.label, method, job.seed)
         return any(tuple(row[column] for column in KEY) == key for row in self.rows)
 
-    def check(self, settings: dict[str, Any]) -> None:
+    def check(self, settings: Json) -> None:
         """Refuse to mix settings in one table. Raises `RunError` with the names of those that differ."""
         file = self.folder / "settings.json"
         old = json.loads(file.read_text()) if file.exists() else {}
@@ -224,7 +223,7 @@ class Table:
         refuse_other_settings(self.folder, common, {name: settings[name] for name in common})
         write_json(file, old | settings)
 
-    def add(self, rows: list[dict[str, Any]]) -> None:
+    def add(self, rows: list[Json]) -> None:
         """Add rows and write the files."""
         self.rows += rows
         table = self.frame()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anogan.cli.options.others import Sample, SampleFormat
 from anogan.config.synthesis import ImitationConfig, SynthesisConfig
 from anogan.evaluation.realism import SampleSets
-from anogan.files import write_bytes
+from anogan.files import Json, write_bytes
 from anogan.runs.bundle import Bundle
 
 NORMAL, MASKS = "normal", "ground_truth"  # no label of a fault
@@ -44,7 +44,7 @@ class Sampler(ABC):
         return []
 
     @property
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> Json:
         """What the manifest says of the samples besides the options."""
         return {}
 

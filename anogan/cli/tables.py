@@ -9,6 +9,7 @@ import pandas as pd
 from anogan.cli.progress import bar
 from anogan.digits.evaluation import evaluate_run
 from anogan.digits.splits import Split
+from anogan.files import Json
 from anogan.runs.directory import Run
 
 PIXELS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
@@ -19,7 +20,7 @@ def evaluate(run: Run[Any], split: Split, subset: int, device: str, notice: str 
     show(evaluate_run(run, split, subset=subset, device=device, stage=bar, notice=notice))
 
 
-def show(summary: dict[str, Any]) -> None:
+def show(summary: Json) -> None:
     """Print the results of a run as a table."""
     rows = {
         name: {

@@ -12,11 +12,12 @@ from types import UnionType
 from typing import Any, Literal, TypeVar
 
 from anogan.errors import RunError
+from anogan.files import Json
 
 T = TypeVar("T")
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: Any) -> Json:
     """Return the config as JSON-ready dict."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in _items(config)}
 
@@ -61,13 +62,13 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
     raise ValueError(f"{where}: expected {inspect.formatannotation(hint)}, got {value!r}")
 
 
-def refuse_other_settings(folder: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+def refuse_other_settings(folder: Path, saved: Json, wanted: Json) -> None:
     """Raise `RunError` where a folder was filled with other settings than those wanted, naming them."""
     if differing := differing_keys(saved, wanted):
         raise RunError(f"{folder} was made with other settings ({', '.join(differing)}); choose another --out")
 
 
-def differing_keys(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+def differing_keys(a: Json, b: Json, prefix: str = "") -> list[str]:
     """Dotted names of the settings in which two config dicts differ."""
     found = []
     for key in sorted(set(a) | set(b)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from anogan.detectors import Detector, Explanation
 from anogan.digits.splits import Split
 from anogan.evaluation.metrics import balanced_subset
 from anogan.evaluation.results import save_gallery, summarise, write_results
-from anogan.files import write_text
+from anogan.files import Json, write_text
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import Stage, row_counter, silent, starts
@@ -28,7 +27,7 @@ def evaluate_run(
     device: str = "auto",
     stage: Stage = silent,
     notice: str = "",
-) -> dict[str, Any]:
+) -> Json:
     """Score the test set with every detector of the run. Writes scores.csv, gallery/ and, last, results.json.
 
     Detectors with an encoder score all rows. Detectors that search score a fixed subset of about `subset` rows, half of

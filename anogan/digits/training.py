@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,6 +15,7 @@ from anogan.detectors.calibration import hold_out
 from anogan.digits.datasets import load_dataset
 from anogan.digits.model import DigitModel
 from anogan.digits.splits import Split, one_vs_rest
+from anogan.files import Json
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import GAN
 from anogan.pictures.drawing import sheets
@@ -68,7 +68,7 @@ class Digits(Kind[DigitRunConfig, NormalImages, DigitModel]):
     ) -> DigitModel:
         return DigitModel.of(detector.calibrate(gan, samples.x.numpy(), samples.x_held_out.numpy(), on_rows))
 
-    def about(self, models: Mapping[str, DigitModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, DigitModel]) -> Json:
         return {}
 
     def on_samples(self, folder: Path) -> OnSamples:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from anogan.detectors import Detector
 from anogan.evaluation.metrics import METRICS, auroc, bootstrap_interval
-from anogan.files import write_bytes, write_json
+from anogan.files import Json, write_bytes, write_json
 from anogan.runs.directory import Run
 
 GALLERY = 8  # samples of each kind kept for the report
 
 
-def write_results(run: Run[Any], results: Mapping[Any, dict[str, Any]], notice: str = "") -> dict[str, Any]:
+def write_results(run: Run[Any], results: Mapping[Any, Json], notice: str = "") -> Json:
     """Write results.json, whose presence means that the run has been evaluated."""
     first = next(iter(results.values()))
     summary = {
@@ -33,11 +33,11 @@ def write_results(run: Run[Any], results: Mapping[Any, dict[str, Any]], notice: 
     return summary
 
 
-def summarise(detector: Detector, table: pd.DataFrame, classes: Sequence[str], seed: int) -> dict[str, Any]:
+def summarise(detector: Detector, table: pd.DataFrame, classes: Sequence[str], seed: int) -> Json:
     """Compute the metrics of a labelled table of scores."""
     y, score = table["anomalous"].to_numpy(), table["score"].to_numpy()
     flagged = (table["verdict"] == "anomaly").to_numpy()
-    summary: dict[str, Any] = {}
+    summary: Json = {}
     for name, metric in METRICS.items():
         summary[name] = metric(y, score)
         summary[f"{name}_ci"] = list(bootstrap_interval(metric, y, score, seed=seed))

@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,12 +21,12 @@ from anogan.config.serialise import refuse_other_settings
 from anogan.detectors.calibration import Floats
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.metrics import auroc
-from anogan.files import write_json
+from anogan.files import Json, write_json
 from anogan.runs.directory import C, Run
 
 CAUGHT = 0.9  # share of the trials from which on a severity counts as caught
 NOTHING = "nothing"  # the kind of a cell without a fault: what chance alone gives
-Cell = dict[str, Any]  # kind, severity, auroc, trials: a dict for each, with `caught`
+Cell = Json  # kind, severity, auroc, trials: a dict for each, with `caught`
 OnTrials = Callable[[int], None]  # trials done
 
 
@@ -69,7 +69,7 @@ def cells_of(kinds: Sequence[str], severities: Sequence[float]) -> list[tuple[st
 
 def fill(
     folder: Path,
-    settings: dict[str, Any],
+    settings: Json,
     trials: Trials,
     wanted: Sequence[tuple[str, float]],
     on_trials: OnTrials = lambda n: None,

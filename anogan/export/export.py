@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -25,7 +25,7 @@ from anogan.export.graph import OUTPUTS, Graph, SampleGraph
 from anogan.export.parity import COMPARED, TOLERANCE, Parity, Speed, compare, inputs_of, speeds
 from anogan.export.photos import PhotoGraph, usual_size
 from anogan.export.sensors import SensorGraph
-from anogan.files import write_bytes
+from anogan.files import Json, write_bytes
 from anogan.photos.model import PhotoModel
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
@@ -166,7 +166,7 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _about(bundle: Bundle, graph: Graph, parity: Parity) -> dict[str, Any]:
+def _about(bundle: Bundle, graph: Graph, parity: Parity) -> Json:
     """Return the file's metadata: what made it, its inputs, and how close to Python it is."""
     name = next(name for name in bundle.detectors if type(graph.detector) is detector_class(name))
     differences = {f"max_difference_{key}": value for key, value in parity._asdict().items() if key in COMPARED}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats
+from anogan.files import Json
 from anogan.pictures.files import to_unit_range
 
 OUTPUTS = ("score", "p_value", "threshold", "anomaly", "anomaly_map", "reconstruction")
@@ -69,7 +70,7 @@ class Graph(nn.Module):
         return Found(score, self.detector.judge(score).p_value, score > self.threshold, anomaly_map, x_hat)
 
     @abstractmethod
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         """Return what a user of the graph must know, by name."""
 
     @abstractmethod
@@ -101,7 +102,7 @@ class SampleGraph(Graph):
         score, x_hat, anomaly_map = self.detector.one_pass(x.float() / 127.5 - 1 if self.bytes else x)
         return self.judged(score.double(), x_hat, anomaly_map)
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         values = "uint8 0-255" if self.bytes else "float32 in [-1, 1]"
         shape = ", ".join(map(str, self.gan.shape))
         return {"input": f"x: {values}, (n, {shape})", "false_alarm_rate": self.detector.false_alarm_rate}

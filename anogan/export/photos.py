@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 
 from anogan.errors import SampleError
 from anogan.export.graph import Found, Graph, Input, disturbed, to_bytes
+from anogan.files import Json
 from anogan.photos.folders import find_photos
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import header, pixels_of, resized
@@ -87,7 +87,7 @@ class PhotoGraph(Graph):
         weights = folded(self.weight.expand(self.parts, 1, -1, -1))
         return (folded(maps * self.weight) / weights)[:, :, : self.rows, : self.columns]
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         framing, (height, width) = self.model.framing, self.size
         return {
             "input": f"photo: uint8 0-255, red green blue, (n, {height}, {width}, 3)",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from anogan.export.graph import Found, Graph, Input, disturbed
+from anogan.files import Json
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import fill
 from anogan.sensors.windows import cut_scales
@@ -55,7 +54,7 @@ class SensorGraph(Graph):
             reach *= 2
         return torch.where(units.isnan(), torch.zeros_like(units), units)
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         model = self.model
         return {
             "input": f"rows: float64, in the recording's units, oldest first, NaN where missing, (n, {self.length}, "

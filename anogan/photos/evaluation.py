@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from anogan.config.runs import PhotoRunConfig
 from anogan.errors import SampleError
 from anogan.evaluation.metrics import aupro, pixel_auroc
 from anogan.evaluation.results import Shown, save_gallery, summarise, write_results
-from anogan.files import write_text
+from anogan.files import Json, write_text
 from anogan.photos.folders import GOOD, LabelledPhoto, read_mask
 from anogan.photos.model import PhotoModel
 from anogan.pictures.files import read_photo, resized
@@ -28,7 +27,7 @@ THUMBNAIL = 128  # longer side of a photo in the gallery
 
 def evaluate_photos(
     run: Run[PhotoRunConfig], photos: Sequence[LabelledPhoto], *, device: str = "auto", stage: Stage = silent
-) -> dict[str, Any]:
+) -> Json:
     """Score labelled photos with every detector of the run. Writes scores.csv, gallery/ and, last, results.json.
 
     The results include pixel metrics if there are masks. Photos that cannot be used are left out. Raises `SampleError`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from scipy import ndimage
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import BundleError, SampleError
+from anogan.files import Json
 from anogan.pictures.drawing import overlay, png
 from anogan.pictures.files import Pixels, batches, decoded_bytes, find_images, read_photos
 from anogan.pictures.framing import Framing
@@ -207,7 +208,7 @@ def tail_levels(maps: Map) -> Floats:
     return np.maximum.accumulate(np.quantile(maps, 1 - TAIL)).astype(np.float64)
 
 
-def about_photos(models: Mapping[str, PhotoModel]) -> dict[str, Any]:
+def about_photos(models: Mapping[str, PhotoModel]) -> Json:
     """Return what the bundle's manifest stores of the photos. `PhotoModel.load` reads it."""
     first = next(iter(models.values()))
     scales = {name: {"levels": model.levels.tolist(), "peaks": model.peaks.tolist()} for name, model in models.items()}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from anogan.evaluation.trials import (
     still_there,
     trial_table,
 )
+from anogan.files import Json
 from anogan.photos import faults
 from anogan.photos.folders import find_photos
 from anogan.photos.model import PhotoModel
@@ -166,7 +167,7 @@ def examples(trials: PhotoTrials, cells: Sequence[Cell]) -> list[Example]:
     return found
 
 
-def seen(made: Made, inspection: Inspection) -> dict[str, Any]:
+def seen(made: Made, inspection: Inspection) -> Json:
     """Return whether a defect was found, and its size.
 
     `area` is its share of the inspected part, `extent` its longest side in pixels, and `contrast` its mean difference

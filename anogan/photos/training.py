@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from anogan.detectors import Detector
 from anogan.detectors.base import FEWEST, MAP_QUANTILE
 from anogan.detectors.calibration import hold_out
 from anogan.errors import CalibrationWarning, SampleError
+from anogan.files import Json
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import GAN
 from anogan.photos.folders import LabelledPhoto, find_photos
@@ -116,7 +116,7 @@ class Photos(Kind[PhotoRunConfig, GoodPhotos, PhotoModel]):
     ) -> PhotoModel:
         return calibrated(detector, gan, samples, prepared, on_rows)
 
-    def about(self, models: Mapping[str, PhotoModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, PhotoModel]) -> Json:
         return {"photos": about_photos(models)}
 
     def on_samples(self, folder: Path) -> OnSamples:
@@ -124,7 +124,7 @@ class Photos(Kind[PhotoRunConfig, GoodPhotos, PhotoModel]):
 
     def evaluate(
         self, run: Run[PhotoRunConfig], prepared: GoodPhotos, *, device: str = "auto", stage: Stage = silent
-    ) -> dict[str, Any] | None:
+    ) -> Json | None:
         if not prepared.test or (run.path / "results.json").exists():
             return None
         from anogan.photos.evaluation import evaluate_photos  # what it needs takes long to import

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from anogan.detectors import Detector
 from anogan.errors import SampleError
-from anogan.files import no_formula, replacing, without_formulas
+from anogan.files import Json, no_formula, replacing, without_formulas
 from anogan.pictures.files import Pixels
 from anogan.pictures.framing import Framing
 from anogan.runs.scoring import Rows, Samples
 
-Record = dict[str, Any]
+Record = Json
 Map = NDArray[np.float32]
 TABLE_ROWS = 4096  # rows in memory at once
 

@@ -10,7 +10,7 @@ import pandas as pd
 from anogan.benchmark.comparison import compare, summarise
 from anogan.benchmark.run import KEY
 from anogan.errors import RunError
-from anogan.files import write_text
+from anogan.files import Json, write_text
 from anogan.report import figures
 from anogan.report.page import Captioned, Drawn, draw, write_page
 
@@ -43,7 +43,7 @@ def per_class(part: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _section(data: str, protocol: str, part: pd.DataFrame, drawings: list[Captioned]) -> dict[str, Any]:
+def _section(data: str, protocol: str, part: pd.DataFrame, drawings: list[Captioned]) -> Json:
     """Return what the page shows of one protocol on one data set, and add its figures to `drawings`."""
     summary = summarise(part)
     best = "default" if "default" in set(part["detector"]) else summary["detector"].iloc[0]
@@ -103,17 +103,17 @@ def write_benchmark_report(folder: Path, out: Path) -> Path:
     )
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_dict("records")
+def _records(table: pd.DataFrame) -> list[Json]:
+    rows: list[Json] = table.to_dict("records")
     return rows
 
 
-def quality_table(quality: pd.DataFrame) -> list[dict[str, Any]]:
+def quality_table(quality: pd.DataFrame) -> list[Json]:
     """Return means over seeds, with a row per data set and class."""
     return _records(quality.groupby(["data", "class"], sort=False).mean(numeric_only=True).reset_index())
 
 
-def search_table(search: pd.DataFrame) -> list[dict[str, Any]]:
+def search_table(search: pd.DataFrame) -> list[Json]:
     """Return means over classes and seeds, with a row per start and number of steps."""
     by_seed = search.groupby(["start", "steps", "seed"])[["auroc", "seconds_per_image"]].mean()
     groups = by_seed.groupby(level=[0, 1])

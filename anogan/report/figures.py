@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from anogan.files import Json
+
 TEXT = "#010203"  # stands for the page's text colour and becomes CSS currentColor
 COLOURS = ("#2f7fd6", "#d9730d", "#2a9d6f", "#a855c7", "#c0392b")
 NORMAL, ANOMALOUS, QUIET = "#2f7fd6", "#d9730d", "#8a8f98"
@@ -144,7 +146,7 @@ def per_class(results: Mapping[str, Any]) -> Drawing:
     return draw
 
 
-def _curves(axes: Axes, lines: Sequence[dict[str, Any]], names: Mapping[str, str]) -> None:
+def _curves(axes: Axes, lines: Sequence[Json], names: Mapping[str, str]) -> None:
     for i, (key, label) in enumerate(names.items()):
         points = [(line["step"], line[key]) for line in lines if key in line]
         if points:
@@ -153,7 +155,7 @@ def _curves(axes: Axes, lines: Sequence[dict[str, Any]], names: Mapping[str, str
     axes.legend(loc="best")
 
 
-def curves(lines: Sequence[dict[str, Any]], names: Mapping[str, str], ylabel: str, **limits: Any) -> Drawing:
+def curves(lines: Sequence[Json], names: Mapping[str, str], ylabel: str, **limits: Any) -> Drawing:
     """Draw values of log lines against the training step; `names` maps keys to labels."""
 
     def draw(figure: Figure) -> None:

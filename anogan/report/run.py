@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from anogan.config.serialise import to_dict
 from anogan.detectors import detector_class, detector_names
 from anogan.errors import RunError
-from anogan.files import write_bytes, write_text
+from anogan.files import Json, write_bytes, write_text
 from anogan.gan.health import health_warnings
 from anogan.pictures.drawing import heatmap, picture, png
 from anogan.report import figures
@@ -40,9 +40,9 @@ class Shown:
     p_value: float
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Json:
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
+        value: Json = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -95,7 +95,7 @@ def training_figures(run: Run[Any]) -> list[Captioned]:
     return drawings
 
 
-def score_figures(scores: pd.DataFrame, results: dict[str, Any]) -> list[Captioned]:
+def score_figures(scores: pd.DataFrame, results: Json) -> list[Captioned]:
     """Return the figures of a run's scores, with captions."""
     drawings = [
         ("roc", "ROC curves: further to the upper left is better.", figures.roc(scores, results)),
@@ -125,11 +125,11 @@ def gallery(file: Path) -> dict[str, list[Shown]]:
     return shown
 
 
-def detector_table(results: dict[str, Any]) -> pd.DataFrame:
+def detector_table(results: Json) -> pd.DataFrame:
     """Return one row per detector: the main metrics with their intervals, as text."""
     rows = []
     for name, result in results.items():
-        row: dict[str, Any] = {"detector": name, "images": result["n_test"]}
+        row: Json = {"detector": name, "images": result["n_test"]}
         for metric in ("auroc", "auprc", "fpr95"):
             row[metric] = result[metric]
             row[f"{metric}_low"], row[f"{metric}_high"] = result[f"{metric}_ci"]
@@ -154,7 +154,7 @@ def detector_table(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(config: Json, prefix: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, value in config.items():
         if isinstance(value, dict):

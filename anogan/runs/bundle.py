@@ -26,7 +26,7 @@ from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import Detector, detector_class
 from anogan.detectors.base import resolve_device
 from anogan.errors import BundleError
-from anogan.files import write_bytes, write_json
+from anogan.files import Json, write_bytes, write_json
 from anogan.gan.networks import GAN
 
 FORMAT = 2
@@ -43,7 +43,7 @@ def _seal(manifest: Mapping[str, Any]) -> str:
     return _sha256(json.dumps(manifest, sort_keys=True).encode())
 
 
-def _params(detector: Detector) -> dict[str, Any]:
+def _params(detector: Detector) -> Json:
     """Return the constructor arguments as JSON, with the seed that was used and without the device of this machine."""
     params = detector.get_params(deep=False) | {"random_state": detector.random_state_}
     return {
@@ -136,7 +136,7 @@ def run_name(path: Path) -> str:
     return whole.name
 
 
-def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
+def unsealed(file: Path, expected: int, older: str = "") -> Json:
     """Read a manifest and check its format and seal. Raises `BundleError` if it was changed or has another format.
 
     `older` is the advice for a manifest of an earlier format.
@@ -151,7 +151,7 @@ def unsealed(file: Path, expected: int, older: str = "") -> dict[str, Any]:
         raise BundleError(f"{file} has format {found!r}; this version reads format {expected}{advice}")
     if seal != _seal(manifest):
         raise BundleError(f"{file} has been changed since it was written (SHA-256 differs)")
-    return typing.cast(dict[str, Any], manifest)
+    return typing.cast(Json, manifest)
 
 
 def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ class Entry(TypedDict):
     The threshold is for people to read; it follows from the calibration scores.
     """
 
-    params: dict[str, Any]
+    params: Json
     threshold: float
     map_scale: float
 
@@ -179,9 +179,9 @@ class Manifest(TypedDict):
 
     format: int
     kind: KindName
-    about: dict[str, Any]
+    about: Json
     shape: list[int]
-    gan: dict[str, Any]
+    gan: Json
     detectors: dict[str, Entry]
     files: dict[str, str]
 
@@ -234,7 +234,7 @@ class Bundle:
         return self.manifest["kind"]
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Json:
         """What the model was trained on, and what a model of its kind needs besides the detectors."""
         return self.manifest["about"]
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from anogan.config.runs import CONFIGS, KindName
 from anogan.config.serialise import from_dict
 from anogan.errors import RunError
-from anogan.files import write_json
+from anogan.files import Json, write_json
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 
 BEFORE = 1  # the format of bundles that gave their kind by a key in `about`
 ALARM = {"confidence": 0.9, "usual_quantile": 0.95, "slow_rise": 0.5}
 # Values of settings that format 1 did not store.
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, Json] = {
     "neighbour": {"directions": 8, "cell": 3 / 14},
     "subspace": {"quantile": 0.99, "shrinkage": 0.01},
     "places": {"quantile": 0.9},
@@ -25,7 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "alarm": ALARM,
     "rule": ALARM,
 }
-VIEWS: dict[str, Any] = {"views": []}  # all of a detector's
+VIEWS: Json = {"views": []}  # all of a detector's
 RENAMED: dict[str, KindName] = {"signal": "sensors", "photo": "photos"}
 
 
@@ -73,7 +72,7 @@ def _is_older(file: Path) -> bool:
         return False
 
 
-def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
+def _with_kind(saved: Json) -> Json:
     """Return settings, or a bundle's `about`, with their kind and with the names of today."""
     kind = next((RENAMED[name] for name in saved if name in RENAMED), "digits")
     kept = {RENAMED.get(name, name): value for name, value in saved.items() if kind == "digits" or name != "normal"}
@@ -81,7 +80,7 @@ def _with_kind(saved: dict[str, Any]) -> dict[str, Any]:
     return {"kind": kind} | kept
 
 
-def _complete(settings: dict[str, Any]) -> None:
+def _complete(settings: Json) -> None:
     """Add the settings that the earlier format did not have to the groups that are there."""
     for name, group in settings.items():
         if isinstance(group, dict):

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -23,14 +23,14 @@ from anogan import parallel
 from anogan.config.runs import CONFIGS, RunConfig
 from anogan.config.serialise import from_dict, refuse_other_settings, to_dict
 from anogan.errors import BundleError, DataUnavailableError, RunError
-from anogan.files import write_bytes, write_json, write_text
+from anogan.files import Json, write_bytes, write_json, write_text
 from anogan.gan.training import Training
 from anogan.runs import bundle
 
 PACKAGES = ("anogan", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "safetensors")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Json:
     """Collect versions, machine, command line, commit and start time."""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
 C = TypeVar("C", bound=RunConfig)
 
 
-def as_saved(config: RunConfig) -> dict[str, Any]:
+def as_saved(config: RunConfig) -> Json:
     """Return the contents of config.json."""
     return {"kind": config.kind} | to_dict(config)
 
@@ -107,7 +107,7 @@ class Run(Generic[C]):
     # Metrics.
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[Json]:
         """All log lines. A last line that a crash cut short is dropped."""
         file = self.path / "metrics.jsonl"
         lines = []
@@ -118,7 +118,7 @@ class Run(Generic[C]):
                 break
         return lines
 
-    def log(self, line: dict[str, Any]) -> None:
+    def log(self, line: Json) -> None:
         """Append a line to the log. Of several processes only the first writes."""
         if parallel.rank():
             return

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor
 
 from anogan import parallel
 from anogan.config.runs import RunConfig
 from anogan.detectors import Detector
+from anogan.files import Json
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import GAN
 from anogan.runs.bundle import Bundle, save
@@ -93,7 +94,7 @@ class Kind(ABC, Generic[C, P, M]):
         """Calibrate a detector on the held-out samples. `on_rows` gets the number of samples just scored."""
 
     @abstractmethod
-    def about(self, models: Mapping[str, M]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, M]) -> Json:
         """Return what a bundle stores of the models besides their detectors. `load` of the models reads it."""
 
     def load(self, bundle: Bundle, detector: str | None = None, device: str = "auto") -> M:
@@ -140,8 +141,6 @@ class Kind(ABC, Generic[C, P, M]):
         """Return what shows generated samples while the GAN is trained; by default they are dropped."""
         return unseen
 
-    def evaluate(
-        self, run: Run[C], prepared: P, *, device: str = "auto", stage: Stage = silent
-    ) -> dict[str, Any] | None:
+    def evaluate(self, run: Run[C], prepared: P, *, device: str = "auto", stage: Stage = silent) -> Json | None:
         """Score the labelled test data that lies next to the training data. Returns None if there is none."""
         return None

@@ -18,6 +18,7 @@ from anogan.budgets import in_words, per_second
 from anogan.config.runs import AlarmConfig
 from anogan.detectors.calibration import Floats, p_values
 from anogan.errors import CalibrationWarning
+from anogan.files import Json
 
 DRAWN = 1_000_000  # simulated values for a factor of Gumbel's law
 FARTHEST = 1e4  # standard deviations above the mean of few peaks
@@ -208,11 +209,11 @@ class Alarm:
     rise: float  # seconds from the usual level to the alarm
     shares: dict[str, float]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return the attributes as a dict."""
         return asdict(self)
 
-    def change(self, model: str) -> dict[str, Any]:
+    def change(self, model: str) -> Json:
         """Return the message that the alarm has begun or, with an `end`, ended, as JSON."""
         change = "begin" if self.end is None else "end"
         return {"id": f"{model}-{self.number}-{change}", "model": model, "change": change} | self.to_dict()
@@ -293,7 +294,7 @@ class AlarmTracker:
 
     # State, as JSON.
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """Return the state as JSON."""
         current = self.current.to_dict() if self.current else None
         return {
@@ -307,7 +308,7 @@ class AlarmTracker:
             "weights": self.weights.tolist(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Json) -> None:
         """Continue from a `state`."""
         self.alarms, self.run = state["alarms"], state["run"]
         self.calm, self.since_calm = state["calm"], state["since_calm"]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan.detectors.calibration import Floats
+from anogan.files import Json
 from anogan.sensors.alarms import Alarm, AlarmTracker
 from anogan.sensors.scoring import RowScorer
 
@@ -35,11 +36,11 @@ class Follower:
         found = self.scorer.push(time, values)
         return Followed(found.score, found.shares, self.tracker.push(stamps, found.score, found.shares))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """Return the state as JSON."""
         return {"scorer": self.scorer.state(), "tracker": self.tracker.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Json) -> None:
         """Continue from a `state`."""
         self.scorer.restore(state["scorer"])
         self.tracker.restore(state["tracker"])

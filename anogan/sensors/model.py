@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from anogan.budgets import in_words
 from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import Detector
 from anogan.errors import BundleError
+from anogan.files import Json
 from anogan.runs.bundle import Bundle
 from anogan.sensors.alarms import Alarm, AlarmRule, AlarmTracker
 from anogan.sensors.follower import Follower
@@ -195,7 +195,7 @@ class SensorModel:
         return found
 
 
-def about_sensors(models: Mapping[str, SensorModel]) -> dict[str, Any]:
+def about_sensors(models: Mapping[str, SensorModel]) -> Json:
     """Return what the bundle's manifest stores of the sensors. `SensorModel.load` reads it."""
     first = next(iter(models.values()))
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from anogan.detectors import Detector
 from anogan.detectors.calibration import Floats
+from anogan.files import Json
 from anogan.sensors.recordings import GAP
 from anogan.sensors.scaling import Scaling
 from anogan.sensors.windows import cut_scales, lead_in
@@ -151,7 +152,7 @@ class RowScorer:
 
     # State, as JSON.
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """Return the state as JSON."""
         clock = self.clock
         return {
@@ -166,7 +167,7 @@ class RowScorer:
             "rows": self.rows.tolist(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Json) -> None:
         """Continue from a `state`."""
         clock = self.clock
         clock.last = -np.inf if state["last"] is None else float(state["last"])

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from anogan.config.runs import SensorRunConfig
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
 from anogan.evaluation.trials import NOTHING, Cell, OnTrials, config_of, random_stream, separation, still_there
+from anogan.files import Json
 from anogan.runs.bundle import Bundle
 from anogan.sensors import faults
 from anogan.sensors.healthy import Healthy, prepare, segments
@@ -45,7 +46,7 @@ class Begun(NamedTuple):
     number: int
     model: SensorModel
     rows: Recording
-    state: dict[str, Any]
+    state: Json
     score: Floats
     alarm: int | None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from anogan.config.runs import AlarmConfig, SensorRunConfig
 from anogan.detectors import Detector, SubspaceGAN
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
+from anogan.files import Json
 from anogan.gan.inversion import OnRows
 from anogan.gan.networks import GAN
 from anogan.runs.kind import Kind, Samples, Tell
@@ -49,7 +49,7 @@ class Sensors(Kind[SensorRunConfig, Healthy, SensorModel]):
     ) -> SensorModel:
         return calibrated(detector, gan, prepared, config, on_rows)
 
-    def about(self, models: Mapping[str, SensorModel]) -> dict[str, Any]:
+    def about(self, models: Mapping[str, SensorModel]) -> Json:
         return {"sensors": about_sensors(models)}
 
 

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 
 import anogan
 from anogan.errors import SampleError, TooManyPixelsError
+from anogan.files import Json
 from anogan.serve.answers import mapped, shown, told
 from anogan.serve.batching import Work
 from anogan.serve.limits import Guard, Limits, Refusal
@@ -132,7 +133,7 @@ class Desk:
 
 def _add_general(app: FastAPI, desk: Desk) -> None:
     @app.get("/health")
-    def health() -> dict[str, Any]:
+    def health() -> Json:
         """Whether the server works. Needs no token."""
         return {"status": "ok", "version": anogan.__version__, "models": len(desk.models)}
 
@@ -142,12 +143,12 @@ def _add_general(app: FastAPI, desk: Desk) -> None:
         return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/models")
-    def models() -> dict[str, Any]:
+    def models() -> Json:
         """Every model: its kind, versions, digest, threshold and calibration."""
         return {"models": [model.loaded.describe() for model in desk.models.values()]}
 
     @app.get("/models/{name}", responses=gives(401, 404))
-    def model(name: str) -> dict[str, Any]:
+    def model(name: str) -> Json:
         """One model."""
         return desk.find(name).loaded.describe()
 
@@ -199,7 +200,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
         assert model.feed is not None
         with desk.counted(model):
             table = await read_table(request)
-            found: dict[str, Any] = await desk.read(request, model, model.feed.push, table)
+            found: Json = await desk.read(request, model, model.feed.push, table)
             desk.metrics.rows.labels(name).inc(found["rows"])
             for change in found.pop("changes"):
                 desk.metrics.verdicts.labels(name, f"alarm {change['change']}").inc()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from anogan.errors import SampleError
+from anogan.files import Json
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import RowScorer
 from anogan.serve.limits import Refusal
@@ -22,7 +23,7 @@ HISTORY = 1000  # rows that a new listener gets
 BEHIND = 256  # events that a listener may be behind before its stream ends
 HEARTBEAT = 15.0  # seconds
 ENDED = ""
-NOTHING: dict[str, Any] = {"rows": [], "shares": {}, "alarm": None}
+NOTHING: Json = {"rows": [], "shares": {}, "alarm": None}
 
 
 def event(name: str, data: Any) -> str:
@@ -36,21 +37,21 @@ class Feed:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded, self.lock = loaded, threading.Lock()
         self.follower = loaded.sensors.follower()
-        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
+        self.history: deque[Json] = deque(maxlen=HISTORY)
         self.last = NOTHING  # the last event: rows, shares of the last row, and the alarm after it
-        self.begun: dict[str, Any] | None = None  # the message that the current alarm has begun
+        self.begun: Json | None = None  # the message that the current alarm has begun
         self.listeners: set[asyncio.Queue[str]] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closed = False
 
     # In the worker's thread.
 
-    def push(self, asked: Sequence[Table]) -> list[dict[str, Any] | Unanswered]:
+    def push(self, asked: Sequence[Table]) -> list[Json | Unanswered]:
         """Score the tables of several requests. Returns for each its number of rows, and the alarm after them."""
         with self.lock:
             return [self._push(table) for table in asked]
 
-    def _push(self, table: Table) -> dict[str, Any] | Unanswered:
+    def _push(self, table: Table) -> Json | Unanswered:
         model = self.loaded.sensors
         try:
             recording = read(model, table)
@@ -91,7 +92,7 @@ class Feed:
 
     # In the event loop's thread.
 
-    def _spread(self, new: dict[str, Any], changes: list[dict[str, Any]]) -> None:
+    def _spread(self, new: Json, changes: list[Json]) -> None:
         self.history.extend(new["rows"])
         self.last = new
         self._send(event("rows", new))
@@ -99,7 +100,7 @@ class Feed:
             self.begun = change if change["change"] == "begin" else None
             self._send(event("alarm", change))
 
-    def _spread_model(self, described: dict[str, Any], kept: bool) -> None:
+    def _spread_model(self, described: Json, kept: bool) -> None:
         if not kept:
             self.history.clear()
             self.last, self.begun = NOTHING, None
@@ -154,7 +155,7 @@ def _same_rows(old: SensorModel, new: SensorModel) -> bool:
     return looks_at(old) == looks_at(new)
 
 
-def _carried(scorer: RowScorer, old: SensorModel, new: SensorModel) -> dict[str, Any]:
+def _carried(scorer: RowScorer, old: SensorModel, new: SensorModel) -> Json:
     """Convert the old scorer's state to the new model's units."""
     state = scorer.state()
     values = scorer.rows * np.array(old.scaling.spread) + np.array(old.scaling.centre)

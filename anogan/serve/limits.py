@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anogan.files import Json
 
 OPEN = ("/", "/health", "/docs", "/openapi.json")  # need no token, nor what is below /static/ and /docs/
 HELD = 16  # times the largest request: bodies in memory at once
@@ -163,6 +164,6 @@ async def refuse(refusal: Refusal, send: Send) -> None:
     headers: list[tuple[bytes, bytes]] = [
         (name.lower().encode(), value.encode()) for name, value in (own | refusal.headers).items()
     ]
-    start: dict[str, Any] = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+    start: Json = {"type": "http.response.start", "status": refusal.status, "headers": headers}
     await send(start)
     await send({"type": "http.response.body", "body": body})

@@ -18,6 +18,7 @@ from anogan.config.runs import KindName
 from anogan.config.serialise import to_dict
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
+from anogan.files import Json
 from anogan.kinds import KINDS, Model
 from anogan.pictures.files import Pixels, batches, read_photo
 from anogan.pictures.verdicts import Inspection, Inspector
@@ -77,10 +78,10 @@ class Loaded:
         assert isinstance(self.model, SensorModel)
         return self.model
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Json:
         """Describe the model to a client, as JSON."""
         detector = self.model.detector
-        about: dict[str, Any] = {
+        about: Json = {
             "name": self.name,
             "kind": self.kind,
             "detector": self.detector_name,
@@ -102,11 +103,11 @@ class Loaded:
         }
         return about | (self._of_sensors() if self.kind == "sensors" else self._of_photos())
 
-    def _of_photos(self) -> dict[str, Any]:
+    def _of_photos(self) -> Json:
         framing = self.inspector.framing
         return {"crop": list(framing.crop), "tiles": framing.overlap is not None}
 
-    def _of_sensors(self) -> dict[str, Any]:
+    def _of_sensors(self) -> Json:
         model = self.sensors
         rule = {key: value for key, value in to_dict(model.rule).items() if key != "peaks"}
         return {

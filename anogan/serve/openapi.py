@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from anogan.files import Json
+
 BINARY = {"type": "string", "format": "binary"}
 FILES = {"type": "object", "properties": {"files": {"type": "array", "items": BINARY}}, "required": ["files"]}
 TABLE = {"columns": ["time", "flow"], "rows": [[0, 1.5], [1, None]]}
@@ -52,19 +54,19 @@ REFUSALS = {
     422: "cannot be used",
     503: "too many requests wait, or not scored in time; see Retry-After",
 }
-Answers = dict[int | str, dict[str, Any]]
+Answers = dict[int | str, Json]
 
 
-def takes(*bodies: dict[str, Any]) -> dict[str, Any]:
+def takes(*bodies: Json) -> Json:
     """Describe a request with one of these bodies."""
     return {"requestBody": {"required": True, "content": {kind: how for body in bodies for kind, how in body.items()}}}
 
 
-def gives(*statuses: int, json: dict[str, Any] | None = None, **content: Any) -> Answers:
+def gives(*statuses: int, json: Json | None = None, **content: Any) -> Answers:
     """Describe an answer like one of the examples, or a refusal with one of these statuses."""
     examples = {name: {"value": value} for name, value in (json or {}).items()}
     kinds = {"application/json": {"examples": examples}} if examples else {}
     good = {"description": "OK", "content": kinds | content}
-    refused: dict[str, Any] = {"application/json": {"example": {"detail": "one line"}}}
+    refused: Json = {"application/json": {"example": {"detail": "one line"}}}
     answers: Answers = {status: {"description": REFUSALS[status], "content": refused} for status in statuses}
     return {200: good} | answers

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from anogan.detectors.calibration import Floats
 from anogan.errors import SampleError
+from anogan.files import Json
 from anogan.pictures.verdicts import short
 from anogan.sensors.model import SensorModel
 from anogan.sensors.recordings import Recording
@@ -79,21 +80,21 @@ class Scored(NamedTuple):
     content: bytes
 
     @classmethod
-    def of(cls, about: dict[str, Any], table: pd.DataFrame) -> Scored:
+    def of(cls, about: Json, table: pd.DataFrame) -> Scored:
         """Make the answer from a table with time, score, p_value and alarm, and other fields."""
         head = json.dumps(about, allow_nan=False)[:-1]
         text = ", ".join(json.dumps(part, allow_nan=False)[1:-1] for part in _parts(table))
         return cls(len(table), len(about["alarms"]), f'{head}, "rows": [{text}]}}'.encode())
 
 
-def _parts(table: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
+def _parts(table: pd.DataFrame) -> Iterator[list[Json]]:
     for begin in range(0, len(table), PORTION):
         part = table.iloc[begin : begin + PORTION]
         found = rows(part["time"].tolist(), part["score"].to_numpy(), part["p_value"].to_numpy())
         yield [row | {"alarm": alarm} for row, alarm in zip(found, part["alarm"].tolist(), strict=True)]
 
 
-def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[dict[str, Any]]:
+def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[Json]:
     """Return rows as JSON, with null where there is no score yet."""
     return [
         {"time": finite(time), "score": known(s), "p_value": known(p)}
@@ -101,7 +102,7 @@ def rows(stamps: list[Any], score: Floats, p_value: Floats) -> list[dict[str, An
     ]
 
 
-def alarm_as_json(alarm: dict[str, Any]) -> dict[str, Any]:
+def alarm_as_json(alarm: Json) -> Json:
     """Return an alarm with null for times that are no numbers."""
     return alarm | {name: finite(alarm[name]) for name in ("start", "end")}
 

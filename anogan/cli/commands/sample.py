@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from anogan.cli.commands.sample_images import DigitSampler, PhotoSampler
 from anogan.cli.commands.sample_sensors import SensorSampler
@@ -16,7 +15,7 @@ from anogan.cli.sampler import Sampler
 from anogan.config.runs import KindName
 from anogan.config.serialise import refuse_other_settings, to_dict
 from anogan.errors import RunError
-from anogan.files import write_json
+from anogan.files import Json, write_json
 from anogan.pictures.files import images_in
 from anogan.report.realism import write_realism
 from anogan.runs.bundle import Bundle
@@ -62,7 +61,7 @@ def _completed(options: Sample, kind: KindName) -> Sample:
     return replace(options, n=n, format=format, grid=options.grid or (GRID if draws and not n else 0))
 
 
-def _wanted(sampler: Sampler) -> dict[str, Any]:
+def _wanted(sampler: Sampler) -> Json:
     options = sampler.options
     return {
         "model": sampler.bundle.digest,
@@ -83,7 +82,7 @@ def _digest(path: Path) -> str:
     return hashes[0].hexdigest() if path.is_file() else sha256(b"".join(h.digest() for h in hashes)).hexdigest()
 
 
-def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
+def _is_there(out: Path, wanted: Json) -> bool:
     """Tell whether the same has been written already. Raises `RunError` if something else has."""
     if not (out / "manifest.json").exists():
         return False
@@ -94,7 +93,7 @@ def _is_there(out: Path, wanted: dict[str, Any]) -> bool:
     return True
 
 
-def _write_samples(sampler: Sampler, out: Path, wanted: dict[str, Any]) -> list[Path]:
+def _write_samples(sampler: Sampler, out: Path, wanted: Json) -> list[Path]:
     """Write samples, the report if it is wanted, and, last, the manifest."""
     data = str(sampler.bundle.about.get("data"))
     manifest = {"wanted": wanted, "trained on": data, "environment": environment()}

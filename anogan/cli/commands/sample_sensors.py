@@ -6,7 +6,6 @@ import io
 import sys
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from anogan.config.runs import SensorRunConfig, recording_name
 from anogan.config.synthesis import SynthesisConfig
 from anogan.errors import DataUnavailableError, RunError
 from anogan.evaluation.realism import MEASURED, SampleSets
-from anogan.files import write_bytes, write_text
+from anogan.files import Json, write_bytes, write_text
 from anogan.runs.bundle import Bundle
 from anogan.runs.directory import Run
 from anogan.runs.training import row_counter
@@ -63,7 +62,7 @@ class SensorSampler(Sampler):
         return synthesiser
 
     @property
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> Json:
         return {"corrected by recorded rows": self.synthesiser.correction is not None}
 
     def write_samples(self, out: Path) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from anogan.cli.options.scoring import Sensitivity
 from anogan.cli.progress import bar
 from anogan.config.runs import KindName
 from anogan.evaluation.trials import Cell, Trials, cells_of, fill, parse_kinds, parse_severities, summarise, trial_table
-from anogan.files import write_text
+from anogan.files import Json, write_text
 from anogan.photos import sensitivity as photos
 from anogan.photos.model import PhotoModel
 from anogan.report import sensitivity as reporting
@@ -74,7 +73,7 @@ def _cells(
     size: dict[str, int],
 ) -> tuple[list[Cell], pd.DataFrame]:
     out, wanted = _out(options), cells_of(kinds, severities)
-    settings: dict[str, Any] = {
+    settings: Json = {
         "model": bundle.digest,
         "detector": options.detector,
         "data": str(options.data.resolve()) if options.data else None,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -20,6 +19,7 @@ from anogan.config.runs import CONFIGS
 from anogan.detectors import detector_class
 from anogan.detectors.base import resolve_device
 from anogan.errors import RunError
+from anogan.files import Json
 from anogan.kinds import KINDS
 from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detectors
@@ -72,7 +72,7 @@ def _check(options: AnyTrain) -> None:
         raise ValueError("expected one or more --detectors for sensors or photos")
 
 
-def _numbers(settings: dict[str, Any], group: str = "") -> Iterator[tuple[str, float]]:
+def _numbers(settings: Json, group: str = "") -> Iterator[tuple[str, float]]:
     """Yield the settings that are fractional numbers, by name, including those of groups."""
     for name, value in settings.items():
         if isinstance(value, dict):

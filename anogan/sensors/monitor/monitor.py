@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anogan.errors import SampleError
-from anogan.files import write_text
+from anogan.files import Json, write_text
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
@@ -76,14 +76,14 @@ class LiveMonitor:
         self.follower, self.reader = self.model.follower(), RowReader(self.model)
         self.malformed, self.repeated, self.written = 0, 0, 0
         self.position: Any = None
-        self.outbox: list[dict[str, Any]] = []
+        self.outbox: list[Json] = []
         self.latencies, self.score = Latencies(), math.nan
         self.saved, self.unsaved = -math.inf, False  # time (s, monotonic); whether rows have arrived since
         self.complaints: list[str] = []  # of the last messages
         folder.mkdir(parents=True, exist_ok=True)
         self.notice = self._restore()
 
-    def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[dict[str, Any]]:
+    def handle(self, messages: Sequence[Message], patience: float = 0.0) -> list[Json]:
         """Score the rows of these messages and return the alarm changes.
 
         Saves if there are changes, or if the last save was `patience` seconds ago.
@@ -115,7 +115,7 @@ class LiveMonitor:
         self.repeated += len(rows) - len(fresh)
         return fresh
 
-    def _score(self, rows: list[Row]) -> list[dict[str, Any]]:
+    def _score(self, rows: list[Row]) -> list[Json]:
         if not rows:
             return []
         times, values = np.array([row.time for row in rows]), np.array([row.values for row in rows])
@@ -126,7 +126,7 @@ class LiveMonitor:
 
     # What is on disk.
 
-    def _append(self, changes: list[dict[str, Any]]) -> None:
+    def _append(self, changes: list[Json]) -> None:
         if changes:
             with (self.folder / ALARMS).open("a") as stream:
                 stream.writelines(json.dumps(change) + "\n" for change in changes)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from anogan.files import Json
 from anogan.sensors.monitor.monitor import Message
 from anogan.sensors.monitor.sources import LONGEST_BYTES, WAITING, Waiting, drain
 
@@ -75,7 +76,7 @@ class Topic:
             raise ValueError(f"alarms published to {self.publish} would come back as rows; choose another --publish")
         self.queue = Waiting()  # never full: a thread that waits for it would not answer the broker
         self.dropped = 0  # messages left out
-        self.waiting: deque[dict[str, Any]] = deque()  # changes to be sent
+        self.waiting: deque[Json] = deque()  # changes to be sent
         self.sending: dict[str, int] = {}  # id of a change under way -> its message's number
         self.taken: set[int] = set()  # numbers of the messages that the broker has taken over
         self.connections = 0
@@ -106,7 +107,7 @@ class Topic:
             if connection == self.connections:
                 self.client.ack(number, qos)
 
-    def send(self, change: dict[str, Any]) -> None:
+    def send(self, change: Json) -> None:
         """Queue an alarm change for the broker."""
         self.waiting.append(change)
 

@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
+from anogan.files import Json
 from anogan.sensors.monitor.monitor import Message
 from anogan.sensors.monitor.rows import LONGEST_MESSAGE
 
@@ -38,7 +39,7 @@ class Source(Protocol):
     def done(self, messages: Sequence[Message]) -> None:
         """Take note that these messages have been handled and, up to `patience`, saved."""
 
-    def send(self, change: dict[str, Any]) -> None:
+    def send(self, change: Json) -> None:
         """Send an alarm change to the receiver."""
 
     def confirmed(self) -> list[str]:
@@ -111,7 +112,7 @@ class Lines:
     def done(self, messages: Sequence[Message]) -> None:
         """Do nothing: a stream cannot repeat its lines."""
 
-    def send(self, change: dict[str, Any]) -> None:
+    def send(self, change: Json) -> None:
         """Count the change as sent."""
         self.sent.append(change["id"])
 
