@@ -8,7 +8,7 @@ from anogan.errors import SampleError
 from anogan.pictures.drawing import heat_layer, picture, png, shrunk
 from anogan.pictures.files import Pixels
 from anogan.pictures.verdicts import Inspection, Record, record, short
-from anogan.serve.loaded import Loaded, Tell
+from anogan.serve.loaded import LoadedImages, Tell
 
 LONGEST_SIDE = 1024  # pixels of the longer side of a photo sent back
 
@@ -25,14 +25,14 @@ def told(name: str, photo: Pixels | SampleError, inspection: Inspection | Sample
     return answer
 
 
-def shown(loaded: Loaded) -> Tell:
+def shown(loaded: LoadedImages) -> Tell:
     """Return a function that adds the inspected part, its map as a transparent layer, and its reconstruction."""
 
     def tell(name: str, photo: Pixels | SampleError, inspection: Inspection | SampleError) -> Record:
         answer = told(name, photo, inspection)
         if isinstance(photo, SampleError) or isinstance(inspection, SampleError):
             return answer
-        framing = loaded.inspector.framing
+        framing = loaded.model.framing
         part = framing.cropped(photo)
         return answer | {
             "origin": list(framing.crop[:2]) if framing.crop else [0, 0],
@@ -45,7 +45,7 @@ def shown(loaded: Loaded) -> Tell:
     return tell
 
 
-def mapped(loaded: Loaded) -> Tell:
+def mapped(loaded: LoadedImages) -> Tell:
     """Return a function that draws the PNG of `anogan score --maps`."""
 
     def tell(name: str, photo: Pixels | SampleError, inspection: Inspection | SampleError) -> bytes | SampleError:
@@ -53,6 +53,6 @@ def mapped(loaded: Loaded) -> Tell:
             return photo
         if isinstance(inspection, SampleError):
             return inspection
-        return loaded.inspector.drawn(photo, inspection)
+        return loaded.model.drawn(photo, inspection)
 
     return tell

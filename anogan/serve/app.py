@@ -24,8 +24,9 @@ from anogan.errors import SampleError, TooManyPixelsError
 from anogan.files import Json
 from anogan.serve.answers import mapped, shown, told
 from anogan.serve.batching import Work
+from anogan.serve.feed import Feed
 from anogan.serve.limits import Guard, Limits, Refusal
-from anogan.serve.loaded import Loaded, Photos, Tell
+from anogan.serve.loaded import LoadedImages, LoadedSensors, Photos, Tell
 from anogan.serve.metrics import Metrics
 from anogan.serve.openapi import BINARY, EVENTS, OF_PHOTOS, OF_ROWS, OF_SENSORS, PHOTOS, ROWS, gives, takes
 from anogan.serve.served import Reloader, Served
@@ -94,12 +95,19 @@ class Desk:
             raise Refusal(404, f"no model {name[:200]!r}; choose from {', '.join(self.models)}")
         return self.models[name]
 
-    def find_for(self, name: str, sensors: bool) -> Served:
-        """Return the model of this name. Raises `Refusal` unless it is a model of sensors, or of images, as asked."""
+    def find_images(self, name: str) -> tuple[Served, LoadedImages]:
+        """Return the model of this name. Raises `Refusal` unless it is a model of digits or photos."""
         model = self.find(name)
-        if (model.loaded.kind == "sensors") != sensors:
+        if not isinstance(model.loaded, LoadedImages):
             raise Refusal(409, f"{name} is a model of {model.loaded.kind}")
-        return model
+        return model, model.loaded
+
+    def find_feed(self, name: str) -> tuple[Served, Feed]:
+        """Return the model of this name and its feed. Raises `Refusal` unless it is a model of sensors."""
+        model = self.find(name)
+        if model.feed is None:
+            raise Refusal(409, f"{name} is a model of {model.loaded.kind}")
+        return model, model.feed
 
     @contextmanager
     def counted(self, model: Served) -> Iterator[None]:
@@ -116,7 +124,7 @@ class Desk:
             self.metrics.requests.labels(model.name, status).inc()
             self.metrics.seconds.labels(model.name).observe(time.monotonic() - begun)
 
-    async def look(self, request: Request, model: Served, loaded: Loaded, tell: Tell) -> list[Any]:
+    async def look(self, request: Request, model: Served, loaded: LoadedImages, tell: Tell) -> list[Any]:
         """Return the answers of a `loaded` model about the photos of a request."""
         uploads = await read_uploads(request, self.limits, self.headers)
         pixels = sum(upload.pixels for upload in uploads)
@@ -163,7 +171,7 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
         model = desk.find(name)
         with desk.counted(model):
             loaded = model.loaded
-            if loaded.kind == "sensors":
+            if isinstance(loaded, LoadedSensors):
                 table = await read_table(request)
                 scored: Scored = await desk.read(request, model, loaded.score, table)
                 desk.metrics.rows.labels(name).inc(scored.rows)
@@ -179,9 +187,8 @@ def _add_scoring(app: FastAPI, desk: Desk) -> None:
     @app.post("/models/{name}/map", openapi_extra=takes(PHOTOS), response_class=Response, responses=drawn)
     async def draw(name: str, request: Request) -> Response:
         """PNG of one photo with heat and boxes where it looks defective."""
-        model = desk.find_for(name, sensors=False)
+        model, loaded = desk.find_images(name)
         with desk.counted(model):
-            loaded = model.loaded
             answers = await desk.look(request, model, loaded, mapped(loaded))
             if len(answers) > 1:
                 raise Refusal(422, f"expected one photo, got {len(answers)}")
@@ -196,11 +203,10 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
     @app.post("/models/{name}/rows", openapi_extra=takes(ROWS), responses=gives(*refusals, json={"rows": OF_ROWS}))
     async def rows(name: str, request: Request) -> JSONResponse:
         """Score the next rows, in order of time, of the machine that this model monitors. See /events."""
-        model = desk.find_for(name, sensors=True)
-        assert model.feed is not None
+        model, feed = desk.find_feed(name)
         with desk.counted(model):
             table = await read_table(request)
-            found: Json = await desk.read(request, model, model.feed.push, table)
+            found: Json = await desk.read(request, model, feed.push, table)
             desk.metrics.rows.labels(name).inc(found["rows"])
             for change in found.pop("changes"):
                 desk.metrics.verdicts.labels(name, f"alarm {change['change']}").inc()
@@ -211,8 +217,7 @@ def _add_live(app: FastAPI, desk: Desk) -> None:
     @app.get("/models/{name}/events", response_class=StreamingResponse, responses=stream)
     async def events(name: str) -> StreamingResponse:
         """Server-sent events: `rows` scored, `alarm` begun or ended, `model` replaced."""
-        feed = desk.find_for(name, sensors=True).feed
-        assert feed is not None
+        _, feed = desk.find_feed(name)
         return StreamingResponse(feed.events(), media_type="text/event-stream")
 
 

@@ -16,7 +16,7 @@ from anogan.files import Json
 from anogan.sensors.model import SensorModel
 from anogan.sensors.scoring import RowScorer
 from anogan.serve.limits import Refusal
-from anogan.serve.loaded import Loaded
+from anogan.serve.loaded import LoadedSensors
 from anogan.serve.tables import Table, Unanswered, alarm_as_json, known, read, rows
 
 HISTORY = 1000  # rows that a new listener gets
@@ -34,9 +34,9 @@ def event(name: str, data: Any) -> str:
 class Feed:
     """Scores rows in the worker's thread and sends events in the event loop's thread."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: LoadedSensors) -> None:
         self.loaded, self.lock = loaded, threading.Lock()
-        self.follower = loaded.sensors.follower()
+        self.follower = loaded.model.follower()
         self.history: deque[Json] = deque(maxlen=HISTORY)
         self.last = NOTHING  # the last event: rows, shares of the last row, and the alarm after it
         self.begun: Json | None = None  # the message that the current alarm has begun
@@ -52,7 +52,7 @@ class Feed:
             return [self._push(table) for table in asked]
 
     def _push(self, table: Table) -> Json | Unanswered:
-        model = self.loaded.sensors
+        model = self.loaded.model
         try:
             recording = read(model, table)
         except (SampleError, Refusal) as error:
@@ -74,13 +74,13 @@ class Feed:
         self._tell(self._spread, new, changes)
         return {"rows": len(time), "alarm": alarm, "changes": changes}
 
-    def renew(self, loaded: Loaded) -> None:
+    def renew(self, loaded: LoadedSensors) -> None:
         """Replace the model. The state is kept if the new model uses the same rows."""
         with self.lock:
-            follower, before = loaded.sensors.follower(), self.follower
-            kept = _same_rows(self.loaded.sensors, loaded.sensors)
+            follower, before = loaded.model.follower(), self.follower
+            kept = _same_rows(self.loaded.model, loaded.model)
             if kept:
-                carried = _carried(before.scorer, self.loaded.sensors, loaded.sensors)
+                carried = _carried(before.scorer, self.loaded.model, loaded.model)
                 follower.restore({"scorer": carried, "tracker": before.tracker.state()})
             follower.tracker.alarms = before.tracker.alarms
             self.loaded, self.follower = loaded, follower

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ import anogan
 from anogan.config.runs import KindName
 from anogan.config.serialise import to_dict
 from anogan.detectors.calibration import Floats
+from anogan.digits.model import DigitModel
 from anogan.errors import SampleError
 from anogan.files import Json
 from anogan.kinds import KINDS, Model
+from anogan.photos.model import PhotoModel
 from anogan.pictures.files import Pixels, batches, read_photo
-from anogan.pictures.verdicts import Inspection, Inspector
+from anogan.pictures.verdicts import Inspection
 from anogan.runs.bundle import Bundle
 from anogan.sensors.model import SensorModel
 from anogan.serve.limits import Refusal
@@ -47,7 +50,7 @@ class Photos(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class Loaded(ABC):
     """A model in memory, with its name and digest."""
 
     name: str
@@ -57,26 +60,6 @@ class Loaded:
     since: datetime
     model: Model
     detector_name: str
-
-    @classmethod
-    def load(cls, name: str, path: Path, device: str = "auto") -> Loaded:
-        """Load a run or bundle. Raises `BundleError` if it cannot be trusted, or is replaced in the meantime."""
-        bundle = Bundle.open(path)
-        model = KINDS[bundle.kind].load(bundle, device=device)
-        trained_on = Path(str(bundle.about.get("data", ""))).name  # clients need not know the folder
-        return cls(name, bundle.kind, bundle.digest, trained_on, datetime.now(UTC), model, bundle.detectors[0])
-
-    @property
-    def inspector(self) -> Inspector:
-        """The model, if it is one of digits or photos."""
-        assert not isinstance(self.model, SensorModel)
-        return self.model
-
-    @property
-    def sensors(self) -> SensorModel:
-        """The model, if it is one of sensors."""
-        assert isinstance(self.model, SensorModel)
-        return self.model
 
     def describe(self) -> Json:
         """Describe the model to a client, as JSON."""
@@ -101,14 +84,45 @@ class Loaded:
             "calibration": thinned(detector.calibration_scores_),
             "n_calibration": len(detector.calibration_scores_),
         }
-        return about | (self._of_sensors() if self.kind == "sensors" else self._of_photos())
+        return about | self._of_kind()
 
-    def _of_photos(self) -> Json:
-        framing = self.inspector.framing
+    @abstractmethod
+    def _of_kind(self) -> Json:
+        """Return what a description says of models of this kind alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImages(Loaded):
+    """A model of digits or photos."""
+
+    model: DigitModel | PhotoModel
+
+    def _of_kind(self) -> Json:
+        framing = self.model.framing
         return {"crop": list(framing.crop), "tiles": framing.overlap is not None}
 
-    def _of_sensors(self) -> Json:
-        model = self.sensors
+    def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
+        """Answer each request about its photos, which are decoded and dropped one after another."""
+        uploads = [(upload, photos.tell) for photos in asked for upload in photos.uploads]
+        bytes_of = 4 * self.model.framing.shape[0]
+        parts = batches(uploads, lambda asked: bytes_of * asked[0].pixels, most=len(uploads))
+        answers = iter([answer for part in parts for answer in self._look(part)])
+        return [[next(answers) for _ in photos.uploads] for photos in asked]
+
+    def _look(self, uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[Any]:
+        photos = [_read(upload, self.model.framing.shape[0]) for upload, _ in uploads]
+        for (upload, tell), photo, inspection in zip(uploads, photos, self.model.inspect(photos), strict=True):
+            yield tell(upload.name, photo, inspection)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSensors(Loaded):
+    """A model of sensors."""
+
+    model: SensorModel
+
+    def _of_kind(self) -> Json:
+        model = self.model
         rule = {key: value for key, value in to_dict(model.rule).items() if key != "peaks"}
         return {
             "channels": list(model.channels),
@@ -118,35 +132,32 @@ class Loaded:
             "alarm": rule,
         }
 
-    # Work: several requests -> an answer or error for each.
-
-    def look(self, asked: Sequence[Photos]) -> list[list[Any]]:
-        """Answer each request about its photos, which are decoded and dropped one after another."""
-        uploads = [(upload, photos.tell) for photos in asked for upload in photos.uploads]
-        bytes_of = 4 * self.inspector.framing.shape[0]
-        parts = batches(uploads, lambda asked: bytes_of * asked[0].pixels, most=len(uploads))
-        answers = iter([answer for part in parts for answer in self._look(part)])
-        return [[next(answers) for _ in photos.uploads] for photos in asked]
-
-    def _look(self, uploads: Sequence[tuple[Upload, Tell]]) -> Iterator[Any]:
-        photos = [_read(upload, self.inspector.detector.gan_.shape[0]) for upload, _ in uploads]
-        for (upload, tell), photo, inspection in zip(uploads, photos, self.inspector.inspect(photos), strict=True):
-            yield tell(upload.name, photo, inspection)
-
     def score(self, asked: Sequence[Table]) -> list[Scored | Unanswered]:
         """Return rows and alarms of each table, each from a new state."""
         return [self._score(table) for table in asked]
 
     def _score(self, table: Table) -> Scored | Unanswered:
         try:
-            recording = read(self.sensors, table)
+            recording = read(self.model, table)
         except (SampleError, Refusal) as error:
             return error
-        watched = self.sensors.score(recording)
-        about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes)}
-        return Scored.of(
-            about | {"alarms": [alarm_as_json(alarm.to_dict()) for alarm in watched.alarms]}, watched.table
-        )
+        scored = self.model.score(recording)
+        alarms = [alarm_as_json(alarm.to_dict()) for alarm in scored.alarms]
+        about = {"model": self.name, "sha256": self.sha256, "notes": list(recording.notes), "alarms": alarms}
+        return Scored.of(about, scored.table)
+
+
+AnyLoaded = LoadedImages | LoadedSensors
+LOADED: dict[KindName, type[AnyLoaded]] = {"digits": LoadedImages, "sensors": LoadedSensors, "photos": LoadedImages}
+
+
+def load(name: str, path: Path, device: str = "auto") -> AnyLoaded:
+    """Load a run or bundle. Raises `BundleError` if it cannot be trusted, or is replaced in the meantime."""
+    bundle = Bundle.open(path)
+    model = KINDS[bundle.kind].load(bundle, device=device)
+    trained_on = Path(str(bundle.about.get("data", ""))).name  # clients need not know the folder
+    now = datetime.now(UTC)
+    return LOADED[bundle.kind](name, bundle.kind, bundle.digest, trained_on, now, model, bundle.detectors[0])
 
 
 def _read(upload: Upload, channels: int) -> Pixels | SampleError:

@@ -16,7 +16,7 @@ from anogan.runs.bundle import Bundle
 from anogan.serve.batching import Worker
 from anogan.serve.feed import Feed
 from anogan.serve.limits import Limits
-from anogan.serve.loaded import Loaded
+from anogan.serve.loaded import AnyLoaded, LoadedSensors, load
 from anogan.serve.metrics import Metrics
 
 LOOK = 1.0  # seconds between two looks at the bundles
@@ -29,8 +29,8 @@ class Served:
     def __init__(self, name: str, path: Path, device: str, limits: Limits, metrics: Metrics) -> None:
         self.name, self.path, self.device, self.metrics = name, path, device, metrics
         self.stamp = _stamp(path)
-        self.loaded = Loaded.load(name, path, device)
-        self.feed = Feed(self.loaded) if self.loaded.kind == "sensors" else None
+        self.loaded: AnyLoaded = load(name, path, device)
+        self.feed = Feed(self.loaded) if isinstance(self.loaded, LoadedSensors) else None
         self.worker = Worker(limits.queue, limits.max_pixels, metrics.batches.labels(name).observe)
         metrics.watch(name, self.worker.__len__)
         metrics.serves(name, self.loaded.kind, self.loaded.sha256)
@@ -54,14 +54,14 @@ class Served:
         try:
             if Bundle.open(self.path).digest == before.sha256:
                 return
-            newer = Loaded.load(self.name, self.path, self.device)
+            newer = load(self.name, self.path, self.device)
             if newer.kind != before.kind:
                 raise BundleError(f"{self.path} is a model of {newer.kind} now, not of {before.kind}")
         except Exception as error:  # of any kind: the old model stays
             logger.warning("%s: the newer bundle is refused, the old one stays: %s", self.name, error)
             return
         self.loaded = newer
-        if self.feed:
+        if self.feed and isinstance(newer, LoadedSensors):
             self.feed.renew(newer)
         self.metrics.serves(self.name, newer.kind, newer.sha256, before.sha256)
         logger.warning("%s: model %s replaces %s", self.name, newer.sha256[:12], before.sha256[:12])

@@ -20,13 +20,13 @@ from anogan.runs.bundle import Bundle
 from anogan.sensors.model import ScoredRecording, SensorModel
 from anogan.sensors.training import recalibrate
 from anogan.serve.feed import BEHIND, HISTORY, Feed
-from anogan.serve.loaded import Loaded
+from anogan.serve.loaded import LoadedSensors, load
 from anogan.serve.tables import Table
 
 
 @pytest.fixture(scope="module")
-def loaded(pump_run: Path) -> Loaded:
-    return Loaded.load("pump", pump_run, "cpu")
+def loaded(pump_run: Path) -> LoadedSensors:
+    return load("pump", pump_run, "cpu")
 
 
 def sent(table: pd.DataFrame) -> Table:
@@ -57,8 +57,8 @@ async def rest(stream: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def test_rows_fed_in_parts_get_the_scores_and_alarms_of_the_batch(loaded: Loaded) -> None:
-    expected = batch(loaded.sensors, faulty())
+def test_rows_fed_in_parts_get_the_scores_and_alarms_of_the_batch(loaded: LoadedSensors) -> None:
+    expected = batch(loaded.model, faulty())
 
     async def listen(feed: Feed) -> None:
         stream = feed.events()
@@ -92,7 +92,7 @@ def test_the_answer_tells_the_alarm_that_goes_on(pump_run: Path) -> None:
     assert answers == [{"rows": 390, "alarm": None}, {"rows": 160, "alarm": alarm.to_dict()}]
 
 
-def test_who_comes_late_hears_the_last_rows_and_the_alarm_that_goes_on(loaded: Loaded) -> None:
+def test_who_comes_late_hears_the_last_rows_and_the_alarm_that_goes_on(loaded: LoadedSensors) -> None:
     async def listen(feed: Feed) -> None:
         table = pd.concat([recording(800, 5), faulty()[:550]], ignore_index=True)
         table["t"] = range(len(table))
@@ -109,7 +109,7 @@ def test_who_comes_late_hears_the_last_rows_and_the_alarm_that_goes_on(loaded: L
     heard(listen, Feed(loaded))
 
 
-def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not(loaded: Loaded) -> None:
+def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not(loaded: LoadedSensors) -> None:
     async def listen(feed: Feed) -> None:
         deaf, good = feed.events(), feed.events()
         await anext(deaf)
@@ -125,8 +125,8 @@ def test_a_listener_that_does_not_read_is_let_go_and_the_others_are_not(loaded: 
     heard(listen, Feed(loaded))
 
 
-def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> None:
-    timeless = replace(loaded, model=replace(loaded.sensors, time_column=""))
+def test_rows_without_a_time_are_counted_over_all_requests(loaded: LoadedSensors) -> None:
+    timeless = replace(loaded, model=replace(loaded.model, time_column=""))
     feed, whole = Feed(timeless), Feed(timeless)
     table = recording(100, 9).drop(columns="t")
     for begin in range(0, 100, 10):
@@ -138,10 +138,10 @@ def test_rows_without_a_time_are_counted_over_all_requests(loaded: Loaded) -> No
     assert feed.follower.scorer.clock.last == whole.follower.scorer.clock.last == 99
 
 
-def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump_run: Path) -> None:
+def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: LoadedSensors, pump_run: Path) -> None:
     again = SensorModel.load(Bundle.open(pump_run))
     newer = replace(loaded, model=recalibrate(again, again.read_table(recording(4000, 3), "other")))
-    assert newer.sensors.rule.threshold != loaded.sensors.rule.threshold
+    assert newer.model.rule.threshold != loaded.model.rule.threshold
     feed = Feed(loaded)
 
     async def listen(feed: Feed) -> None:
@@ -155,15 +155,15 @@ def test_a_recalibrated_model_goes_on_where_the_old_one_was(loaded: Loaded, pump
         (told,) = [data for name, data in events if name == "model"]
         assert told["kept"]
         rows = {row["time"]: row["score"] for name, data in events if name == "rows" for row in data["rows"]}
-        expected = batch(loaded.sensors, faulty()).table["score"]
+        expected = batch(loaded.model, faulty()).table["score"]
         assert [rows[time] for time in range(550, 1000)] == pytest.approx([short(s) for s in expected[550:]], rel=1e-5)
-        assert feed.follower.tracker.rule == newer.sensors.rule
+        assert feed.follower.tracker.rule == newer.model.rule
 
     heard(listen, feed)
 
 
-def test_a_model_of_another_window_starts_anew(loaded: Loaded) -> None:
-    other = replace(loaded, model=replace(loaded.sensors, step=2.0))
+def test_a_model_of_another_window_starts_anew(loaded: LoadedSensors) -> None:
+    other = replace(loaded, model=replace(loaded.model, step=2.0))
     feed = Feed(loaded)
     feed.push([sent(faulty()[:550])])
     alarms = feed.follower.tracker.alarms
@@ -173,9 +173,9 @@ def test_a_model_of_another_window_starts_anew(loaded: Loaded) -> None:
     assert feed.follower.tracker.alarms == alarms  # so that no two alarms have the same number
 
 
-def test_rows_in_other_units_of_spread_are_converted(loaded: Loaded) -> None:
-    scaling = replace(loaded.sensors.scaling, centre=tuple(c + 1 for c in loaded.sensors.scaling.centre))
-    other = replace(loaded, model=replace(loaded.sensors, scaling=scaling))
+def test_rows_in_other_units_of_spread_are_converted(loaded: LoadedSensors) -> None:
+    scaling = replace(loaded.model.scaling, centre=tuple(c + 1 for c in loaded.model.scaling.centre))
+    other = replace(loaded, model=replace(loaded.model, scaling=scaling))
     feed, fresh = Feed(loaded), Feed(other)
     feed.push([sent(recording(100))])
     feed.renew(other)
