@@ -32,7 +32,7 @@ def blurred(x: Tensor) -> Tensor:
     return normalize((blur(x) + 1).flatten(1), dim=1)
 
 
-class CosineNeighbours(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class CosineNeighbours(OutlierMixin, BaseEstimator):
     """Mean cosine distance to the k nearest training samples after `view`, which maps (n, *shape) to unit vectors."""
 
     def __init__(self, view: Callable[[Tensor], Tensor], k: int) -> None:
@@ -63,7 +63,7 @@ class GradientNeighbours(CosineNeighbours):
         return neighbour_distance(seen, self.memory_, self.k)
 
 
-class PixelNeighbour(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class PixelNeighbour(OutlierMixin, BaseEstimator):
     """Euclidean distance to the nearest training sample."""
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
@@ -75,7 +75,7 @@ class PixelNeighbour(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return -torch.cat([torch.cdist(part, self.memory_).amin(1) for part in parts]).double().numpy()
 
 
-class PCAResidual(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class PCAResidual(OutlierMixin, BaseEstimator):
     """Distance to the subspace of the first principal components."""
 
     def __init__(self, n_components: int = 30, random_state: int = 0) -> None:
@@ -99,7 +99,7 @@ def flat(X: ArrayLike) -> NDArray[np.float32]:
     return x.reshape(len(x), -1)
 
 
-class SmallOneClassSVM(OneClassSVM):  # type: ignore[misc]
+class SmallOneClassSVM(OneClassSVM):
     """A one-class support-vector machine trained on a random part of a large training set."""
 
     def fit(self, X: NDArray[np.float32], y: object = None, sample_weight: object = None) -> Self:

@@ -86,7 +86,7 @@ def _fits(sides: Shape, shape: Shape) -> bool:
 
 
 @dataclass(eq=False, repr=False)
-class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Detector(OutlierMixin, BaseEstimator):
     """Base of the GAN detectors: a scikit-learn outlier detector.
 
     Parameters

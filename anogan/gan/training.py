@@ -119,10 +119,9 @@ class GANTraining:
         with seeded_init(seed, "gan"):
             self.gan = GAN(shape, config).to(device)
         self.average = copy.deepcopy(self.gan.generator).requires_grad_(False) if config.ema else None
-        adam = {"lr": config.learning_rate, "betas": config.betas}
         self.optimisers = {
-            "generator": Adam(self.gan.generator.parameters(), **adam),  # type: ignore[arg-type]
-            "discriminator": Adam(self.gan.discriminator.parameters(), **adam),  # type: ignore[arg-type]
+            name: Adam(network.parameters(), lr=config.learning_rate, betas=config.betas)
+            for name, network in (("generator", self.gan.generator), ("discriminator", self.gan.discriminator))
         }
 
     @property

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-DefectName = Literal["scratch", "stain", "blob", "missing", "shifted", "cut_paste", "blur", "misprint"]
 Photo = NDArray[np.float32]  # (channels, height, width) in [-1, 1]
 Mask = NDArray[np.bool_]  # (height, width)
 Values = NDArray[np.float64]
@@ -29,7 +27,7 @@ FINE = 4  # pixels drawn per pixel, each way
 TRIES = 4  # candidates for what is moved or pasted; the one that changes most is taken
 
 
-def apply(kind: DefectName, x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
+def apply(kind: str, x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo, Mask]:
     """Apply the defect of this name. Raises `ValueError` for an unknown one."""
     if kind not in DEFECTS:
         raise ValueError(f"unknown defect {kind!r}; choose from {', '.join(DEFECTS)}")
@@ -125,7 +123,7 @@ def misprint(x: Photo, severity: float, rng: np.random.Generator) -> tuple[Photo
     return _blend(x, full, opacity, severity)
 
 
-DEFECTS: dict[DefectName, Defect] = {
+DEFECTS: dict[str, Defect] = {
     "scratch": scratch,
     "stain": stain,
     "blob": blob,

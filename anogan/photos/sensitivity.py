@@ -96,7 +96,7 @@ class PhotoTrials:
         changed, mask = good.copy(), np.zeros((1, *good.shape[1:]), bool)
         part, part_mask = (model.framing.cropped(whole) for whole in (changed, mask))  # views
         stream = random_stream(self.seed, kind, trial)
-        part[...], part_mask[0] = faults.apply(kind, part, severity, stream)  # type: ignore[arg-type]
+        part[...], part_mask[0] = faults.apply(kind, part, severity, stream)
         return Made(trial, model, good, changed, mask[0])
 
     def cell(self, kind: str, severity: float, on_trials: OnTrials = lambda n: None) -> Cell:

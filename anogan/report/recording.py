@@ -137,9 +137,9 @@ def timeline(
         _mark(figure, (top, *others), times, found, rows)
         last = others[-1] if others else top
         if label is None:
-            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+            locator = AutoDateLocator()
             last.xaxis.set_major_locator(locator)
-            last.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+            last.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         else:
             last.set_xlabel(label)
 

@@ -18,24 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-SensorFaultName = Literal[
-    "spike",
-    "drift",
-    "bias",
-    "stuck_at",
-    "gain",
-    "noise_burst",
-    "dropout",
-    "quantisation",
-    "delay",
-    "oscillation",
-    "decoupling",
-]
 Values = NDArray[np.float64]
 Rng = np.random.Generator
 Channels = Sequence[int] | None
@@ -52,7 +39,7 @@ TRIES, SMOOTH = 16, 8  # stretches drawn for decoupling, and how many that join 
 
 
 def apply(
-    kind: SensorFaultName,
+    kind: str,
     x: Values,
     severity: float,
     rng: Rng,
@@ -157,7 +144,7 @@ def decoupling(x: Values, severity: float, rng: Rng, onset: int, duration: int, 
     return _put(x, at, at.x if severity == 0 else other if severity == 1 else mixed)
 
 
-SENSOR_FAULTS: dict[SensorFaultName, SensorFaultFunction] = {
+SENSOR_FAULTS: dict[str, SensorFaultFunction] = {
     "spike": spike,
     "drift": drift,
     "bias": bias,

@@ -114,7 +114,7 @@ class SensorTrials:
         begun, channel = self.turns[trial]
         column = np.concatenate([self.history[:, channel], begun.rows.values[:, channel]])[:, None]
         onset, stream = len(self.history) + self.lead, random_stream(self.seed, kind, trial)
-        changed, _ = faults.apply(kind, column, severity, stream, onset, self.duration, [0])  # type: ignore[arg-type]
+        changed, _ = faults.apply(kind, column, severity, stream, onset, self.duration, [0])
         values: Floats = begun.rows.values.copy()
         values[:, channel] = changed[len(self.history) :, 0]
         return values

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from anogan.photos.faults import DEFECTS, DefectName, apply
+from anogan.photos.faults import DEFECTS, apply
 
 SHAPES = {"small": (1, 32, 32), "colour": (3, 64, 64), "wide": (3, 48, 96), "tall": (1, 96, 40), "large": (3, 256, 256)}
 
@@ -20,13 +18,13 @@ def photo(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.clip(0.6 * patches + 0.05 * rng.standard_normal(shape), -1, 1).astype(np.float32)
 
 
-def damaged(kind: DefectName, x: np.ndarray, severity: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def damaged(kind: str, x: np.ndarray, severity: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return apply(kind, x, severity, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_a_defect_keeps_the_laws(kind: DefectName, name: str) -> None:
+def test_a_defect_keeps_the_laws(kind: str, name: str) -> None:
     x = photo(SHAPES[name])
     before = x.copy()
     effects = []
@@ -47,7 +45,7 @@ def test_a_defect_keeps_the_laws(kind: DefectName, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_the_seed_alone_decides_where(kind: DefectName) -> None:
+def test_the_seed_alone_decides_where(kind: str) -> None:
     x = photo((3, 64, 64))
     once, mask = damaged(kind, x, 0.8)
     np.testing.assert_array_equal(damaged(kind, x, 0.8)[0], once)
@@ -56,7 +54,7 @@ def test_the_seed_alone_decides_where(kind: DefectName) -> None:
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_full_severity_can_be_seen_and_stays_in_one_place(kind: DefectName) -> None:
+def test_full_severity_can_be_seen_and_stays_in_one_place(kind: str) -> None:
     strongest = []
     for seed in range(50):
         x = photo((1 + 2 * (seed % 2), 32 + seed, 64), seed)
@@ -67,7 +65,7 @@ def test_full_severity_can_be_seen_and_stays_in_one_place(kind: DefectName) -> N
 
 
 @pytest.mark.parametrize("kind", ["missing", "shifted", "cut_paste", "blur", "misprint"])
-def test_what_needs_texture_is_put_where_there_is_some(kind: DefectName) -> None:
+def test_what_needs_texture_is_put_where_there_is_some(kind: str) -> None:
     x = np.full((1, 64, 128), -0.5, np.float32)
     x[:, 20:44, 80:110] = photo((1, 24, 30))
     found = [damaged(kind, x, 1.0, seed)[1] for seed in range(20)]
@@ -77,7 +75,7 @@ def test_what_needs_texture_is_put_where_there_is_some(kind: DefectName) -> None
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_a_plain_photo_is_no_error_and_what_has_a_colour_is_seen_on_it(kind: DefectName, level: float) -> None:
+def test_a_plain_photo_is_no_error_and_what_has_a_colour_is_seen_on_it(kind: str, level: float) -> None:
     x = np.full((1, 32, 32), level, np.float32)
     _, mask = damaged(kind, x, 1.0)
     assert mask.any() == (kind in ("scratch", "stain", "blob"))
@@ -102,9 +100,8 @@ def test_minus_zero_stays_minus_zero() -> None:
 
 def test_names_and_arguments_that_are_wrong_are_refused() -> None:
     x, rng = photo((1, 32, 32)), np.random.default_rng()
-    assert set(DEFECTS) == set(get_args(DefectName))
     with pytest.raises(ValueError, match=r"unknown defect 'dent'; choose from scratch, stain"):
-        apply("dent", x, 1.0, rng)  # type: ignore[arg-type]
+        apply("dent", x, 1.0, rng)
     with pytest.raises(ValueError, match=r"got severity 1\.5, expected 0 to 1"):
         apply("blob", x, 1.5, rng)
     with pytest.raises(ValueError, match=r"got \(32, 32\) of float32, expected \(channels"):

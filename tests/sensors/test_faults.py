@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from anogan.sensors.faults import SENSOR_FAULTS, SensorFaultName, apply
+from anogan.sensors.faults import SENSOR_FAULTS, apply
 
 SEVERITIES = (0.0, 0.05, 0.3, 0.7, 1.0)
 UNITS = np.array([1.0, 1e-3, 1e5, 20.0, 1.0, 0.5, 300.0, 7.0])
@@ -29,7 +27,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def broken(
-    kind: SensorFaultName, x: np.ndarray, severity: float, onset: int, duration: int, seed: int = 0
+    kind: str, x: np.ndarray, severity: float, onset: int, duration: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     return apply(kind, x, severity, np.random.default_rng(seed), onset, duration)
 
@@ -43,9 +41,7 @@ def effect(x: np.ndarray, changed: np.ndarray, mask: np.ndarray) -> float:
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 @pytest.mark.parametrize("channels", [1, 8])
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_a_fault_keeps_the_laws(
-    kind: SensorFaultName, channels: int, missing: float, n: int, onset: int, duration: int
-) -> None:
+def test_a_fault_keeps_the_laws(kind: str, channels: int, missing: float, n: int, onset: int, duration: int) -> None:
     x = recording(n, channels, missing)
     before = x.copy()
     for severity in SEVERITIES:
@@ -68,7 +64,7 @@ def test_a_fault_keeps_the_laws(
 
 @pytest.mark.parametrize("channels", [1, 8])
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_the_effect_grows_with_the_severity(kind: SensorFaultName, channels: int) -> None:
+def test_the_effect_grows_with_the_severity(kind: str, channels: int) -> None:
     for seed in range(5):
         x = recording(4000, channels, seed=seed)
         effects = [effect(x, *broken(kind, x, severity, 800, 3000, seed)) for severity in SEVERITIES]
@@ -77,20 +73,20 @@ def test_the_effect_grows_with_the_severity(kind: SensorFaultName, channels: int
 
 
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_another_seed_is_another_fault(kind: SensorFaultName) -> None:
+def test_another_seed_is_another_fault(kind: str) -> None:
     x = recording(400, 8)
     assert len({broken(kind, x, 1.0, 100, 200, seed)[0].tobytes() for seed in range(10)}) >= 4
 
 
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_a_fault_is_found_where_it_was_asked_for_and_nowhere_else(kind: SensorFaultName) -> None:
+def test_a_fault_is_found_where_it_was_asked_for_and_nowhere_else(kind: str) -> None:
     x = recording(400, 8)
     _, mask = apply(kind, x, 1.0, np.random.default_rng(0), 100, 200, [6, 2])
     assert np.flatnonzero(mask.any(axis=0)).tolist() == [2, 6]
 
 
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_the_unit_of_a_channel_makes_no_difference(kind: SensorFaultName) -> None:
+def test_the_unit_of_a_channel_makes_no_difference(kind: str) -> None:
     x = recording(400, 1)
     changed, mask = broken(kind, x, 0.6, 100, 200)
     scaled, scaled_mask = broken(kind, 1024 * x, 0.6, 100, 200)
@@ -100,7 +96,7 @@ def test_the_unit_of_a_channel_makes_no_difference(kind: SensorFaultName) -> Non
 
 @pytest.mark.parametrize("level", [0.0, -0.0, 7.3])
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_a_channel_that_never_moved_is_no_error(kind: SensorFaultName, level: float) -> None:
+def test_a_channel_that_never_moved_is_no_error(kind: str, level: float) -> None:
     x = np.full((60, 1), level)
     assert same_bits(broken(kind, x, 0.0, 20, 30)[0], x)
     changed, mask = broken(kind, x, 1.0, 20, 30)
@@ -120,7 +116,7 @@ def test_rows_before_the_onset_alone_tell_the_spread_and_outliers_do_not() -> No
 
 
 @pytest.mark.parametrize("kind", ["spike", "drift", "bias", "noise_burst", "dropout", "oscillation"])
-def test_each_channel_is_drawn_for_on_its_own(kind: SensorFaultName) -> None:
+def test_each_channel_is_drawn_for_on_its_own(kind: str) -> None:
     x = np.repeat(recording(300, 1), 8, axis=1)
     changed, _ = apply(kind, x, 0.5, np.random.default_rng(0), 100, 150, range(8))
     assert len({column.tobytes() for column in changed.T}) > 1
@@ -131,7 +127,7 @@ def test_each_kind_does_as_its_name_says() -> None:
     spread = 1.4826 * np.median(np.abs(x[:1000] - np.median(x[:1000])))
     rows = slice(1000, 3000)
 
-    def offset(kind: SensorFaultName, severity: float = 1.0) -> np.ndarray:
+    def offset(kind: str, severity: float = 1.0) -> np.ndarray:
         return (broken(kind, x, severity, 1000, 2000)[0] - x)[rows, 0] / spread
 
     spikes = np.abs(offset("spike"))
@@ -197,7 +193,7 @@ def test_faults_compose_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("kind", SENSOR_FAULTS)
-def test_what_is_wrong_is_refused_in_one_line(kind: SensorFaultName) -> None:
+def test_what_is_wrong_is_refused_in_one_line(kind: str) -> None:
     x, rng = recording(50, 2), np.random.default_rng()
     x[:, 1] = np.nan
     for changes, message in [
@@ -219,11 +215,10 @@ def test_what_is_wrong_is_refused_in_one_line(kind: SensorFaultName) -> None:
     ]:
         arguments = {"x": x, "severity": 1.0, "rng": rng, "onset": 10, "duration": 20, "channels": None} | changes
         with pytest.raises(ValueError, match=message) as caught:
-            apply(kind, **arguments)  # type: ignore[arg-type]
+            apply(kind, **arguments)
         assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_kind_is_told_the_choices() -> None:
-    assert set(SENSOR_FAULTS) == set(get_args(SensorFaultName))
     with pytest.raises(ValueError, match=r"unknown sensor fault 'rust'; choose from spike, drift"):
-        apply("rust", recording(50, 1), 1.0, np.random.default_rng(), 10, 20)  # type: ignore[arg-type]
+        apply("rust", recording(50, 1), 1.0, np.random.default_rng(), 10, 20)

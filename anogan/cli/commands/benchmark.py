@@ -65,7 +65,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[int]:
     except ImportError:
         raise ValueError("--scheduler needs the extra 'dask': pip install 'anogan[dask]'") from None
     try:
-        client = Client(address, timeout=TIMEOUT)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=TIMEOUT)
     except OSError:
         raise ValueError(f"no Dask scheduler answers at {address} within {TIMEOUT} s") from None
     with client, joblib.parallel_config("dask"):
