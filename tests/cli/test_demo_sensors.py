@@ -61,7 +61,7 @@ def test_the_demo_trains_scores_reports_and_does_not_train_twice(
 
     # Again: nothing is trained. With another seed: the demo's own folder is replaced.
     with monkeypatch.context() as patch:
-        patch.setattr("anogan.sensors.training.train_networks", lambda *_, **__: pytest.fail("trained again"))
+        patch.setattr("anogan.runs.kind.train_networks", lambda *_, **__: pytest.fail("trained again"))
         assert main.run_command(["demo", "sensors"]) == 0
     assert (report / "index.html").read_text() == page
     assert main.run_command(["demo", "sensors", "--seed", "1"]) == 0
