@@ -29,7 +29,7 @@ from anogan.errors import BundleError
 from anogan.files import Json, write_bytes, write_json
 from anogan.gan.networks import GAN
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "bundle.json"
 NETWORKS = ("generator", "discriminator", "encoder", "locator")
 CALIBRATION = "calibration.safetensors"

@@ -1,4 +1,4 @@
-"""Conversion of runs and bundles from the previous format to this one. Networks and scores stay as they are."""
+"""Conversion of runs and bundles from earlier formats to this one. Networks and scores stay as they are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from anogan.files import Json, write_json
 from anogan.runs import bundle
 from anogan.runs.bundle import Bundle
 
-BEFORE = 1  # the format of bundles that gave their kind by a key in `about`
+KIND_BY_KEY = 1  # the format of bundles that gave their kind by a key in `about`; format 2 lacked settings alone
 ALARM = {"confidence": 0.9, "usual_quantile": 0.95, "slow_rise": 0.5}
-# Values of settings that format 1 did not store.
+# Values of settings that earlier formats did not store.
 SETTINGS: dict[str, Json] = {
     "neighbour": {"directions": 8, "cell": 3 / 14},
     "subspace": {"quantile": 0.99, "shrinkage": 0.01},
@@ -38,50 +38,53 @@ def convert(path: Path) -> list[Path]:
     if (config := path / "config.json").exists():
         try:
             saved = json.loads(config.read_text())
-            if "kind" not in saved:
-                content = VIEWS | _with_kind(saved)
-                from_dict(CONFIGS[content["kind"]], {name: content[name] for name in content if name != "kind"})
+            content = VIEWS | (saved if "kind" in saved else _with_kind(saved))
+            _complete(content)
+            from_dict(CONFIGS[content["kind"]], {name: content[name] for name in content if name != "kind"})
+            if content != saved:
                 write_json(config, content)
                 written.append(config)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise RunError(f"{config} cannot be converted: {error}") from error
     if bundle.is_there(path):
         file = bundle.find(path) / bundle.MANIFEST
-        if not _is_older(file):
+        found = _format(file)
+        if found not in range(1, bundle.FORMAT):
             Bundle.open(path)  # says what is wrong with it, if anything is
         else:
-            manifest = bundle.unsealed(file, BEFORE)
-            about = _with_kind(manifest["about"])
+            manifest = bundle.unsealed(file, found)
+            about = _with_kind(manifest["about"]) if found == KIND_BY_KEY else manifest["about"]
+            _complete(about)
             for entry in manifest["detectors"].values():
                 if "harmless" in entry["params"]:
                     entry["params"]["augment"] = entry["params"].pop("harmless")
                 _complete(entry["params"])
-                entry["params"] |= VIEWS | {"sample_shape": None}
-            manifest |= {"format": bundle.FORMAT, "kind": about.pop("kind"), "about": about}
-            bundle.write_manifest(file, manifest)
+                entry["params"] = VIEWS | {"sample_shape": None} | entry["params"]
+            kind = about.pop("kind") if found == KIND_BY_KEY else manifest["kind"]
+            bundle.write_manifest(file, manifest | {"format": bundle.FORMAT, "kind": kind, "about": about})
             written.append(file)
     elif not written:
         bundle.home(path)  # says what is missing
     return written
 
 
-def _is_older(file: Path) -> bool:
+def _format(file: Path) -> int:
+    """Return the format of a manifest; 0 if it cannot be read."""
     try:
-        return bool(json.loads(file.read_bytes())["format"] == BEFORE)
+        return int(json.loads(file.read_bytes())["format"])
     except (OSError, ValueError, TypeError, KeyError):
-        return False
+        return 0
 
 
 def _with_kind(saved: Json) -> Json:
     """Return settings, or a bundle's `about`, with their kind and with the names of today."""
     kind = next((RENAMED[name] for name in saved if name in RENAMED), "digits")
     kept = {RENAMED.get(name, name): value for name, value in saved.items() if kind == "digits" or name != "normal"}
-    _complete(kept)
     return {"kind": kind} | kept
 
 
 def _complete(settings: Json) -> None:
-    """Add the settings that the earlier format did not have to the groups that are there."""
+    """Add the settings that earlier formats did not have to the groups that are there."""
     for name, group in settings.items():
         if isinstance(group, dict):
             settings[name] = SETTINGS.get(name, {}) | group

@@ -64,7 +64,7 @@ class Run(Generic[C]):
         self.path = path
         try:
             saved = json.loads((path / "config.json").read_text())
-            if isinstance(saved, dict) and "kind" not in saved:
+            if isinstance(saved, dict) and not saved.keys() >= {"kind", "views"}:  # what earlier versions did not store
                 raise RunError(f"{path} was made by an earlier version; convert it with: anogan convert {path}")
             self.config: C = typing.cast(C, from_dict(CONFIGS[saved.pop("kind")], saved))
         except OSError as error:

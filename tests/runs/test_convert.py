@@ -60,25 +60,38 @@ def kind(request: pytest.FixtureRequest) -> KindName:
     return kind
 
 
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
 @pytest.fixture
-def old(tmp_path: Path, kind: KindName) -> Path:
-    """A run of format 1."""
+def old(tmp_path: Path, kind: KindName, version: int) -> Path:
+    """A run of an earlier format. The second told the kind, but not all settings."""
     run = tmp_path / "run"
     Run.create(run, STARTS[kind])
     detector = quick("fanogan").fit(X)
-    bundle.save(run / "bundle", detector.gan_, {"fanogan": detector}, kind, {"data": "stripes", kind: {"step": 1.0}})
-    rewrite(run / "config.json", aged(json.loads((run / "config.json").read_text()), kind))
-    manifest = json.loads((run / "bundle" / "bundle.json").read_text())
-    manifest |= {"format": 1, "about": aged(manifest["about"], kind)}
-    del manifest["kind"], manifest["sha256"]
-    rewrite(run / "bundle" / "bundle.json", manifest, seal=True)
+    about = {"data": "stripes", kind: {"step": 1.0}} | ({"normal": "all"} if kind == "digits" else {})
+    bundle.save(run / "bundle", detector.gan_, {"fanogan": detector}, kind, about)
+    saved, manifest = (json.loads((run / name).read_text()) for name in ("config.json", "bundle/bundle.json"))
+    del saved["views"], manifest["sha256"]
+    for name in ("views", "sample_shape"):
+        del manifest["detectors"]["fanogan"]["params"][name]
+    if version == 1:
+        saved, manifest["about"] = aged(saved, kind), aged(manifest["about"], kind)
+        del manifest["kind"]
+    if "alarm" in saved:
+        saved["alarm"] = {name: value for name, value in saved["alarm"].items() if name not in NEW["alarm"]}
+    rewrite(run / "config.json", saved)
+    rewrite(run / "bundle" / "bundle.json", manifest | {"format": version}, seal=True)
     return run
 
 
-def test_an_old_run_is_refused_and_says_how_to_convert_it(old: Path) -> None:
+def test_an_old_run_is_refused_and_says_how_to_convert_it(old: Path, version: int) -> None:
     with pytest.raises(RunError, match=f"convert it with: anogan convert {old}"):
         Run(old)
-    with pytest.raises(BundleError, match=f"has format 1; .* anogan convert {old}"):
+    with pytest.raises(BundleError, match=f"has format {version}; .* anogan convert {old}"):
         Bundle.open(old).detector()
 
 

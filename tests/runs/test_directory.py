@@ -49,7 +49,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"config\.json: No such file"):
         Run(tmp_path)
-    (tmp_path / "config.json").write_text('{"kind": "digits", "data": 3}')
+    (tmp_path / "config.json").write_text('{"kind": "digits", "views": [], "data": 3}')
     with pytest.raises(RunError, match="cannot be read"):
         Run(tmp_path)
 

@@ -76,7 +76,7 @@ class Export(Threads):
 
 @dataclass(frozen=True)
 class Convert:
-    """Convert a run or bundle of the previous version to today's format, in place. Its scores do not change."""
+    """Convert a run or bundle of an earlier version to today's format, in place. Its scores do not change."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run directory or bundle."""
