@@ -23,13 +23,13 @@ from anogan.config.presets import DEFAULT, PRESETS
 from anogan.config.runs import RunConfig
 from anogan.config.serialise import refuse_other_settings, to_dict
 from anogan.detectors import detector_class
-from anogan.detectors.base import resolve_device
 from anogan.detectors.calibration import Floats, hold_out, threshold_at
 from anogan.digits.datasets import load_dataset
 from anogan.digits.splits import PROTOCOLS, Split, parse_classes
 from anogan.errors import CalibrationWarning
 from anogan.evaluation.metrics import METRICS, auroc, balanced_subset, bootstrap_interval
 from anogan.files import Json, write_json, write_text
+from anogan.gan.device import resolve_device
 from anogan.gan.networks import GAN
 from anogan.gan.stages import Parts, train_stages
 from anogan.gan.training import GANTraining, Training, train

@@ -24,9 +24,9 @@ from anogan.config.gan import GANConfig
 from anogan.config.runs import KindName
 from anogan.config.serialise import from_dict, to_dict
 from anogan.detectors import Detector, detector_class
-from anogan.detectors.base import resolve_device
 from anogan.errors import BundleError
 from anogan.files import Json, write_bytes, write_json
+from anogan.gan.device import resolve_device
 from anogan.gan.networks import GAN
 
 FORMAT = 3

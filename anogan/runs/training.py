@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from anogan import parallel
 from anogan.config.runs import RunConfig
 from anogan.detectors import Detector, detector_class, detector_names
-from anogan.detectors.base import resolve_device
 from anogan.errors import TrainingWarning
+from anogan.gan.device import resolve_device
 from anogan.gan.health import HealthMonitor, health_warnings
 from anogan.gan.networks import GAN
 from anogan.gan.stages import train_stages

@@ -10,8 +10,9 @@ import pytest
 from conftest import quick, stripes
 
 from anogan.detectors import Detector
-from anogan.detectors.base import Explanation, Judged
+from anogan.detectors.base import Explanation
 from anogan.detectors.calibration import p_values
+from anogan.detectors.estimator import Judged
 from anogan.errors import BundleError, SampleError
 from anogan.photos.model import TAIL, PhotoModel, about_photos, tail_levels
 from anogan.pictures.framing import Framing

@@ -17,9 +17,9 @@ from anogan.cli.progress import bar, clock
 from anogan.cli.tables import show
 from anogan.config.runs import CONFIGS
 from anogan.detectors import detector_class
-from anogan.detectors.base import resolve_device
 from anogan.errors import RunError
 from anogan.files import Json
+from anogan.gan.device import resolve_device
 from anogan.kinds import KINDS
 from anogan.runs.directory import C, Run
 from anogan.runs.training import make_detectors
